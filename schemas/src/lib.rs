@@ -1,0 +1,25 @@
+//! What a record is: trades, bars, amendments and rejects, their units, and how they fold.
+//!
+//! Nothing here knows a clock, a file, a socket or a thread. Prices and quantities are integers with eight decimals
+//! (`_e8`), their products integers with sixteen (`_e16`), times are nanoseconds since the Unix epoch in UTC (`_ns`).
+
+mod bar;
+mod chunk;
+mod decimal;
+mod instrument;
+mod interval;
+mod outcome;
+mod trade;
+mod trade_id;
+
+pub use bar::{Bar, BarVersion, TradeKey};
+pub use chunk::{AcceptedRows, TradeColumns};
+pub use decimal::{DecimalError, PRICE_LIMIT_E8, format_e8, format_e16, parse_e8, parse_positive_e8};
+pub use instrument::{Instrument, InstrumentError, InstrumentId};
+pub use interval::{Interval, UnknownInterval};
+pub use outcome::{Counters, LateRecord, Reject, RejectReason, TickOutput};
+pub use trade::{AggressorSide, Amendment, Change, Correction, Trade, TradeKind};
+pub use trade_id::{TradeId, TradeIdError};
+
+/// Nanoseconds in a second.
+pub const SECOND_NS: i64 = 1_000_000_000;
