@@ -1,1 +1,22 @@
-//! x
+//! The computing half of tidewheel: what a tick's records do to bars.
+//!
+//! ```text
+//!   rows ---- route ---+
+//!   amendments --------+--- tape ---- 1 s bars ---- lifecycle ------------------------- versions
+//!   tick headers ------+        \---- 1 m bars ---- lifecycle ---+--------------------- versions
+//!                                                                rollup -- lifecycle -- versions
+//!                                                                          ... up to 1 d
+//! ```
+//!
+//! Nothing here reads a clock, a file, a socket, the environment or a random source: each tick's output is a function of
+//! the ticks so far. Time arrives in [`TickHeader`]s.
+
+mod hash;
+pub mod intake;
+pub mod lifecycle;
+pub mod rollup;
+pub mod tape;
+mod tick;
+pub mod watermark;
+
+pub use tick::{TickHeader, Upsert};

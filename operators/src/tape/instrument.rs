@@ -1,0 +1,380 @@
+//! The tape of one instrument: its open seconds, the trades behind each, and what amendments did to them.
+
+use super::chunks::{Chunks, RowRef};
+use super::ids::IdSet;
+use crate::hash::FixedMap;
+use std::collections::VecDeque;
+use tidewheel_schemas::{Amendment, Bar, Change, Interval, Trade, TradeId};
+
+/// One second of trades.
+#[derive(Debug)]
+pub(super) struct Leaf {
+    pub open_time_ns: i64,
+    pub bar: Option<Bar>,
+    /// Every trade received for this second, amended ones included.
+    rows: Vec<RowRef>,
+    least_id: TradeId,
+    greatest_id: TradeId,
+    /// Trades that a correction moved here from another second. Their ids are in `amended`.
+    moved_here: Vec<TradeId>,
+    is_dirty: bool,
+}
+
+/// What amendments made of a trade.
+#[derive(Debug)]
+struct Amended {
+    original: Trade,
+    /// As it is now; none after a cancel.
+    current: Option<Trade>,
+    is_cancelled: bool,
+    /// The sequence of the correction that `current` shows.
+    sequence: i64,
+    /// All corrections taken, to tell a repeated one.
+    corrections: Vec<(i64, Change)>,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Accepted,
+    Duplicate,
+    /// A trade id seen before with other content.
+    Conflict,
+    /// Belongs to a frozen bar.
+    Late,
+    /// An amendment whose trade has not come yet.
+    Pending,
+}
+
+/// The state of one instrument.
+///
+/// **State** leaves, rows and amendments of the correction horizon; ids as [`IdSet`] bounds them; amendments without a
+/// trade for one horizon.
+#[derive(Debug, Default)]
+pub(super) struct InstrumentTape {
+    /// Ascending by open time.
+    leaves: VecDeque<Leaf>,
+    ids: IdSet,
+    amended: FixedMap<TradeId, Amended>,
+    /// Amendments that came before their trade, with the watermark at that moment.
+    pending: Vec<(Amendment, i64)>,
+    dirty: Vec<i64>,
+}
+
+impl InstrumentTape {
+    /// Takes in a trade that is not before the frozen frontier.
+    #[inline]
+    pub fn insert(&mut self, trade: &Trade, at: RowRef, chunks: &Chunks) -> Outcome {
+        if !self.ids.insert(trade.id) {
+            return self.seen_before(trade, chunks);
+        }
+        let leaf_at = self.leaf_at(Interval::S1.open_of(trade.event_time_ns));
+        let leaf = &mut self.leaves[leaf_at];
+        leaf.push(at, trade.id);
+        if trade.kind.is_in_bars() {
+            match &mut leaf.bar {
+                Some(bar) => bar.add(trade),
+                None => leaf.bar = Some(Bar::of(trade)),
+            }
+            if !leaf.is_dirty {
+                leaf.is_dirty = true;
+                self.dirty.push(leaf.open_time_ns);
+            }
+        }
+        Outcome::Accepted
+    }
+
+    /// Amendments that were waiting for a trade that has just come.
+    pub fn take_pending(&mut self, id: TradeId) -> Vec<Amendment> {
+        if self.pending.is_empty() {
+            return Vec::new();
+        }
+        let (found, waiting) =
+            std::mem::take(&mut self.pending).into_iter().partition(|(amendment, _)| amendment.id == id);
+        self.pending = waiting;
+        let found: Vec<(Amendment, i64)> = found;
+        found.into_iter().map(|(amendment, _)| amendment).collect()
+    }
+
+    /// Applies a cancel or a correction. `frozen_ns` tells a late one from one that is early.
+    pub fn amend(&mut self, amendment: &Amendment, frozen_ns: i64, chunks: &Chunks) -> Outcome {
+        if amendment.original_time_ns.is_some_and(|time| time < frozen_ns) {
+            return Outcome::Late;
+        }
+        if !self.amended.contains_key(&amendment.id) {
+            let Some(original) = self.find(amendment.id, amendment.original_time_ns, chunks) else {
+                return if self.ids.contains(amendment.id) { Outcome::Late } else { Outcome::Pending };
+            };
+            let untouched = Amended {
+                original,
+                current: Some(original),
+                is_cancelled: false,
+                sequence: i64::MIN,
+                corrections: Vec::new(),
+            };
+            self.amended.insert(amendment.id, untouched);
+        }
+        let amended = self.amended.get_mut(&amendment.id).expect("looked up or inserted above");
+        let before = amended.current;
+        let outcome = amended.apply(amendment, frozen_ns);
+        let after = amended.current;
+        if before != after {
+            let original_open_ns = Interval::S1.open_of(amended.original.event_time_ns);
+            self.move_trade(original_open_ns, before, after, chunks);
+        }
+        outcome
+    }
+
+    /// Keeps an amendment until its trade comes.
+    pub fn wait(&mut self, amendment: Amendment, watermark_ns: i64) {
+        self.pending.push((amendment, watermark_ns));
+    }
+
+    /// Amendments whose trade has not come within the horizon.
+    pub fn expire(&mut self, watermark_ns: i64, horizon_ns: i64, expired: &mut Vec<Amendment>) {
+        if self.pending.is_empty() || watermark_ns == i64::MIN {
+            return;
+        }
+        self.pending.retain_mut(|(amendment, since_ns)| {
+            if *since_ns == i64::MIN {
+                *since_ns = watermark_ns;
+            }
+            let since_ns = (*since_ns).max(amendment.original_time_ns.unwrap_or(i64::MIN));
+            let is_over = watermark_ns == i64::MAX || since_ns.saturating_add(horizon_ns) < watermark_ns;
+            if is_over {
+                expired.push(amendment.clone());
+            }
+            !is_over
+        });
+    }
+
+    /// Forgets the seconds of minutes that are frozen.
+    pub fn freeze(&mut self, frozen_ns: i64, chunks: &mut Chunks) {
+        let frozen_minute = if frozen_ns == i64::MIN { return } else { Interval::M1.open_of(frozen_ns) };
+        while let Some(leaf) = self.leaves.front()
+            && leaf.open_time_ns < frozen_minute
+        {
+            let leaf = self.leaves.pop_front().expect("there is a front");
+            if !self.ids.is_run_only() {
+                for row in &leaf.rows {
+                    self.ids.forget(chunks.trade(*row).id);
+                }
+            }
+            if !self.amended.is_empty() {
+                for row in &leaf.rows {
+                    let id = chunks.trade(*row).id;
+                    // A trade that was corrected into a later second is still needed there.
+                    if self.amended.get(&id).is_some_and(|amended| amended.is_frozen(frozen_minute)) {
+                        self.amended.remove(&id);
+                    }
+                }
+                for id in &leaf.moved_here {
+                    if self.amended.get(id).is_some_and(|amended| amended.is_frozen(frozen_minute)) {
+                        self.amended.remove(id);
+                    }
+                }
+            }
+            chunks.release(&leaf.rows);
+        }
+    }
+
+    /// The seconds that changed since the last call, ascending, and the minutes they belong to.
+    pub fn take_changes(&mut self) -> Vec<i64> {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.sort_unstable();
+        dirty.dedup();
+        for open in &dirty {
+            if let Some(at) = self.find_leaf(*open) {
+                self.leaves[at].is_dirty = false;
+            }
+        }
+        dirty
+    }
+
+    /// The bar of one second.
+    pub fn leaf_bar(&self, open_time_ns: i64) -> Option<Bar> {
+        self.find_leaf(open_time_ns).and_then(|at| self.leaves[at].bar)
+    }
+
+    /// The bar of one minute, from its seconds.
+    pub fn minute_bar(&self, open_time_ns: i64) -> Option<Bar> {
+        let start = self.leaves.partition_point(|leaf| leaf.open_time_ns < open_time_ns);
+        let end_ns = open_time_ns + Interval::M1.duration_ns();
+        let leaves = self.leaves.range(start..).take_while(|leaf| leaf.open_time_ns < end_ns);
+        Bar::merge_all(leaves.filter_map(|leaf| leaf.bar.as_ref()))
+    }
+
+    /// Whether the instrument has anything to publish.
+    pub fn has_changes(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Seconds, ids and amendments held.
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        (self.leaves.len(), self.ids.len(), self.amended.len() + self.pending.len())
+    }
+
+    #[cold]
+    fn seen_before(&self, trade: &Trade, chunks: &Chunks) -> Outcome {
+        let first =
+            self.find(trade.id, Some(trade.event_time_ns), chunks).or_else(|| self.find(trade.id, None, chunks));
+        match first {
+            Some(first) if first != *trade => Outcome::Conflict,
+            _ => Outcome::Duplicate,
+        }
+    }
+
+    /// The trade as first received. With a time, only that second is searched.
+    fn find(&self, id: TradeId, time_ns: Option<i64>, chunks: &Chunks) -> Option<Trade> {
+        if let Some(time_ns) = time_ns
+            && let Some(at) = self.find_leaf(Interval::S1.open_of(time_ns))
+            && let Some(trade) = self.leaves[at].find(id, chunks)
+        {
+            return Some(trade);
+        }
+        // Trades are most often amended soon after they happened.
+        self.leaves.iter().rev().find_map(|leaf| leaf.find(id, chunks))
+    }
+
+    fn find_leaf(&self, open_time_ns: i64) -> Option<usize> {
+        let at = self.leaves.partition_point(|leaf| leaf.open_time_ns < open_time_ns);
+        self.leaves.get(at).is_some_and(|leaf| leaf.open_time_ns == open_time_ns).then_some(at)
+    }
+
+    /// The leaf of a second, made where it is missing.
+    #[inline]
+    fn leaf_at(&mut self, open_time_ns: i64) -> usize {
+        match self.leaves.back() {
+            Some(last) if last.open_time_ns == open_time_ns => return self.leaves.len() - 1,
+            Some(last) if last.open_time_ns > open_time_ns => {}
+            _ => {
+                self.leaves.push_back(Leaf::new(open_time_ns));
+                return self.leaves.len() - 1;
+            }
+        }
+        let at = self.leaves.partition_point(|leaf| leaf.open_time_ns < open_time_ns);
+        if self.leaves[at].open_time_ns != open_time_ns {
+            self.leaves.insert(at, Leaf::new(open_time_ns));
+        }
+        at
+    }
+
+    /// Takes a trade's old form out of its second and puts the new one into its own.
+    fn move_trade(&mut self, original_open_ns: i64, before: Option<Trade>, after: Option<Trade>, chunks: &Chunks) {
+        let open_of = |trade: Trade| Interval::S1.open_of(trade.event_time_ns);
+        let (left, entered) = (before.map(open_of), after.map(open_of));
+        if let (Some(open), Some(trade)) = (entered, after)
+            && open != original_open_ns
+        {
+            let at = self.leaf_at(open);
+            if !self.leaves[at].moved_here.contains(&trade.id) {
+                self.leaves[at].moved_here.push(trade.id);
+            }
+        }
+        for open in left.into_iter().chain(entered.filter(|_| entered != left)) {
+            self.refold(open, chunks);
+        }
+    }
+
+    /// Folds a second anew from its trades: minimum, maximum, first and last have no inverse.
+    fn refold(&mut self, open_time_ns: i64, chunks: &Chunks) {
+        let at = self.leaf_at(open_time_ns);
+        let leaf = &self.leaves[at];
+        let mut bar: Option<Bar> = None;
+        let mut add = |trade: &Trade| {
+            if trade.kind.is_in_bars() {
+                match &mut bar {
+                    Some(bar) => bar.add(trade),
+                    None => bar = Some(Bar::of(trade)),
+                }
+            }
+        };
+        let lies_here = |trade: &Trade| Interval::S1.open_of(trade.event_time_ns) == open_time_ns;
+        for row in &leaf.rows {
+            let trade = chunks.trade(*row);
+            match self.amended.get(&trade.id) {
+                None => add(&trade),
+                Some(amended) => amended.current.iter().filter(|trade| lies_here(trade)).for_each(&mut add),
+            }
+        }
+        for id in &leaf.moved_here {
+            if let Some(amended) = self.amended.get(id) {
+                amended.current.iter().filter(|trade| lies_here(trade)).for_each(&mut add);
+            }
+        }
+        let leaf = &mut self.leaves[at];
+        leaf.bar = bar;
+        if !leaf.is_dirty {
+            leaf.is_dirty = true;
+            self.dirty.push(open_time_ns);
+        }
+    }
+}
+
+impl Leaf {
+    fn new(open_time_ns: i64) -> Self {
+        let nothing = (TradeId::number(u64::MAX), TradeId::number(0));
+        Self {
+            open_time_ns,
+            bar: None,
+            rows: Vec::new(),
+            least_id: nothing.0,
+            greatest_id: nothing.1,
+            moved_here: Vec::new(),
+            is_dirty: false,
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, at: RowRef, id: TradeId) {
+        (self.least_id, self.greatest_id) =
+            if self.rows.is_empty() { (id, id) } else { (self.least_id.min(id), self.greatest_id.max(id)) };
+        self.rows.push(at);
+    }
+
+    fn find(&self, id: TradeId, chunks: &Chunks) -> Option<Trade> {
+        if self.rows.is_empty() || id < self.least_id || id > self.greatest_id {
+            return None;
+        }
+        self.rows.iter().map(|row| chunks.trade(*row)).find(|trade| trade.id == id)
+    }
+}
+
+impl Amended {
+    fn apply(&mut self, amendment: &Amendment, frozen_ns: i64) -> Outcome {
+        match amendment.change {
+            Change::Cancel if self.is_cancelled => Outcome::Duplicate,
+            // What the trade was corrected to may itself be frozen by now; so may the trade.
+            _ if self.current.is_some_and(|trade| trade.event_time_ns < frozen_ns) => Outcome::Late,
+            Change::Cancel => {
+                (self.is_cancelled, self.current) = (true, None);
+                Outcome::Accepted
+            }
+            Change::Correct(correction) => {
+                if self.corrections.contains(&(amendment.sequence, amendment.change)) {
+                    return Outcome::Duplicate;
+                }
+                if correction.event_time_ns.is_some_and(|time| time < frozen_ns) {
+                    return Outcome::Late;
+                }
+                self.corrections.push((amendment.sequence, amendment.change));
+                if !self.is_cancelled && amendment.sequence >= self.sequence {
+                    let original = self.original;
+                    self.sequence = amendment.sequence;
+                    self.current = Some(Trade {
+                        event_time_ns: correction.event_time_ns.unwrap_or(original.event_time_ns),
+                        price_e8: correction.price_e8.unwrap_or(original.price_e8),
+                        quantity_e8: correction.quantity_e8.unwrap_or(original.quantity_e8),
+                        side: correction.side.unwrap_or(original.side),
+                        ..original
+                    });
+                }
+                Outcome::Accepted
+            }
+        }
+    }
+
+    fn is_frozen(&self, frozen_ns: i64) -> bool {
+        self.original.event_time_ns < frozen_ns && self.current.is_none_or(|trade| trade.event_time_ns < frozen_ns)
+    }
+}

@@ -1,0 +1,124 @@
+//! The tape as a timely operator.
+
+use super::{Conflict, RoutedRows, Tape, TapeSizes};
+use crate::{TickHeader, Upsert};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use tidewheel_schemas::{AcceptedRows, Amendment, Counters, Instrument, LateRecord, Reject};
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+/// What the tape is asked to do.
+#[derive(Clone, Copy, Debug)]
+pub struct TapeConfig {
+    /// How long an amendment waits for its trade, nanoseconds of event time.
+    pub horizon_ns: i64,
+    /// Whether accepted records are handed on for the archive.
+    pub archive: bool,
+}
+
+/// What became of the records of a tick on one worker.
+#[derive(Clone, Debug, Default)]
+pub struct TapeOutcome {
+    /// Records beyond the horizon.
+    pub late: Vec<LateRecord>,
+    /// Amendments whose trade never came.
+    pub rejects: Vec<Reject>,
+    /// Trade ids seen before with other content.
+    pub conflicts: Vec<Conflict>,
+    /// Trades taken in, if asked for.
+    pub accepted: Vec<AcceptedRows>,
+    /// Cancels and corrections taken in, if asked for.
+    pub amendments: Vec<Amendment>,
+    /// Instruments known so far.
+    pub instruments: usize,
+    /// All counts of this worker so far; `read` is counted at the source.
+    pub counters: Counters,
+    /// How much the tape holds after the tick.
+    pub sizes: TapeSizes,
+}
+
+/// What the tape gives.
+pub struct TapeStreams<'scope> {
+    /// Seconds that changed.
+    pub seconds: StreamVec<'scope, u64, Upsert>,
+    /// Minutes that changed.
+    pub minutes: StreamVec<'scope, u64, Upsert>,
+    /// One outcome a tick.
+    pub outcomes: StreamVec<'scope, u64, TapeOutcome>,
+}
+
+/// The names of the instruments that a worker owns, by the number its [`Upsert`]s carry. Numbers never leave the worker.
+pub type Directory = Rc<RefCell<Vec<Instrument>>>;
+
+struct Pending {
+    header: Option<TickHeader>,
+    rows: Vec<RoutedRows>,
+    amendments: Vec<Amendment>,
+    capabilities: [Capability<u64>; 3],
+}
+
+/// Applies ticks to the [`Tape`] of this worker, each when all its records have arrived.
+///
+/// **Input** rows by owning worker, amendments (exchanged here by instrument), one header a tick and worker. **Output**
+/// changed seconds and minutes, keyed by instrument number and open time; one outcome a tick. **Order** none needed: a
+/// tick's records are sorted by source position. **State** the correction horizon's trades, see [`Tape::sizes`]. **Late**
+/// records go to the outcome.
+pub fn tape<'scope>(
+    rows: StreamVec<'scope, u64, RoutedRows>,
+    amendments: StreamVec<'scope, u64, Amendment>,
+    headers: StreamVec<'scope, u64, TickHeader>,
+    config: TapeConfig,
+    directory: Directory,
+) -> TapeStreams<'scope> {
+    let mut builder = OperatorBuilder::new("Tape".to_owned(), rows.scope());
+    let mut rows = builder.new_input(rows, Exchange::new(|routed: &RoutedRows| routed.worker));
+    let mut amendments =
+        builder.new_input(amendments, Exchange::new(|amendment: &Amendment| amendment.instrument.id().0));
+    let mut headers = builder.new_input(headers, Pipeline);
+    let (seconds, seconds_stream) = builder.new_output::<Vec<Upsert>>();
+    let (minutes, minutes_stream) = builder.new_output::<Vec<Upsert>>();
+    let (outcomes, outcomes_stream) = builder.new_output::<Vec<TapeOutcome>>();
+    let mut seconds = OutputBuilder::from(seconds);
+    let mut minutes = OutputBuilder::from(minutes);
+    let mut outcomes = OutputBuilder::from(outcomes);
+
+    builder.build(move |_| {
+        let mut tape = Tape::new(config);
+        let mut open: BTreeMap<u64, Pending> = BTreeMap::new();
+        move |frontiers| {
+            macro_rules! pending {
+                ($time:expr) => {
+                    open.entry(*$time.time()).or_insert_with(|| Pending {
+                        header: None,
+                        rows: Vec::new(),
+                        amendments: Vec::new(),
+                        capabilities: [$time.retain(0), $time.retain(1), $time.retain(2)],
+                    })
+                };
+            }
+            rows.for_each(|time, data| pending!(time).rows.append(data));
+            amendments.for_each(|time, data| pending!(time).amendments.append(data));
+            headers.for_each(|time, data| pending!(time).header = data.pop());
+
+            while let Some(entry) = open.first_entry()
+                && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))
+            {
+                let tick = entry.remove();
+                let header = tick.header.expect("every tick has a header on every worker");
+                let mut changes = tape.apply(&header, tick.rows, tick.amendments);
+                let known = directory.borrow().len();
+                directory.borrow_mut().extend_from_slice(&tape.instruments()[known..]);
+                let [seconds_at, minutes_at, outcomes_at] = &tick.capabilities;
+                seconds.activate().session(seconds_at).give_container(&mut changes.seconds);
+                minutes.activate().session(minutes_at).give_container(&mut changes.minutes);
+                outcomes.activate().session(outcomes_at).give(changes.outcome);
+            }
+        }
+    });
+    TapeStreams { seconds: seconds_stream, minutes: minutes_stream, outcomes: outcomes_stream }
+}
