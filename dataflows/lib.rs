@@ -1,1 +1,8 @@
-//! x
+//! Tidewheel turns streams of trades into exact, self-repairing bars.
+//!
+//! This crate wires the graph of `tidewheel-operators` to the sources and sinks of `tidewheel-connectors` and runs it: live
+//! from Kafka, or in replay from files and topics. The command line is `main.rs`.
+
+pub mod engine;
+pub mod pipeline;
+pub mod ticks;

@@ -7,7 +7,7 @@ use differential_dataflow::trace::implementations::{ContainerChunker, ValBatcher
 use tidewheel_schemas::{Bar, Interval};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::vec::Map;
+use timely::dataflow::operators::generic::Operator;
 
 /// The bar an instrument's finer bars belong to: its number on this worker and the open time, nanoseconds.
 pub type ParentKey = (u32, i64);
@@ -44,9 +44,27 @@ pub fn rollup(children: StreamVec<'_, u64, ChildUpdate>, interval: Interval) -> 
             buffer.extend(updates.drain(..).map(|(bar, time, diff)| ((*key, bar), time, diff)));
         },
     );
-    merged.as_collection(|key, bar| (*key, *bar)).inner.map(|(((instrument, open_time_ns), bar), _, diff)| Upsert {
-        instrument,
-        open_time_ns,
-        bar: (diff > 0).then_some(bar),
+    at_their_tick(merged.as_collection(|key, bar| (*key, *bar)).inner)
+}
+
+/// Sends each update at its own tick. A differential stream carries ticks inside its messages, and a message is sent at the
+/// earliest of them.
+fn at_their_tick(updates: StreamVec<'_, u64, ChildUpdate>) -> StreamVec<'_, u64, Upsert> {
+    updates.unary(Pipeline, "At their tick", |_, _| {
+        |input, output| {
+            input.for_each(|time, updates| {
+                updates.sort_by_key(|(_, tick, _)| *tick);
+                for updates in updates.chunk_by(|left, right| left.1 == right.1) {
+                    let time = time.delayed(&updates[0].1, 0);
+                    output.session(&time).give_iterator(updates.iter().map(
+                        |(((instrument, open_time_ns), bar), _, diff)| Upsert {
+                            instrument: *instrument,
+                            open_time_ns: *open_time_ns,
+                            bar: (*diff > 0).then_some(*bar),
+                        },
+                    ));
+                }
+            });
+        }
     })
 }

@@ -29,7 +29,7 @@ pub struct TradeColumns {
     pub kind: Vec<TradeKind>,
     /// Offset, line or row in the partition; several trades of one message share it.
     pub position: Vec<u64>,
-    /// Receive time, nanoseconds; empty where the source has none, else one a row.
+    /// Receive time, nanoseconds; empty where the source has none, else one a row, `i64::MIN` for rows without.
     pub receive_time_ns: Vec<i64>,
 }
 
@@ -72,7 +72,7 @@ impl TradeColumns {
 
     /// The receive time of a row, where the source had one.
     pub fn receive_time_of(&self, row: usize) -> Option<i64> {
-        self.receive_time_ns.get(row).copied()
+        self.receive_time_ns.get(row).copied().filter(|&time| time != i64::MIN)
     }
 
     /// Appends a row. `instrument` is an index into `instruments`.

@@ -1,1 +1,4 @@
-//! x
+//! Whole-pipeline tests: what comes out, not which function did it.
+
+mod law_one;
+mod market;

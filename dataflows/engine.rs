@@ -1,0 +1,241 @@
+//! The engine: worker threads that run the graph, ticks in at one end, merged ticks out at the other.
+//!
+//! The engine knows no source and no sink. A panic on any worker must end the process: the binary installs a hook that
+//! aborts, because a worker that dies quietly would look like the end of the input to the others.
+
+use crate::pipeline::{self, PipelineConfig, WorkerTick};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+use tidewheel_operators::TickHeader;
+use tidewheel_operators::tape::{RowSlice, TapeSizes};
+use tidewheel_schemas::{Amendment, BarVersion, Counters, LateRecord, Reject, RejectReason, TickOutput};
+use timely::WorkerConfig;
+
+/// Ticks that may be between the source and the sinks: enough to keep every thread busy, few enough to bound memory.
+const TICKS_IN_FLIGHT: usize = 4;
+
+/// One tick as the source made it.
+#[derive(Debug)]
+pub struct TickInput {
+    /// The facts of the tick.
+    pub header: TickHeader,
+    /// Trades.
+    pub slices: Vec<RowSlice>,
+    /// Cancels and corrections.
+    pub amendments: Vec<Amendment>,
+    /// What the source already decided.
+    pub source: SourceTick,
+}
+
+/// The part of a tick that never enters the graph.
+#[derive(Debug, Default)]
+pub struct SourceTick {
+    /// Records that could not be decoded, or come from the future.
+    pub rejects: Vec<Reject>,
+    /// Records further behind their own partition than the horizon.
+    pub late: Vec<LateRecord>,
+    /// Counts of the source from the start of the run.
+    pub counters: Counters,
+    /// The raw messages of the tick, from which conflicts take their bytes.
+    pub raw: Vec<std::sync::Arc<tidewheel_connectors::source::MessageBlock>>,
+}
+
+/// One tick, merged over the workers, in canonical order.
+#[derive(Debug, Default)]
+pub struct MergedTick {
+    /// What is published.
+    pub output: TickOutput,
+    /// At the last tick, bars that are not final.
+    pub open_bars: Vec<BarVersion>,
+    /// How much the tapes hold.
+    pub sizes: TapeSizes,
+}
+
+/// The running graph.
+pub struct Engine {
+    to_workers: Vec<Sender<WorkerInput>>,
+    to_merger: Sender<(TickHeader, SourceTick)>,
+    workers: timely::communication::WorkerGuards<()>,
+    next_worker: usize,
+}
+
+struct WorkerInput {
+    header: TickHeader,
+    slices: Vec<RowSlice>,
+    amendments: Vec<Amendment>,
+}
+
+/// The engine could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("could not start {workers} worker threads: {detail}")]
+pub struct EngineError {
+    workers: usize,
+    detail: String,
+}
+
+/// Merged ticks, in order; ends when the engine's input is closed and all ticks have passed.
+pub struct Outputs {
+    workers: usize,
+    from_workers: Receiver<WorkerTick>,
+    from_source: Receiver<(TickHeader, SourceTick)>,
+    waiting: BTreeMap<u64, Vec<WorkerTick>>,
+}
+
+/// Starts the graph on `workers` threads.
+///
+/// # Errors
+/// If the threads cannot be started.
+///
+/// # Panics
+/// If `workers` is zero.
+pub fn start(workers: usize, config: &PipelineConfig) -> Result<(Engine, Outputs), EngineError> {
+    assert!(workers > 0, "at least one worker");
+    let (out, from_workers) = bounded::<WorkerTick>(TICKS_IN_FLIGHT * workers);
+    let (to_merger, from_source) = bounded(4 * TICKS_IN_FLIGHT);
+    let (to_workers, inputs): (Vec<_>, Vec<_>) = (0..workers).map(|_| bounded::<WorkerInput>(TICKS_IN_FLIGHT)).unzip();
+    let inputs = Mutex::new(inputs.into_iter().map(Some).collect::<Vec<_>>());
+    let config = config.clone();
+    let mut worker_config = WorkerConfig::default();
+    // Arrangements otherwise compact only when updates arrive, and a quiet market would keep all its history.
+    differential_dataflow::configure(
+        &mut worker_config,
+        &differential_dataflow::Config { idle_merge_effort: Some(1_000) },
+    );
+    let timely_config =
+        timely::Config { communication: timely::CommunicationConfig::Process(workers), worker: worker_config };
+    let guards = timely::execute(timely_config, move |worker| {
+        let input = inputs.lock().expect("no worker panics while it holds the list")[worker.index()].take();
+        let input = input.expect("each worker takes its input once");
+        run_worker(worker, &config, &input, out.clone());
+    })
+    .map_err(|detail| EngineError { workers, detail })?;
+    let engine = Engine { to_workers, to_merger, workers: guards, next_worker: 0 };
+    Ok((engine, Outputs { workers, from_workers, from_source, waiting: BTreeMap::new() }))
+}
+
+fn run_worker(
+    worker: &mut timely::worker::Worker,
+    config: &PipelineConfig,
+    input: &Receiver<WorkerInput>,
+    out: Sender<WorkerTick>,
+) {
+    let mut doors = pipeline::build(worker, config, out);
+    loop {
+        match input.try_recv() {
+            Ok(WorkerInput { header, slices, amendments }) => {
+                doors.send(header, slices, amendments);
+                worker.step();
+            }
+            Err(TryRecvError::Empty) => {
+                worker.step_or_park(Some(Duration::from_millis(1)));
+            }
+            Err(TryRecvError::Disconnected) => break,
+        }
+    }
+    drop(doors);
+    while worker.has_dataflows() {
+        worker.step_or_park(None);
+    }
+}
+
+impl Engine {
+    /// Hands a tick to the workers. Blocks while too many are in flight: this is what holds the source back.
+    ///
+    /// # Panics
+    /// If a worker is gone, which only a panic there explains.
+    pub fn send(&mut self, tick: TickInput) {
+        let TickInput { header, slices, amendments, source } = tick;
+        self.to_merger.send((header, source)).expect("the merger lives as long as the engine");
+        let workers = self.to_workers.len();
+        let mut parts: Vec<WorkerInput> =
+            (0..workers).map(|_| WorkerInput { header, slices: Vec::new(), amendments: Vec::new() }).collect();
+        for slice in slices {
+            parts[self.next_worker].slices.push(slice);
+            self.next_worker = (self.next_worker + 1) % workers;
+        }
+        parts[self.next_worker].amendments = amendments;
+        for (worker, part) in self.to_workers.iter().zip(parts) {
+            worker.send(part).expect("a worker is gone: it must have panicked");
+        }
+    }
+
+    /// Closes the input and waits until every tick has left. Someone must be reading the outputs.
+    pub fn finish(self) {
+        drop((self.to_workers, self.to_merger));
+        drop(self.workers);
+    }
+}
+
+impl Iterator for Outputs {
+    type Item = MergedTick;
+
+    fn next(&mut self) -> Option<MergedTick> {
+        let (header, source) = self.from_source.recv().ok()?;
+        let parts = loop {
+            if self.waiting.get(&header.tick).is_some_and(|parts| parts.len() == self.workers) {
+                break self.waiting.remove(&header.tick).unwrap_or_default();
+            }
+            let part = self.from_workers.recv().ok()?;
+            self.waiting.entry(part.tick).or_default().push(part);
+        };
+        Some(merge(&header, source, parts))
+    }
+}
+
+fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> MergedTick {
+    let mut merged = MergedTick::default();
+    let SourceTick { rejects, late, counters, raw } = source;
+    let output = &mut merged.output;
+    (output.tick, output.watermark_ns) = (header.tick, header.watermark_ns);
+    (output.rejects, output.late, output.counters) = (rejects, late, counters);
+    for part in parts {
+        output.bars.extend(part.versions);
+        merged.open_bars.extend(part.open_bars);
+        let outcome = part.outcome;
+        output.late.extend(outcome.late);
+        output.rejects.extend(outcome.rejects);
+        output.accepted.extend(outcome.accepted);
+        output.amendments.extend(outcome.amendments);
+        output.counters.add(&outcome.counters);
+        for conflict in outcome.conflicts {
+            output.rejects.push(reject_conflict(conflict.columns_row, &raw));
+        }
+        merged.sizes.instruments += outcome.sizes.instruments;
+        merged.sizes.seconds += outcome.sizes.seconds;
+        // Workers share the columns of a chunk.
+        merged.sizes.trades = merged.sizes.trades.max(outcome.sizes.trades);
+        merged.sizes.ids += outcome.sizes.ids;
+        merged.sizes.amendments += outcome.sizes.amendments;
+    }
+    let bar_order = |a: &BarVersion, b: &BarVersion| {
+        (a.interval, &a.instrument, a.open_time_ns).cmp(&(b.interval, &b.instrument, b.open_time_ns))
+    };
+    output.bars.sort_unstable_by(bar_order);
+    merged.open_bars.sort_unstable_by(bar_order);
+    output.late.sort_by_key(LateRecord::source);
+    output.rejects.sort_by_key(|reject| (reject.partition, reject.position));
+    output.amendments.sort_by_key(|amendment| (amendment.partition, amendment.position));
+    output.accepted.sort_by_key(|rows| {
+        let first = rows.rows.first().copied().unwrap_or_default() as usize;
+        (rows.columns.partition, rows.columns.position.get(first).copied())
+    });
+    merged
+}
+
+fn reject_conflict(record: LateRecord, raw: &[std::sync::Arc<tidewheel_connectors::source::MessageBlock>]) -> Reject {
+    let (partition, position) = record.source();
+    let LateRecord::Trade { instrument, trade, receive_time_ns, .. } = record else {
+        unreachable!("only trades are in conflict");
+    };
+    let block = raw.iter().find(|block| block.partition == partition && block.payload_at(position).is_some());
+    Reject {
+        partition,
+        position,
+        reason: RejectReason::Conflict,
+        detail: format!("trade {} of {instrument:?} was seen before with other content; the first is kept", trade.id),
+        raw: block.and_then(|block| block.payload_at(position)).unwrap_or_default().into(),
+        receive_time_ns,
+    }
+}

@@ -1,0 +1,154 @@
+//! The graph, built alike on every worker, live and in replay.
+//!
+//! ```text
+//!   slices ------ route ==exchange==+
+//!   amendments ===exchange==========+-- tape --+-- 1 s -- lifecycle --------------------------+
+//!   headers ---- to every operator -+          +-- 1 m -- lifecycle --+-----------------------+
+//!                                              |          rollup 5 m -- lifecycle --+---------+-- collect -- out
+//!                                              |               ... 15 m, 1 h, 4 h, 1 d        |
+//!                                              +-- late, rejects, accepted, counts -----------+
+//! ```
+//!
+//! The only timestamp is the tick. Records of a tick reach `tape` in any order; every operator acts once a tick, when its
+//! input frontier has passed it. What leaves is one [`WorkerTick`] a tick and worker.
+
+use crossbeam_channel::Sender;
+use std::collections::BTreeMap;
+use tidewheel_operators::TickHeader;
+use tidewheel_operators::lifecycle::{LifecycleConfig, lifecycle};
+use tidewheel_operators::rollup::rollup;
+use tidewheel_operators::tape::{Directory, RowSlice, TapeConfig, TapeOutcome, route, tape};
+use tidewheel_schemas::{Amendment, BarVersion, Interval};
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::{Concatenate, Input};
+use timely::dataflow::{InputHandle, StreamVec};
+use timely::worker::Worker;
+
+/// What the graph computes.
+#[derive(Clone, Debug)]
+pub struct PipelineConfig {
+    /// Intervals to publish; the ones between are computed all the same.
+    pub intervals: Vec<Interval>,
+    /// How long after its end a bar waits for stragglers before it is final, nanoseconds.
+    pub lateness_ns: i64,
+    /// How long a bar can be revised, nanoseconds of event time behind the watermark.
+    pub horizon_ns: i64,
+    /// Whether accepted records are handed on for the archive.
+    pub archive: bool,
+}
+
+/// All that a tick gave on one worker.
+#[derive(Debug)]
+pub struct WorkerTick {
+    /// The tick.
+    pub tick: u64,
+    /// Versions of bars, in no order.
+    pub versions: Vec<BarVersion>,
+    /// At the last tick, bars that are not final, in no order.
+    pub open_bars: Vec<BarVersion>,
+    /// What became of the records.
+    pub outcome: TapeOutcome,
+}
+
+/// The doors of the graph on one worker.
+pub struct PipelineInputs {
+    slices: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<RowSlice>>>,
+    amendments: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Amendment>>>,
+    headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
+}
+
+impl PipelineInputs {
+    /// Puts a tick in and closes it. Ticks must ascend.
+    pub fn send(&mut self, header: TickHeader, slices: Vec<RowSlice>, amendments: Vec<Amendment>) {
+        self.advance_to(header.tick);
+        slices.into_iter().for_each(|slice| self.slices.send(slice));
+        amendments.into_iter().for_each(|amendment| self.amendments.send(amendment));
+        self.headers.send(header);
+        self.advance_to(header.tick + 1);
+    }
+
+    fn advance_to(&mut self, tick: u64) {
+        self.slices.advance_to(tick);
+        self.amendments.advance_to(tick);
+        self.headers.advance_to(tick);
+    }
+}
+
+/// Builds the graph on a worker; ticks leave through `out`, which may block to hold the worker back.
+pub fn build(worker: &mut Worker, config: &PipelineConfig, out: Sender<WorkerTick>) -> PipelineInputs {
+    let peers = worker.peers();
+    let mut inputs =
+        PipelineInputs { slices: InputHandle::new(), amendments: InputHandle::new(), headers: InputHandle::new() };
+    worker.dataflow(|scope| {
+        let slices = scope.input_from(&mut inputs.slices);
+        let amendments = scope.input_from(&mut inputs.amendments);
+        let headers = scope.input_from(&mut inputs.headers);
+        let directory = Directory::default();
+
+        let tape_config = TapeConfig { horizon_ns: config.horizon_ns, archive: config.archive };
+        let rows = route(slices, peers);
+        let taped = tape(rows, amendments, headers.clone(), tape_config, Directory::clone(&directory));
+
+        let coarsest = config.intervals.iter().copied().max().unwrap_or(Interval::S1);
+        let rules = |interval: Interval, parent: Option<Interval>| LifecycleConfig {
+            interval,
+            parent: parent.filter(|parent| *parent <= coarsest),
+            lateness_ns: config.lateness_ns,
+            is_published: config.intervals.contains(&interval),
+        };
+        // The tape makes the minutes itself, so no rollup asks for seconds.
+        let seconds =
+            lifecycle(taped.seconds, headers.clone(), rules(Interval::S1, None), Directory::clone(&directory));
+        let (mut versions, mut open_bars) = (vec![seconds.versions], vec![seconds.open_bars]);
+        let mut upserts = taped.minutes;
+        for interval in Interval::ALL.into_iter().filter(|interval| (Interval::M1..=coarsest).contains(interval)) {
+            let rules = rules(interval, interval.coarser());
+            let level = lifecycle(upserts, headers.clone(), rules, Directory::clone(&directory));
+            versions.push(level.versions);
+            open_bars.push(level.open_bars);
+            let Some(parent) = rules.parent else { break };
+            upserts = rollup(level.children, parent);
+        }
+        let (versions, open_bars) = (scope.concatenate(versions), scope.concatenate(open_bars));
+        collect(versions, open_bars, taped.outcomes, out);
+    });
+    inputs
+}
+
+/// Gathers what a tick gave on this worker and hands it out when the tick is complete.
+fn collect<'scope>(
+    versions: StreamVec<'scope, u64, BarVersion>,
+    open_bars: StreamVec<'scope, u64, BarVersion>,
+    outcomes: StreamVec<'scope, u64, TapeOutcome>,
+    out: Sender<WorkerTick>,
+) {
+    let mut builder = OperatorBuilder::new("Collect".to_owned(), versions.scope());
+    let mut versions = builder.new_input(versions, Pipeline);
+    let mut open_bars = builder.new_input(open_bars, Pipeline);
+    let mut outcomes = builder.new_input(outcomes, Pipeline);
+    builder.build(move |_| {
+        let mut open: BTreeMap<u64, WorkerTick> = BTreeMap::new();
+        move |frontiers| {
+            macro_rules! at {
+                ($time:expr) => {
+                    open.entry(*$time.time()).or_insert_with_key(|tick| WorkerTick {
+                        tick: *tick,
+                        versions: Vec::new(),
+                        open_bars: Vec::new(),
+                        outcome: TapeOutcome::default(),
+                    })
+                };
+            }
+            versions.for_each(|time, data| at!(time).versions.append(data));
+            open_bars.for_each(|time, data| at!(time).open_bars.append(data));
+            outcomes.for_each(|time, data| at!(time).outcome = data.pop().expect("one outcome a tick"));
+            while let Some(entry) = open.first_entry()
+                && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))
+            {
+                // The receiver only goes away when the process is stopping.
+                let _ = out.send(entry.remove());
+            }
+        }
+    });
+}

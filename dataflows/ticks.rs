@@ -1,0 +1,309 @@
+//! From decoded chunks to ticks: the one place where a record gets its tick, live and in replay.
+//!
+//! The sources differ in when a tick ends; what happens to the records of a tick is decided here, from the records and the
+//! tick alone.
+
+use crate::engine::{SourceTick, TickInput};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use tidewheel_connectors::source::{DecodedChunk, MessageBlock};
+use tidewheel_operators::TickHeader;
+use tidewheel_operators::intake::{Intake, IntakeLimits, tick_time_ns};
+use tidewheel_operators::tape::RowSlice;
+use tidewheel_operators::watermark::{PartitionState, Watermark};
+use tidewheel_schemas::{Amendment, Change, Counters, LateRecord, Reject, RejectReason, TradeColumns};
+
+/// How ticks are judged.
+#[derive(Clone, Copy, Debug)]
+pub struct TickConfig {
+    /// How far behind a trade may be, and how far ahead of the tick's time.
+    pub limits: IntakeLimits,
+    /// How often bars that are not final are published, milliseconds of tick time; never if absent.
+    pub provisional_every_ms: Option<u64>,
+}
+
+/// A decoded chunk that gives its records to ticks piece by piece.
+#[derive(Debug)]
+pub struct Chunk {
+    columns: Arc<TradeColumns>,
+    raw: Option<Arc<MessageBlock>>,
+    amendments: std::vec::IntoIter<Amendment>,
+    rejects: std::vec::IntoIter<Reject>,
+    ignored: BTreeMap<String, u64>,
+    end_position: u64,
+    next_row: usize,
+}
+
+/// The records of a chunk that belong to a tick.
+#[derive(Debug)]
+pub struct Piece {
+    columns: Arc<TradeColumns>,
+    raw: Option<Arc<MessageBlock>>,
+    rows: Range<usize>,
+    amendments: Vec<Amendment>,
+    rejects: Vec<Reject>,
+    ignored: BTreeMap<String, u64>,
+    /// One past the last position of the piece.
+    pub end_position: u64,
+}
+
+impl Chunk {
+    /// Prepares a chunk.
+    pub fn new(chunk: DecodedChunk) -> Self {
+        Self {
+            columns: Arc::new(chunk.columns),
+            raw: chunk.raw.map(Arc::new),
+            amendments: chunk.amendments.into_iter(),
+            rejects: chunk.rejects.into_iter(),
+            ignored: chunk.ignored,
+            end_position: chunk.end_position,
+            next_row: 0,
+        }
+    }
+
+    /// The trades.
+    pub fn columns(&self) -> &TradeColumns {
+        &self.columns
+    }
+
+    /// The first row not yet taken.
+    pub const fn next_row(&self) -> usize {
+        self.next_row
+    }
+
+    /// Takes the rows before `row`, and the other records that stand before it in the source. A message is never split
+    /// between ticks: rows that share the position of the last one taken come along.
+    pub fn take_until(&mut self, row: usize) -> Piece {
+        let positions = &self.columns.position;
+        let mut end = row;
+        while end > self.next_row && end < positions.len() && positions[end] == positions[end - 1] {
+            end += 1;
+        }
+        let end_position = positions.get(end).copied().unwrap_or(self.end_position);
+        let rows = self.next_row..end;
+        self.next_row = end;
+        let is_all = end == positions.len();
+        Piece {
+            columns: Arc::clone(&self.columns),
+            raw: self.raw.clone(),
+            rows,
+            amendments: take_before(&mut self.amendments, end_position, |amendment| amendment.position),
+            rejects: take_before(&mut self.rejects, end_position, |reject| reject.position),
+            ignored: if is_all { std::mem::take(&mut self.ignored) } else { BTreeMap::new() },
+            end_position,
+        }
+    }
+
+    /// Takes all that is left.
+    pub fn take_all(mut self) -> Piece {
+        self.take_until(self.columns.len())
+    }
+}
+
+fn take_before<T>(items: &mut std::vec::IntoIter<T>, end: u64, position: impl Fn(&T) -> u64) -> Vec<T> {
+    let count = items.as_slice().iter().take_while(|item| position(item) < end).count();
+    items.by_ref().take(count).collect()
+}
+
+impl Piece {
+    /// Trades in it.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Its source partition.
+    pub fn partition(&self) -> u32 {
+        self.columns.partition
+    }
+
+    fn has_records(&self) -> bool {
+        !self.rows.is_empty() || !self.amendments.is_empty()
+    }
+}
+
+/// Makes ticks from pieces. Keeps the gates of the partitions, the watermark and the source's counts.
+#[derive(Debug)]
+pub struct Ticker {
+    config: TickConfig,
+    intakes: Vec<Intake>,
+    watermark: Watermark,
+    counters: Counters,
+    last_tick: Option<u64>,
+}
+
+impl Ticker {
+    /// A ticker before the first tick.
+    pub fn new(config: TickConfig) -> Self {
+        Self {
+            config,
+            intakes: Vec::new(),
+            watermark: Watermark::default(),
+            counters: Counters::default(),
+            last_tick: None,
+        }
+    }
+
+    /// The tick last made.
+    pub const fn last_tick(&self) -> Option<u64> {
+        self.last_tick
+    }
+
+    /// The counts of the source so far.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The watermark after the last tick, nanoseconds.
+    pub const fn watermark_ns(&self) -> i64 {
+        self.watermark.ns()
+    }
+
+    /// Makes a tick. `caught_up` tells for each partition, by number, whether the tick holds all that the source had.
+    ///
+    /// # Panics
+    /// If ticks do not ascend.
+    pub fn tick(&mut self, tick: u64, pieces: Vec<Piece>, caught_up: &[bool]) -> TickInput {
+        let watermark_before_ns = self.watermark.ns();
+        let mut has_records = vec![false; caught_up.len()];
+        let mut input = self.open(tick, watermark_before_ns);
+        for piece in pieces {
+            has_records[piece.partition() as usize] |= piece.has_records();
+            self.admit(piece, tick, &mut input);
+        }
+        if self.intakes.len() < caught_up.len() {
+            self.intakes.resize(caught_up.len(), Intake::default());
+        }
+        let states = self.intakes.iter().zip(caught_up).zip(&has_records);
+        self.watermark.advance(states.map(|((intake, &caught_up), &has_records)| PartitionState {
+            max_event_time_ns: intake.max_event_time_ns(),
+            caught_up,
+            has_records,
+        }));
+        input.header.watermark_ns = self.watermark.ns();
+        input.source.counters = self.counters.clone();
+        input
+    }
+
+    /// Makes the last tick of a replay: its input has ended, so every bar is final.
+    pub fn finish(&mut self) -> TickInput {
+        let tick = self.last_tick.map_or(0, |last| last + 1);
+        let mut input = self.open(tick, self.watermark.ns());
+        self.watermark.finish();
+        input.header.watermark_ns = self.watermark.ns();
+        input.header.is_last = true;
+        input.source.counters = self.counters.clone();
+        input
+    }
+
+    /// Makes the last tick of a live run: the input goes on, so bars that are open stay so.
+    pub fn stop(&mut self) -> TickInput {
+        let tick = self.last_tick.map_or(0, |last| last + 1);
+        let mut input = self.open(tick, self.watermark.ns());
+        input.header.is_last = true;
+        input.source.counters = self.counters.clone();
+        input
+    }
+
+    fn open(&mut self, tick: u64, watermark_before_ns: i64) -> TickInput {
+        assert!(self.last_tick.is_none_or(|last| last < tick), "tick {tick} follows {:?}", self.last_tick);
+        let publish_provisional = self.config.provisional_every_ms.is_some_and(|every| {
+            let period = |tick: u64| tick / every.max(1);
+            self.last_tick.is_none_or(|last| period(last) != period(tick))
+        });
+        self.last_tick = Some(tick);
+        let header = TickHeader {
+            tick,
+            frozen_ns: TickHeader::frozen_at(watermark_before_ns, self.config.limits.horizon_ns),
+            watermark_ns: watermark_before_ns,
+            publish_provisional,
+            is_last: false,
+        };
+        TickInput { header, slices: Vec::new(), amendments: Vec::new(), source: SourceTick::default() }
+    }
+
+    fn admit(&mut self, piece: Piece, tick: u64, input: &mut TickInput) {
+        let partition = piece.partition() as usize;
+        if partition >= self.intakes.len() {
+            self.intakes.resize(partition + 1, Intake::default());
+        }
+        let Piece { columns, raw, rows, amendments, rejects, ignored, .. } = piece;
+        self.counters.read += (rows.len() + amendments.len() + rejects.len()) as u64;
+        for (kind, count) in ignored {
+            *self.counters.ignored.entry(kind).or_default() += count;
+        }
+        let admission = self.intakes[partition].admit(&columns, rows, tick, &self.config.limits);
+        let source = &mut input.source;
+        for reject in rejects {
+            self.counters.reject(reject.reason);
+            source.rejects.push(reject);
+        }
+        for row in admission.future {
+            self.counters.reject(RejectReason::Future);
+            source.rejects.push(future_reject(&columns, row as usize, tick, raw.as_deref()));
+        }
+        for row in admission.late {
+            self.counters.late += 1;
+            source.late.push(late_record(&columns, row as usize));
+        }
+        let latest_ns = tick_time_ns(tick).saturating_add(self.config.limits.skew_ns);
+        for amendment in amendments {
+            if corrected_time_ns(&amendment).is_some_and(|time| time > latest_ns) {
+                self.counters.reject(RejectReason::Future);
+                source.rejects.push(future_amendment(amendment, tick));
+            } else {
+                input.amendments.push(amendment);
+            }
+        }
+        if !admission.taken.is_empty() {
+            input.slices.push(RowSlice { columns, ranges: admission.taken });
+        }
+        source.raw.extend(raw);
+    }
+}
+
+const fn corrected_time_ns(amendment: &Amendment) -> Option<i64> {
+    match amendment.change {
+        Change::Correct(correction) => correction.event_time_ns,
+        Change::Cancel => None,
+    }
+}
+
+fn late_record(columns: &TradeColumns, row: usize) -> LateRecord {
+    LateRecord::Trade {
+        instrument: columns.instrument_of(row).clone(),
+        trade: columns.trade(row),
+        partition: columns.partition,
+        position: columns.position[row],
+        receive_time_ns: columns.receive_time_of(row),
+    }
+}
+
+fn future_reject(columns: &TradeColumns, row: usize, tick: u64, raw: Option<&MessageBlock>) -> Reject {
+    let trade = columns.trade(row);
+    let position = columns.position[row];
+    Reject {
+        partition: columns.partition,
+        position,
+        reason: RejectReason::Future,
+        detail: future_detail(trade.event_time_ns, tick),
+        raw: raw.and_then(|block| block.payload_at(position)).unwrap_or_default().into(),
+        receive_time_ns: columns.receive_time_of(row),
+    }
+}
+
+fn future_amendment(amendment: Amendment, tick: u64) -> Reject {
+    Reject {
+        partition: amendment.partition,
+        position: amendment.position,
+        reason: RejectReason::Future,
+        detail: future_detail(corrected_time_ns(&amendment).unwrap_or_default(), tick),
+        raw: amendment.raw,
+        receive_time_ns: amendment.receive_time_ns,
+    }
+}
+
+fn future_detail(time_ns: i64, tick: u64) -> String {
+    let ahead_ms = time_ns / 1_000_000 - i64::try_from(tick).unwrap_or(i64::MAX);
+    format!("event time {time_ns} ns is {ahead_ms} ms beyond the tick that received it")
+}
