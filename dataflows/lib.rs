@@ -5,4 +5,5 @@
 
 pub mod engine;
 pub mod pipeline;
+pub mod replay;
 pub mod ticks;

@@ -33,6 +33,7 @@ pub struct Chunk {
     ignored: BTreeMap<String, u64>,
     end_position: u64,
     next_row: usize,
+    has_receive_times: bool,
 }
 
 /// The records of a chunk that belong to a tick.
@@ -51,7 +52,12 @@ pub struct Piece {
 impl Chunk {
     /// Prepares a chunk.
     pub fn new(chunk: DecodedChunk) -> Self {
+        let columns = &chunk.columns;
+        let has_receive_times = !columns.is_empty()
+            && columns.receive_time_ns.len() == columns.len()
+            && !columns.receive_time_ns.contains(&i64::MIN);
         Self {
+            has_receive_times,
             columns: Arc::new(chunk.columns),
             raw: chunk.raw.map(Arc::new),
             amendments: chunk.amendments.into_iter(),
@@ -62,9 +68,10 @@ impl Chunk {
         }
     }
 
-    /// The trades.
-    pub fn columns(&self) -> &TradeColumns {
-        &self.columns
+    /// The times that drive a replay: receive times where the source has them for its rows, else event times.
+    pub fn clock_ns(&self) -> &[i64] {
+        let columns = &self.columns;
+        if self.has_receive_times { &columns.receive_time_ns } else { &columns.event_time_ns }
     }
 
     /// The first row not yet taken.
