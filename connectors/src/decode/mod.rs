@@ -1,6 +1,30 @@
 //! Decoders: the bytes of a message to trades, by venue. Pure: no clock, no state from one block to the next.
+//!
+//! [`Decoder::decode`] turns a block of messages into columns of trades. Each JSON format is one file and one entry in
+//! `DECODERS`; the shape of a message tells whose it is. Every message ends as trades, amendments or rejects, or as one count
+//! of what was ignored. Nothing here reads a file or a topic, and Parquet rows never come this way.
+
+mod auto;
+mod binance;
+mod bybit;
+mod canonical;
+mod coinbase;
+mod cryptofeed;
+mod csv;
+mod fault;
+mod field;
+mod json;
+mod kraken;
+mod output;
+mod render;
+mod time;
+
+pub use render::{render_amendment, render_trade};
 
 use crate::source::{DecodedChunk, MessageBlock};
+use fault::Fault;
+use json::{Object, Value};
+use output::Output;
 
 /// The wire format of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -38,6 +62,9 @@ pub struct DecodeConfig {
     pub symbol: Option<String>,
     /// The columns of CSV files.
     pub csv: CsvColumns,
+    /// Whether `side` in Coinbase's Advanced Trade feed is the maker's, as it is in the Exchange feed. Sources disagree; the
+    /// default takes it as the taker's.
+    pub coinbase_advanced_maker_side: bool,
 }
 
 /// The unit of an integer time.
@@ -116,8 +143,60 @@ impl Decoder {
     }
 
     /// Decodes a block. Never fails: what cannot be decoded is a reject in the result.
-    pub fn decode(&self, block: MessageBlock) -> DecodedChunk {
-        let _ = &self.config;
-        DecodedChunk { end_position: block.end_position, ..DecodedChunk::default() }
+    pub fn decode(&self, mut block: MessageBlock) -> DecodedChunk {
+        let mut out = Output::new(&self.config, &block);
+        match self.config.format {
+            Format::Csv => csv::decode_block(&self.config, &block, &mut out),
+            Format::Parquet => reject_all(&block, &Fault::ParquetMessage, &mut out),
+            format => auto::decode_block(format, &block, &mut out),
+        }
+        let mut chunk = out.finish();
+        if !block.rejects.is_empty() {
+            chunk.rejects.append(&mut block.rejects);
+            // Stable: what the source could not cut out stands where it stood.
+            chunk.rejects.sort_by_key(|reject| reject.position);
+        }
+        chunk.raw = Some(block);
+        chunk
     }
 }
+
+fn reject_all(block: &MessageBlock, fault: &Fault, out: &mut Output<'_>) {
+    for message in &block.messages {
+        out.begin_message(message);
+        out.reject(fault);
+        out.end_message();
+    }
+}
+
+/// Whether a decoder knows the shape of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recognised {
+    /// It does, and has put into the output what was in it.
+    Yes,
+    /// It does not, and has put nothing there.
+    No,
+}
+
+/// Decodes one object: the message, room for an object inside it, and where to put what is found.
+type DecodeObject = for<'a> fn(&Object<'a>, &mut Object<'a>, &mut Output<'_>) -> Result<Recognised, Fault>;
+/// Decodes one array.
+type DecodeArray = for<'a> fn(Value<'a>, &mut Output<'_>) -> Result<Recognised, Fault>;
+
+/// The decoder of one JSON format.
+struct JsonDecoder {
+    format: Format,
+    name: &'static str,
+    object: DecodeObject,
+    array: Option<DecodeArray>,
+}
+
+/// All JSON formats. [`Format::Auto`] takes the first that knows a message.
+const DECODERS: [JsonDecoder; 6] = [
+    JsonDecoder { format: Format::Canonical, name: "canonical", object: canonical::decode, array: None },
+    JsonDecoder { format: Format::Binance, name: "binance", object: binance::decode, array: None },
+    JsonDecoder { format: Format::Cryptofeed, name: "cryptofeed", object: cryptofeed::decode, array: None },
+    JsonDecoder { format: Format::Bybit, name: "bybit", object: bybit::decode, array: None },
+    JsonDecoder { format: Format::Coinbase, name: "coinbase", object: coinbase::decode, array: None },
+    JsonDecoder { format: Format::Kraken, name: "kraken", object: kraken::decode, array: Some(kraken::decode_array) },
+];

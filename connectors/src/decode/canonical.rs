@@ -1,0 +1,165 @@
+//! Tidewheel's own JSON: trades, cancels and corrections, for producers that can choose.
+//!
+//! ```json
+//! {"type":"trade","op":"insert","venue":"binance","symbol":"BTCUSDT","trade_id":"3735683259",
+//!  "event_time":1723161255342000000,"price":"61837.63","quantity":"0.02","aggressor_side":"sell"}
+//! {"type":"trade","op":"cancel","venue":"binance","symbol":"BTCUSDT","trade_id":"3735683259"}
+//! {"type":"trade","op":"correct","venue":"binance","symbol":"BTCUSDT","trade_id":"3735683259","price":"61837.64","sequence":1}
+//! ```
+//!
+//! Times are nanoseconds or RFC 3339; numbers stand in quotes or not and are read as decimal text. `op` is `insert` where
+//! absent. An insert may have `trade_count`, `trade_kind` and `receive_time`; without `trade_id` its place in the source
+//! names it, and that name (`@partition:offset:index`) can be used in a cancel. In a correction, `event_time` is the right
+//! time and `original_event_time` the wrong one; a field that is absent or null stays as it was. In a cancel, `event_time` is
+//! the trade's. [`super::render`] writes the same form.
+
+use super::Recognised;
+use super::fault::Fault;
+use super::field;
+use super::json::{Object, Value};
+use super::output::{DecodedAmendment, DecodedTrade, Output};
+use std::borrow::Cow;
+use tidewheel_schemas::{AggressorSide, Change, Correction, TradeId, TradeKind};
+
+const NAME: &str = "canonical";
+
+/// Fields of which no other venue's object of type `trade` has any.
+const OWN_FIELDS: [&[u8]; 5] = [b"op", b"venue", b"event_time", b"aggressor_side", b"quantity"];
+
+/// Decodes one object.
+pub(super) fn decode<'a>(object: &Object<'a>, _: &mut Object<'a>, out: &mut Output<'_>) -> Result<Recognised, Fault> {
+    let Some(kind) = object.first(b"type").and_then(Value::text) else { return Ok(Recognised::No) };
+    if !OWN_FIELDS.iter().any(|key| object.has(key)) {
+        return Ok(Recognised::No);
+    }
+    if *kind != *b"trade" {
+        // Coinbase, too, has objects with a type and, say, a quantity; ours have a venue.
+        return Ok(match object.has(b"venue") {
+            true => {
+                out.ignore(NAME, &kind);
+                Recognised::Yes
+            }
+            false => Recognised::No,
+        });
+    }
+    match field::optional(object, "op", "op")?.map(|op| field::text(op, "op")).transpose()?.as_deref() {
+        None | Some(b"insert") => insert(object, out)?,
+        Some(b"cancel") => cancel(object, out)?,
+        Some(b"correct") => correct(object, out)?,
+        Some(_) => return Err(Fault::Value("op", "neither insert, cancel nor correct")),
+    }
+    Ok(Recognised::Yes)
+}
+
+fn insert(object: &Object<'_>, out: &mut Output<'_>) -> Result<(), Fault> {
+    let count = match field::optional(object, "trade_count", "trade_count")? {
+        Some(count) => u32::try_from(field::integer(count, "trade_count")?).unwrap_or(0),
+        None => 1,
+    };
+    if count == 0 {
+        return Err(Fault::Value("trade_count", "not between 1 and 4294967295"));
+    }
+    let trade = DecodedTrade {
+        id: field::optional(object, "trade_id", "trade_id")?.map(trade_id).transpose()?,
+        event_time_ns: field::ns_or_rfc3339(field::required(object, "event_time", "event_time")?, "event_time")?,
+        price_e8: field::price_e8(field::required(object, "price", "price")?)?,
+        quantity_e8: field::quantity_e8(field::required(object, "quantity", "quantity")?)?,
+        side: side(object)?.unwrap_or_default(),
+        count,
+        kind: kind(object)?,
+        receive_time_ns: receive_time_ns(object)?,
+    };
+    let (venue, symbol) = instrument(object, out)?;
+    out.trade(&venue, &symbol, trade)
+}
+
+fn cancel(object: &Object<'_>, out: &mut Output<'_>) -> Result<(), Fault> {
+    let original_time_ns = time_ns(object, "event_time")?;
+    amend(object, out, Change::Cancel, original_time_ns)
+}
+
+fn correct(object: &Object<'_>, out: &mut Output<'_>) -> Result<(), Fault> {
+    let correction = Correction {
+        price_e8: field::optional(object, "price", "price")?.map(field::price_e8).transpose()?,
+        quantity_e8: field::optional(object, "quantity", "quantity")?.map(field::quantity_e8).transpose()?,
+        event_time_ns: time_ns(object, "event_time")?,
+        side: side(object)?,
+    };
+    if correction == Correction::default() {
+        return Err(Fault::Value("op", "correct without anything to correct"));
+    }
+    let original_time_ns = time_ns(object, "original_event_time")?;
+    amend(object, out, Change::Correct(correction), original_time_ns)
+}
+
+fn amend(
+    object: &Object<'_>,
+    out: &mut Output<'_>,
+    change: Change,
+    original_time_ns: Option<i64>,
+) -> Result<(), Fault> {
+    let id = trade_id(field::required(object, "trade_id", "trade_id")?)?;
+    let sequence = field::optional(object, "sequence", "sequence")?;
+    let sequence = sequence.map(|value| field::integer(value, "sequence")).transpose()?.unwrap_or(0);
+    let receive_time_ns = receive_time_ns(object)?;
+    let (venue, symbol) = instrument(object, out)?;
+    out.amendment(&venue, &symbol, DecodedAmendment { id, change, original_time_ns, sequence, receive_time_ns })
+}
+
+/// Venue and symbol, from the configuration where the message has none.
+fn instrument<'a>(object: &Object<'a>, out: &Output<'a>) -> Result<(Cow<'a, [u8]>, Cow<'a, [u8]>), Fault> {
+    let named = |name: &'static str, configured: Option<&'a str>| match field::optional(object, name, name)? {
+        Some(value) => field::text(value, name),
+        None => Ok(Cow::Borrowed(configured.unwrap_or_default().as_bytes())),
+    };
+    Ok((named("venue", out.config.venue.as_deref())?, named("symbol", out.config.symbol.as_deref())?))
+}
+
+/// A trade id, or a source position in its printed form.
+fn trade_id(value: Value<'_>) -> Result<TradeId, Fault> {
+    match value.text() {
+        Some(text) if text.first() == Some(&b'@') => position_id(&text)
+            .ok_or(Fault::TradeIdForm("not a source position @partition:offset or @partition:offset:index")),
+        _ => field::trade_id(value),
+    }
+}
+
+fn position_id(text: &[u8]) -> Option<TradeId> {
+    let text = std::str::from_utf8(text).ok()?.strip_prefix('@')?;
+    // Only the printed form: `@0:07` is no other name of `@0:7`.
+    let is_plain = |digits: &&str| !digits.starts_with('+') && (!digits.starts_with('0') || digits.len() == 1);
+    let mut parts = text.split(':');
+    let partition = parts.next().filter(is_plain)?.parse().ok()?;
+    let offset = parts.next().filter(is_plain)?.parse().ok()?;
+    let index = match parts.next() {
+        Some(digits) => Some(digits).filter(is_plain)?.parse().ok().filter(|index| *index > 0)?,
+        None => 0,
+    };
+    parts.next().is_none().then(|| TradeId::position(partition, offset, index))
+}
+
+fn time_ns(object: &Object<'_>, name: &'static str) -> Result<Option<i64>, Fault> {
+    field::optional(object, name, name)?.map(|value| field::ns_or_rfc3339(value, name)).transpose()
+}
+
+/// Any time a clock may show: a wrong receive clock is no fault of the trade.
+fn receive_time_ns(object: &Object<'_>) -> Result<Option<i64>, Fault> {
+    let value = field::optional(object, "receive_time", "receive_time")?;
+    Ok(value.and_then(|value| field::ns_or_rfc3339(value, "receive_time").ok()))
+}
+
+/// Absent where absent or null; `unknown` says that it is not known.
+fn side(object: &Object<'_>) -> Result<Option<AggressorSide>, Fault> {
+    let Some(value) = field::optional(object, "aggressor_side", "aggressor_side")? else { return Ok(None) };
+    match &*field::text(value, "aggressor_side")? {
+        b"unknown" => Ok(Some(AggressorSide::Unknown)),
+        text => field::side(text).map(Some),
+    }
+}
+
+fn kind(object: &Object<'_>) -> Result<TradeKind, Fault> {
+    let Some(value) = field::optional(object, "trade_kind", "trade_kind")? else { return Ok(TradeKind::Market) };
+    let text = field::text(value, "trade_kind")?;
+    let found = TradeKind::ALL.into_iter().find(|kind| kind.name().as_bytes() == &*text);
+    found.ok_or(Fault::Value("trade_kind", "none of market, insurance_fund, adl, block, other"))
+}

@@ -1,0 +1,529 @@
+//! A strict JSON scanner that hands out fields as the bytes they were written in.
+//!
+//! Prices must be read from their decimal text, the shape of a message must be told before its type is known, and a wrong
+//! field must be named: a typed deserialiser gives none of the three in one pass. So this module splits an object into its
+//! top-level fields and leaves the values as raw text. It accepts what RFC 8259 accepts, down to 128 levels; a test holds it
+//! to `serde_json` on random input. It does not build a tree and does not look into nested values before it is asked.
+//! A key written with escapes matches no name: no venue writes one.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+/// Why a text is not JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum JsonError {
+    /// Something else than the grammar allows stands there.
+    #[error("not JSON at byte {0}")]
+    Unexpected(usize),
+    /// The text ends inside a value.
+    #[error("JSON ends too early")]
+    Truncated,
+    /// More than 128 levels of arrays and objects.
+    #[error("JSON is nested deeper than 128 levels")]
+    TooDeep,
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Null,
+    Bool,
+    Number,
+    Text,
+    Array,
+    Object,
+}
+
+impl Kind {
+    /// For messages to people.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool => "a boolean",
+            Self::Number => "a number",
+            Self::Text => "a text",
+            Self::Array => "an array",
+            Self::Object => "an object",
+        }
+    }
+}
+
+/// One value of a scanned document, as raw text without surrounding space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Value<'a>(&'a [u8]);
+
+impl<'a> Value<'a> {
+    /// Scans a text that must be one value and nothing else.
+    pub(super) fn scan(text: &'a [u8]) -> Result<Self, JsonError> {
+        let start = space_end(text, 0);
+        let end = value_end(text, start)?;
+        match text.get(space_end(text, end)..) {
+            Some([]) | None => Ok(Self(&text[start..end])),
+            Some([_, ..]) => Err(JsonError::Unexpected(space_end(text, end))),
+        }
+    }
+
+    /// The text as written.
+    #[inline]
+    pub(super) const fn raw(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// What it is, told by its first byte.
+    #[inline]
+    pub(super) fn kind(self) -> Kind {
+        match self.0.first() {
+            Some(b'"') => Kind::Text,
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b't' | b'f') => Kind::Bool,
+            Some(b'n') | None => Kind::Null,
+            Some(_) => Kind::Number,
+        }
+    }
+
+    /// The content of a string, escapes resolved. Nothing for other kinds, and for escapes that name no character.
+    #[inline]
+    pub(super) fn text(self) -> Option<Cow<'a, [u8]>> {
+        let [b'"', content @ .., b'"'] = self.0 else { return None };
+        if content.contains(&b'\\') {
+            return serde_json::from_slice::<String>(self.0).ok().map(|text| Cow::Owned(text.into_bytes()));
+        }
+        Some(Cow::Borrowed(content))
+    }
+
+    /// The boolean.
+    #[inline]
+    pub(super) fn bool(self) -> Option<bool> {
+        match self.0 {
+            b"true" => Some(true),
+            b"false" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a string of exactly these bytes.
+    #[inline]
+    pub(super) fn is_text(self, expected: &[u8]) -> bool {
+        self.text().is_some_and(|text| *text == *expected)
+    }
+
+    /// The elements of an array; none for other kinds.
+    pub(super) fn elements(self) -> Elements<'a> {
+        let inside = if self.kind() == Kind::Array { &self.0[1..] } else { &[] };
+        Elements { rest: inside }
+    }
+}
+
+/// Walks over the elements of an array that has been scanned before.
+#[derive(Clone, Debug)]
+pub(super) struct Elements<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Value<'a>;
+
+    fn next(&mut self) -> Option<Value<'a>> {
+        let start = space_end(self.rest, 0);
+        // The closing bracket is no value, which ends the walk.
+        let end = value_end(self.rest, start).ok()?;
+        let value = Value(&self.rest[start..end]);
+        let after = space_end(self.rest, end);
+        self.rest = self.rest.get(after + 1..).unwrap_or(&[]);
+        Some(value)
+    }
+}
+
+/// The top-level fields of one object, in the order in which they stand. Meant to be reused: reading allocates nothing once
+/// it has grown.
+#[derive(Debug, Default)]
+pub(super) struct Object<'a> {
+    fields: Vec<(&'a [u8], Value<'a>)>,
+    /// One bit for each `key_bit` met: tells at once that a key is not there.
+    met: u64,
+    /// The bits met more than once: only there can a key be written twice.
+    met_again: u64,
+    /// Where to look first: fields are mostly asked for in the order in which they stand.
+    next: Cell<usize>,
+}
+
+/// A key that stands in an object twice: which of the two holds is anybody's guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Repeated;
+
+impl<'a> Object<'a> {
+    /// Reads a text that must be one object and nothing else. What was read before is forgotten.
+    #[inline]
+    pub(super) fn read(&mut self, text: &'a [u8]) -> Result<(), JsonError> {
+        self.fields.clear();
+        (self.met, self.met_again) = (0, 0);
+        self.next.set(0);
+        let at = space_end(text, 0);
+        let mut at = space_end(text, expect(text, at, b'{')?);
+        if text.get(at) == Some(&b'}') {
+            return end_of_text(text, at + 1);
+        }
+        loop {
+            let key_start = expect(text, at, b'"')?;
+            let key_end = string_end(text, key_start)?;
+            let value_start = space_end(text, expect(text, space_end(text, key_end), b':')?);
+            let end = value_end(text, value_start)?;
+            self.push(&text[key_start..key_end - 1], Value(&text[value_start..end]));
+            let after = space_end(text, end);
+            match text.get(after) {
+                Some(b',') => at = space_end(text, after + 1),
+                Some(b'}') => return end_of_text(text, after + 1),
+                Some(_) => return Err(JsonError::Unexpected(after)),
+                None => return Err(JsonError::Truncated),
+            }
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, key: &'a [u8], value: Value<'a>) {
+        let bit = key_bit(key);
+        self.met_again |= self.met & bit;
+        self.met |= bit;
+        self.fields.push((key, value));
+    }
+
+    /// The value of a key; nothing where it is absent.
+    #[inline]
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value<'a>>, Repeated> {
+        let bit = key_bit(key);
+        if self.met & bit == 0 {
+            return Ok(None);
+        }
+        if self.met_again & bit != 0 {
+            return self.get_carefully(key);
+        }
+        let next = self.next.get();
+        let found = (next..self.fields.len()).chain(0..next).find(|&at| self.fields[at].0 == key);
+        Ok(found.map(|at| {
+            self.next.set(at + 1);
+            self.fields[at].1
+        }))
+    }
+
+    #[cold]
+    fn get_carefully(&self, key: &[u8]) -> Result<Option<Value<'a>>, Repeated> {
+        let mut found = self.fields.iter().filter(|(name, _)| *name == key).map(|(_, value)| *value);
+        match (found.next(), found.next()) {
+            (_, Some(_)) => Err(Repeated),
+            (value, None) => Ok(value),
+        }
+    }
+
+    /// Whether a key is there, `null` included.
+    #[inline]
+    pub(super) fn has(&self, key: &[u8]) -> bool {
+        self.met & key_bit(key) != 0 && self.fields.iter().any(|(name, _)| *name == key)
+    }
+
+    /// Whether all these keys are there.
+    pub(super) fn has_all(&self, keys: &[&[u8]]) -> bool {
+        keys.iter().all(|key| self.has(key))
+    }
+
+    /// Whether a key is there and holds exactly this string.
+    pub(super) fn is(&self, key: &[u8], text: &[u8]) -> bool {
+        self.first(key).is_some_and(|value| value.is_text(text))
+    }
+
+    /// The first value of a key, for telling shapes apart.
+    #[inline]
+    pub(super) fn first(&self, key: &[u8]) -> Option<Value<'a>> {
+        if self.met & key_bit(key) == 0 {
+            return None;
+        }
+        self.fields.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+    }
+
+    /// All fields in the order in which they stand.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&'a [u8], Value<'a>)> {
+        self.fields.iter().copied()
+    }
+}
+
+/// A bit for a key, different for all one-letter keys.
+#[inline]
+fn key_bit(key: &[u8]) -> u64 {
+    match key {
+        [] => 1,
+        [first, .., last] => 1 << ((usize::from(first ^ (last << 1)) + key.len()) & 63),
+        [only] => 1 << (usize::from(only ^ (only << 1)) & 63),
+    }
+}
+
+#[inline]
+fn expect(text: &[u8], at: usize, byte: u8) -> Result<usize, JsonError> {
+    match text.get(at) {
+        Some(&found) if found == byte => Ok(at + 1),
+        Some(_) => Err(JsonError::Unexpected(at)),
+        None => Err(JsonError::Truncated),
+    }
+}
+
+fn end_of_text(text: &[u8], at: usize) -> Result<(), JsonError> {
+    let at = space_end(text, at);
+    if at == text.len() { Ok(()) } else { Err(JsonError::Unexpected(at)) }
+}
+
+#[inline]
+fn space_end(text: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = text.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// One past the value that starts at `at`.
+#[inline]
+fn value_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
+    match text.get(at) {
+        Some(b'"') => string_end(text, at + 1),
+        Some(b'-' | b'0'..=b'9') => number_end(text, at),
+        Some(b'{' | b'[') => nested_end(text, at),
+        Some(b't') => word_end(text, at, b"true"),
+        Some(b'f') => word_end(text, at, b"false"),
+        Some(b'n') => word_end(text, at, b"null"),
+        Some(_) => Err(JsonError::Unexpected(at)),
+        None => Err(JsonError::Truncated),
+    }
+}
+
+#[inline]
+fn word_end(text: &[u8], at: usize, word: &[u8]) -> Result<usize, JsonError> {
+    match text[at..].starts_with(word) {
+        true => Ok(at + word.len()),
+        false if word.starts_with(&text[at..]) => Err(JsonError::Truncated),
+        false => Err(JsonError::Unexpected(at)),
+    }
+}
+
+#[inline]
+fn number_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
+    let digits_end = |mut at: usize| {
+        while text.get(at).is_some_and(u8::is_ascii_digit) {
+            at += 1;
+        }
+        at
+    };
+    let some_digits_end = |at: usize| match text.get(at) {
+        Some(byte) if byte.is_ascii_digit() => Ok(digits_end(at + 1)),
+        Some(_) => Err(JsonError::Unexpected(at)),
+        None => Err(JsonError::Truncated),
+    };
+    let whole = if text[at] == b'-' { at + 1 } else { at };
+    let mut at = if text.get(whole) == Some(&b'0') { whole + 1 } else { some_digits_end(whole)? };
+    if text.get(at) == Some(&b'.') {
+        at = some_digits_end(at + 1)?;
+    }
+    if let Some(b'e' | b'E') = text.get(at) {
+        let sign = usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
+        at = some_digits_end(at + 1 + sign)?;
+    }
+    Ok(at)
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// One past the closing quote of the string whose content starts at `at`.
+#[inline]
+fn string_end(text: &[u8], mut at: usize) -> Result<usize, JsonError> {
+    loop {
+        // Eight bytes at a time. The lowest bit set is exact; those above it may be carries.
+        while let Some(bytes) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+            let word = u64::from_le_bytes(*bytes);
+            let zero_in = |word: u64| word.wrapping_sub(ONES) & !word;
+            let quote = zero_in(word ^ (ONES * u64::from(b'"')));
+            let backslash = zero_in(word ^ (ONES * u64::from(b'\\')));
+            let control = word.wrapping_sub(ONES * 0x20) & !word;
+            let special = (quote | backslash | control) & HIGHS;
+            if special != 0 {
+                at += (special.trailing_zeros() / 8) as usize;
+                break;
+            }
+            at += 8;
+        }
+        match text.get(at) {
+            Some(b'"') => return Ok(at + 1),
+            Some(b'\\') => at = escape_end(text, at + 1)?,
+            Some(0..0x20) => return Err(JsonError::Unexpected(at)),
+            Some(_) => at += 1,
+            None => return Err(JsonError::Truncated),
+        }
+    }
+}
+
+fn escape_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
+    match text.get(at) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 1),
+        Some(b'u') => match text.get(at + 1..at + 5) {
+            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => Ok(at + 5),
+            Some(_) => Err(JsonError::Unexpected(at)),
+            None => Err(JsonError::Truncated),
+        },
+        Some(_) => Err(JsonError::Unexpected(at)),
+        None => Err(JsonError::Truncated),
+    }
+}
+
+/// One past the array or object that opens at `at`. Without recursion: a bit for each open level tells arrays from objects.
+fn nested_end(text: &[u8], mut at: usize) -> Result<usize, JsonError> {
+    let (mut objects, mut depth) = (0u128, 0u32);
+    loop {
+        // Here a value is due.
+        match text.get(at) {
+            Some(&open @ (b'{' | b'[')) => {
+                if depth == 128 {
+                    return Err(JsonError::TooDeep);
+                }
+                objects = objects << 1 | u128::from(open == b'{');
+                depth += 1;
+                at = space_end(text, at + 1);
+                match (text.get(at), open) {
+                    (Some(b'}'), b'{') | (Some(b']'), b'[') => {}
+                    (_, b'{') => {
+                        at = key_end(text, at)?;
+                        continue;
+                    }
+                    _ => continue,
+                }
+            }
+            _ => at = space_end(text, value_end(text, at)?),
+        }
+        // Here a value has ended, or an empty container is about to close.
+        loop {
+            let in_object = objects & 1 == 1;
+            match text.get(at) {
+                Some(b',') if in_object => {
+                    at = key_end(text, space_end(text, at + 1))?;
+                    break;
+                }
+                Some(b',') => {
+                    at = space_end(text, at + 1);
+                    break;
+                }
+                Some(&close) if close == if in_object { b'}' } else { b']' } => {
+                    objects >>= 1;
+                    depth -= 1;
+                    at += 1;
+                    if depth == 0 {
+                        return Ok(at);
+                    }
+                    at = space_end(text, at);
+                }
+                Some(_) => return Err(JsonError::Unexpected(at)),
+                None => return Err(JsonError::Truncated),
+            }
+        }
+    }
+}
+
+/// From a key's opening quote to the value behind its colon.
+fn key_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
+    let end = string_end(text, expect(text, at, b'"')?)?;
+    Ok(space_end(text, expect(text, space_end(text, end), b':')?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, SeedableRng};
+
+    fn is_json(text: &str) -> bool {
+        serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+    }
+
+    #[test]
+    fn accepts_exactly_what_serde_json_accepts() {
+        let seed: u64 = 0x7469_6465;
+        println!("seed {seed}");
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        let pieces = [
+            "{",
+            "}",
+            "[",
+            "]",
+            ":",
+            ",",
+            "\"a\"",
+            "\"\\u00e9\\n\"",
+            "\"\\x\"",
+            "0",
+            "-",
+            "1.5",
+            "1e9",
+            "1e",
+            "01",
+            ".5",
+            "true",
+            "tru",
+            "null",
+            " ",
+            "\n",
+            "\"",
+            "\\",
+            "é",
+            "\u{1}",
+            "\"key\":",
+            "[]",
+            "{}",
+            "\"a\":1",
+            "NaN",
+            "1,2",
+            "{\"a\":[1,{}]}",
+        ];
+        let mut accepted = 0;
+        for _ in 0..300_000 {
+            let text: String =
+                (0..random.random_range(1..8)).map(|_| pieces[random.random_range(0..pieces.len())]).collect();
+            assert_eq!(Value::scan(text.as_bytes()).is_ok(), is_json(&text), "{text:?}");
+            let is_object = is_json(&text) && text.trim_start().starts_with('{');
+            assert_eq!(Object::default().read(text.as_bytes()).is_ok(), is_object, "{text:?}");
+            accepted += u32::from(is_json(&text));
+        }
+        assert!(accepted > 1_000, "only {accepted} texts were JSON");
+    }
+
+    #[test]
+    fn fields_are_raw_text() {
+        let text = br#" { "p" : 1.50 , "q":"x\/y" ,"nested":{"p":[1,{"a":"}"}]},"no":null , "yes":true } "#;
+        let mut object = Object::default();
+        object.read(text).expect("JSON");
+        let raw = |key: &str| object.get(key.as_bytes()).ok().flatten().map(|value| value.raw());
+        assert_eq!(raw("yes"), Some(&b"true"[..]));
+        assert_eq!(raw("p"), Some(&b"1.50"[..]));
+        assert_eq!(raw("nested"), Some(&br#"{"p":[1,{"a":"}"}]}"#[..]));
+        assert_eq!(raw("absent"), None);
+        assert_eq!(object.first(b"q").and_then(Value::text).as_deref(), Some(&b"x/y"[..]));
+    }
+
+    #[test]
+    fn a_key_written_twice_is_noticed() {
+        let mut object = Object::default();
+        object.read(br#"{"p":1,"q":2,"p":3}"#).expect("JSON");
+        assert_eq!(object.get(b"p"), Err(Repeated));
+        assert_eq!(object.get(b"q").map(|value| value.map(Value::raw)), Ok(Some(&b"2"[..])));
+    }
+
+    #[test]
+    fn elements_of_arrays() {
+        let list = |text: &'static str| -> Vec<&'static [u8]> {
+            Value::scan(text.as_bytes()).expect("JSON").elements().map(Value::raw).collect()
+        };
+        assert_eq!(list(" [ 1 ,[2,3], {\"a\":4} ] "), [&b"1"[..], b"[2,3]", b"{\"a\":4}"]);
+        assert!(list("[]").is_empty());
+        assert!(list("{}").is_empty());
+    }
+
+    #[test]
+    fn depth_is_limited() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(Value::scan(nested(128).as_bytes()).is_ok());
+        assert_eq!(Value::scan(nested(129).as_bytes()), Err(JsonError::TooDeep));
+    }
+}

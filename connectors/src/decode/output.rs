@@ -1,0 +1,278 @@
+//! Where decoders put what they find, so that every message ends somewhere: in trades, amendments, a reject, or a count.
+//!
+//! It names instruments once per chunk, numbers the trades inside a message, and remembers the message at hand for position
+//! ids and rejects. It knows no format.
+
+use super::DecodeConfig;
+use super::fault::Fault;
+use crate::source::{DecodedChunk, Message, MessageBlock};
+use std::collections::HashMap;
+use tidewheel_schemas::{
+    AggressorSide, Amendment, Change, Instrument, InstrumentError, Reject, RejectReason, Trade, TradeId, TradeKind,
+};
+
+/// A trade as a decoder read it. Without an id, its place in the source names it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DecodedTrade {
+    pub event_time_ns: i64,
+    pub id: Option<TradeId>,
+    pub price_e8: i64,
+    pub quantity_e8: i64,
+    pub count: u32,
+    pub side: AggressorSide,
+    pub kind: TradeKind,
+    /// The payload's own receive time, used where the source tells none.
+    pub receive_time_ns: Option<i64>,
+}
+
+/// A cancel or a correction as a decoder read it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DecodedAmendment {
+    pub id: TradeId,
+    pub change: Change,
+    pub original_time_ns: Option<i64>,
+    pub sequence: i64,
+    pub receive_time_ns: Option<i64>,
+}
+
+/// Messages ignored under one name.
+#[derive(Debug)]
+struct Ignored {
+    format: &'static str,
+    kind: Box<[u8]>,
+    count: u64,
+}
+
+/// The chunk in the making, and the message at hand.
+pub(super) struct Output<'b> {
+    /// What the messages do not say.
+    pub config: &'b DecodeConfig,
+    block: &'b MessageBlock,
+    chunk: DecodedChunk,
+    instruments: Instruments,
+    ignored: Vec<Ignored>,
+    message: Message,
+    /// Whether the message at hand has yielded something.
+    has_ended: bool,
+    /// What to count the message at hand under, if it yields nothing else.
+    ignored_as: Option<usize>,
+    /// Trades begun in the message at hand.
+    begun: u64,
+    /// The receive time of a note around the message at hand.
+    noted_receive_time_ns: Option<i64>,
+}
+
+impl<'b> Output<'b> {
+    /// An empty chunk for a block.
+    pub(super) fn new(config: &'b DecodeConfig, block: &'b MessageBlock) -> Self {
+        let mut chunk = DecodedChunk { end_position: block.end_position, ..DecodedChunk::default() };
+        chunk.columns.partition = block.partition;
+        chunk.columns.reserve(block.messages.len());
+        Self {
+            config,
+            block,
+            chunk,
+            instruments: Instruments::default(),
+            ignored: Vec::new(),
+            message: Message { start: 0, end: 0, position: 0, receive_time_ns: None },
+            has_ended: true,
+            ignored_as: None,
+            begun: 0,
+            noted_receive_time_ns: None,
+        }
+    }
+
+    /// The venue of messages that name none.
+    pub(super) fn venue_or(&self, default: &'b str) -> &'b [u8] {
+        self.config.venue.as_deref().unwrap_or(default).as_bytes()
+    }
+
+    /// Turns to a message.
+    #[inline]
+    pub(super) fn begin_message(&mut self, message: &Message) {
+        self.message = *message;
+        self.has_ended = false;
+        self.ignored_as = None;
+        self.begun = 0;
+        self.noted_receive_time_ns = None;
+    }
+
+    /// Closes the message at hand: if nothing came of it, it counts as ignored.
+    #[inline]
+    pub(super) fn end_message(&mut self) {
+        if !self.has_ended {
+            if self.ignored_as.is_none() {
+                self.ignore("message", b"without_trades");
+            }
+            if let Some(at) = self.ignored_as {
+                self.ignored[at].count += 1;
+            }
+        }
+    }
+
+    /// Turns to the next trade of a message that may hold several.
+    #[inline]
+    pub(super) fn begin_trade(&mut self) {
+        self.begun += 1;
+    }
+
+    /// Notes when a message was received, for sources that do not tell.
+    pub(super) fn note_receive_time(&mut self, receive_time_ns: Option<i64>) {
+        self.noted_receive_time_ns = receive_time_ns;
+    }
+
+    /// Adds a trade.
+    ///
+    /// # Errors
+    /// If venue and symbol do not name an instrument, or the trade has neither an id nor a place in the message.
+    #[inline]
+    pub(super) fn trade(&mut self, venue: &[u8], symbol: &[u8], trade: DecodedTrade) -> Result<(), Fault> {
+        let columns = &mut self.chunk.columns;
+        let instrument = self.instruments.index_of(&mut columns.instruments, venue, symbol)?;
+        let id = match trade.id {
+            Some(id) => id,
+            None => {
+                let index = u16::try_from(self.begun.saturating_sub(1))
+                    .map_err(|_| Fault::TradeIdForm("missing on a trade beyond the 65536th of a message"))?;
+                TradeId::position(self.block.partition, self.message.position, index)
+            }
+        };
+        let receive_time_ns = self.message.receive_time_ns.or(self.noted_receive_time_ns).or(trade.receive_time_ns);
+        if receive_time_ns.is_some() || !columns.receive_time_ns.is_empty() {
+            // Rows before the first with a receive time get to know that they have none.
+            columns.receive_time_ns.resize(columns.len(), i64::MIN);
+            columns.receive_time_ns.push(receive_time_ns.unwrap_or(i64::MIN));
+        }
+        let row = Trade {
+            event_time_ns: trade.event_time_ns,
+            id,
+            price_e8: trade.price_e8,
+            quantity_e8: trade.quantity_e8,
+            count: trade.count,
+            side: trade.side,
+            kind: trade.kind,
+        };
+        columns.push(instrument, &row, self.message.position);
+        self.has_ended = true;
+        Ok(())
+    }
+
+    /// Adds a cancel or a correction.
+    ///
+    /// # Errors
+    /// If venue and symbol do not name an instrument.
+    pub(super) fn amendment(&mut self, venue: &[u8], symbol: &[u8], found: DecodedAmendment) -> Result<(), Fault> {
+        let amendment = Amendment {
+            instrument: instrument_of(venue, symbol)?,
+            id: found.id,
+            change: found.change,
+            original_time_ns: found.original_time_ns,
+            sequence: found.sequence,
+            partition: self.block.partition,
+            position: self.message.position,
+            receive_time_ns: self.message.receive_time_ns.or(self.noted_receive_time_ns).or(found.receive_time_ns),
+            raw: self.block.payload(&self.message).into(),
+        };
+        self.chunk.amendments.push(amendment);
+        self.has_ended = true;
+        Ok(())
+    }
+
+    /// Counts the message at hand under `format:kind` unless it yields something after all.
+    #[inline]
+    pub(super) fn ignore(&mut self, format: &'static str, kind: &[u8]) {
+        if self.ignored_as.is_some() {
+            return;
+        }
+        let found = self.ignored.iter().position(|known| *known.kind == *kind && known.format == format);
+        self.ignored_as = Some(found.unwrap_or_else(|| {
+            self.ignored.push(Ignored { format, kind: kind.into(), count: 0 });
+            self.ignored.len() - 1
+        }));
+    }
+
+    /// Turns the message at hand into a dead letter.
+    #[cold]
+    pub(super) fn reject(&mut self, fault: &Fault) {
+        self.dead_letter(fault.reason(), fault.to_string());
+    }
+
+    /// Turns one trade of the message at hand into a dead letter that names it. The others stand.
+    #[cold]
+    pub(super) fn reject_trade(&mut self, fault: &Fault) {
+        self.dead_letter(fault.reason(), format!("trade {} of the message: {fault}", self.begun));
+    }
+
+    fn dead_letter(&mut self, reason: RejectReason, detail: String) {
+        self.chunk.rejects.push(Reject {
+            partition: self.block.partition,
+            position: self.message.position,
+            reason,
+            detail,
+            raw: self.block.payload(&self.message).into(),
+            receive_time_ns: self.message.receive_time_ns.or(self.noted_receive_time_ns),
+        });
+        self.has_ended = true;
+    }
+
+    /// The chunk, but for the raw messages.
+    pub(super) fn finish(mut self) -> DecodedChunk {
+        for Ignored { format, kind, count } in self.ignored.into_iter().filter(|ignored| ignored.count > 0) {
+            *self.chunk.ignored.entry(format!("{format}:{}", type_name(&kind))).or_default() += count;
+        }
+        self.chunk
+    }
+}
+
+/// What a venue calls a type, if it can be the label of a metric.
+fn type_name(kind: &[u8]) -> &str {
+    let is_label = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
+    match std::str::from_utf8(kind) {
+        Ok(name) if (1..=32).contains(&name.len()) && kind.iter().all(is_label) => name,
+        _ => "other",
+    }
+}
+
+fn instrument_of(venue: &[u8], symbol: &[u8]) -> Result<Instrument, InstrumentError> {
+    let text = |what, name| std::str::from_utf8(name).map_err(|_| InstrumentError::Character(what));
+    Instrument::new(&text("venue", venue)?.to_ascii_lowercase(), text("symbol", symbol)?)
+}
+
+/// The instruments of a chunk by name.
+#[derive(Default)]
+struct Instruments {
+    /// Index by `venue|symbol`, as spelled in the messages.
+    by_name: HashMap<Vec<u8>, u32, foldhash::fast::FixedState>,
+    /// The instrument of the last trade: mostly also that of the next.
+    last: u32,
+    name: Vec<u8>,
+}
+
+impl Instruments {
+    #[inline]
+    fn index_of(&mut self, known: &mut Vec<Instrument>, venue: &[u8], symbol: &[u8]) -> Result<u32, InstrumentError> {
+        if let Some(last) = known.get(self.last as usize)
+            && last.symbol.as_bytes() == symbol
+            && last.venue.as_bytes() == venue
+        {
+            return Ok(self.last);
+        }
+        self.name.clear();
+        self.name.extend_from_slice(venue);
+        self.name.push(b'|');
+        self.name.extend_from_slice(symbol);
+        if let Some(index) = self.by_name.get(&self.name[..]) {
+            self.last = *index;
+            return Ok(*index);
+        }
+        let instrument = instrument_of(venue, symbol)?;
+        // The venue may be known by another spelling.
+        let index = known.iter().position(|other| *other == instrument).unwrap_or_else(|| {
+            known.push(instrument);
+            known.len() - 1
+        });
+        self.last = index as u32;
+        self.by_name.insert(self.name.clone(), self.last);
+        Ok(self.last)
+    }
+}
