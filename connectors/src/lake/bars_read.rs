@@ -1,0 +1,214 @@
+//! Parquet rows back into bars, for copy-on-write and for tools.
+
+use super::error::LakeError;
+use super::layout::Layout;
+use super::manifest::LakeFile;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, PrimitiveArray, RecordBatch, StringArray};
+use arrow::datatypes::{ArrowPrimitiveType, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::fs::File;
+use std::path::Path;
+use tidewheel_schemas::{Bar, BarVersion, Instrument, Interval, TradeId, TradeKey};
+
+/// Reads all rows of a file of bars. The trades' times, which are not stored, read as the bar's open time.
+pub(super) fn read_bars(layout: &Layout, file: &LakeFile, interval: Interval) -> Result<Vec<BarVersion>, LakeError> {
+    let path = layout.data(&file.path);
+    let mut versions: Vec<BarVersion> = Vec::with_capacity(usize::try_from(file.rows).unwrap_or_default());
+    for_each_batch(&path, None, |batch| {
+        let columns = Columns::of(batch)?;
+        for row in 0..batch.num_rows() {
+            let (venue, symbol) = (columns.keys.venue.value(row), columns.keys.symbol.value(row));
+            let instrument = match versions.last().map(|before| &before.instrument) {
+                Some(before) if *before.venue == *venue && *before.symbol == *symbol => before.clone(),
+                _ => Instrument { venue: venue.into(), symbol: symbol.into() },
+            };
+            versions.push(columns.version(row, instrument, interval)?);
+        }
+        Ok(())
+    })?;
+    Ok(versions)
+}
+
+/// Whether `is_superseded` says so of any row's venue, symbol and open time in nanoseconds. Reads only these columns.
+pub(super) fn any_key(
+    layout: &Layout,
+    file: &LakeFile,
+    mut is_superseded: impl FnMut(&str, &str, i64) -> bool,
+) -> Result<bool, LakeError> {
+    let mut found = false;
+    for_each_batch(&layout.data(&file.path), Some(&["venue", "symbol", "open_time"]), |batch| {
+        let keys = Keys::of(batch)?;
+        let mut rows = 0..batch.num_rows();
+        found = found
+            || rows.any(|row| is_superseded(keys.venue.value(row), keys.symbol.value(row), keys.open_time_ns(row)));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Calls `each` with the batches of a file, of the named columns or all.
+pub(super) fn for_each_batch(
+    path: &Path,
+    columns: Option<&[&str]>,
+    mut each: impl FnMut(&RecordBatch) -> Result<(), String>,
+) -> Result<(), LakeError> {
+    let reading = LakeError::parquet("read", path);
+    let file = File::open(path).map_err(LakeError::io("open", path))?;
+    let mut builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(&reading)?;
+    if let Some(columns) = columns {
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        builder = builder.with_projection(mask);
+    }
+    for batch in builder.with_batch_size(super::parquet_file::BATCH_ROWS).build().map_err(&reading)? {
+        let batch = batch.map_err(|error| reading(error.into()))?;
+        each(&batch).map_err(|detail| reading(parquet::errors::ParquetError::General(detail)))?;
+    }
+    Ok(())
+}
+
+struct Keys<'a> {
+    venue: &'a StringArray,
+    symbol: &'a StringArray,
+    open_time: &'a PrimitiveArray<TimestampMicrosecondType>,
+}
+
+impl<'a> Keys<'a> {
+    fn of(batch: &'a RecordBatch) -> Result<Self, String> {
+        Ok(Self {
+            venue: strings(batch, "venue")?,
+            symbol: strings(batch, "symbol")?,
+            open_time: numbers(batch, "open_time")?,
+        })
+    }
+
+    fn open_time_ns(&self, row: usize) -> i64 {
+        // Written from nanoseconds divided by a thousand.
+        self.open_time.value(row) * 1_000
+    }
+}
+
+struct Columns<'a> {
+    keys: Keys<'a>,
+    /// Open, high, low, close.
+    prices: [&'a Decimal128Array; 4],
+    /// Volume, its taker part, quote volume, its taker part.
+    volumes: [&'a Decimal128Array; 4],
+    trade_count: &'a PrimitiveArray<Int64Type>,
+    first_trade_id: &'a StringArray,
+    last_trade_id: &'a StringArray,
+    revision: &'a PrimitiveArray<Int32Type>,
+    is_final: &'a BooleanArray,
+    tick: &'a PrimitiveArray<Int64Type>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(batch: &'a RecordBatch) -> Result<Self, String> {
+        let decimals = |name| numbers::<Decimal128Type>(batch, name);
+        Ok(Self {
+            keys: Keys::of(batch)?,
+            prices: [decimals("open")?, decimals("high")?, decimals("low")?, decimals("close")?],
+            volumes: [
+                decimals("volume")?,
+                decimals("taker_buy_volume")?,
+                decimals("quote_volume")?,
+                decimals("taker_buy_quote_volume")?,
+            ],
+            trade_count: numbers(batch, "trade_count")?,
+            first_trade_id: strings(batch, "first_trade_id")?,
+            last_trade_id: strings(batch, "last_trade_id")?,
+            revision: numbers(batch, "revision")?,
+            is_final: column(batch, "is_final")?.as_boolean_opt().ok_or_else(|| wrong_type("is_final"))?,
+            tick: numbers(batch, "tick")?,
+        })
+    }
+
+    fn version(&self, row: usize, instrument: Instrument, interval: Interval) -> Result<BarVersion, String> {
+        Ok(BarVersion {
+            instrument,
+            interval,
+            open_time_ns: self.keys.open_time_ns(row),
+            tick: self.tick.value(row).cast_unsigned(),
+            revision: self.revision.value(row).cast_unsigned(),
+            is_final: self.is_final.value(row),
+            bar: if self.prices[0].is_null(row) { None } else { Some(self.bar(row)?) },
+        })
+    }
+
+    fn bar(&self, row: usize) -> Result<Bar, String> {
+        let key = |ids: &StringArray| {
+            let id = stored_id(ids.value(row))
+                .ok_or_else(|| format!("trade id {:?} is of no known form", ids.value(row)))?;
+            Ok::<_, String>(TradeKey { event_time_ns: self.keys.open_time_ns(row), id })
+        };
+        let price = |at: usize| {
+            let price = self.prices[at].value(row);
+            i64::try_from(price).map_err(|_| format!("price {price} does not fit 64 bits"))
+        };
+        Ok(Bar {
+            volume_e8: self.volumes[0].value(row),
+            taker_buy_volume_e8: self.volumes[1].value(row),
+            quote_volume_e16: self.volumes[2].value(row),
+            taker_buy_quote_volume_e16: self.volumes[3].value(row),
+            first: key(self.first_trade_id)?,
+            last: key(self.last_trade_id)?,
+            open_e8: price(0)?,
+            high_e8: price(1)?,
+            low_e8: price(2)?,
+            close_e8: price(3)?,
+            trade_count: self.trade_count.value(row).cast_unsigned(),
+        })
+    }
+}
+
+/// A trade id from its printed form, positions included.
+fn stored_id(text: &str) -> Option<TradeId> {
+    let position = || {
+        let mut parts = text.strip_prefix('@')?.split(':');
+        let partition = parts.next()?.parse().ok()?;
+        let offset = parts.next()?.parse().ok()?;
+        let index = parts.next().map_or(Some(0), |index| index.parse().ok())?;
+        Some(TradeId::position(partition, offset, index))
+    };
+    position().or_else(|| TradeId::parse(text.as_bytes()).ok())
+}
+
+pub(super) fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, String> {
+    batch.column_by_name(name).ok_or_else(|| format!("column {name} is missing"))
+}
+
+pub(super) fn strings<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray, String> {
+    column(batch, name)?.as_string_opt().ok_or_else(|| wrong_type(name))
+}
+
+pub(super) fn numbers<'a, T: ArrowPrimitiveType>(
+    batch: &'a RecordBatch,
+    name: &str,
+) -> Result<&'a PrimitiveArray<T>, String> {
+    column(batch, name)?.as_primitive_opt().ok_or_else(|| wrong_type(name))
+}
+
+fn wrong_type(name: &str) -> String {
+    format!("column {name} has a wrong type")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_trade_id_reads_back() {
+        for id in [
+            TradeId::number(0),
+            TradeId::number(u64::MAX),
+            TradeId::position(0, 7, 0),
+            TradeId::position(u32::MAX, u64::MAX, u16::MAX),
+            TradeId::parse(b"ETH-1234567").unwrap(),
+            TradeId::parse(b"5c35c02703aa673ceec2a168").unwrap(),
+            TradeId::parse(b"c1e5a2e4-3b1a-4b6e-9e3e-6a5c2d7f8a90").unwrap(),
+            TradeId::parse(b"123456789012345678901234567890123456").unwrap(),
+        ] {
+            assert_eq!(stored_id(&id.to_string()), Some(id));
+        }
+    }
+}

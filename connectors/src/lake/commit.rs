@@ -1,0 +1,374 @@
+//! What a commit writes: gathers the buffer into files, encodes them side by side, and moves them into place.
+
+use super::bars_file::{self, BarRows};
+use super::bars_plan::{BarPlan, Origin, Selection, read_affected};
+use super::error::LakeError;
+use super::layout::{Day, Layout, Partition, Table, file_name};
+use super::manifest::{LakeFile, LakeState, Manifest, staged_name};
+use super::parquet_file::{self, Written, create_folder, sync_folder};
+use super::trades_file::{self, Record, TradeRow};
+use super::{LakeConfig, rejects_file};
+use parquet::basic::ZstdLevel;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tidewheel_schemas::{AcceptedRows, BarVersion, Reject, TickOutput};
+
+/// Files written and files that they replace, not yet committed.
+pub(super) struct Staged {
+    pub added: Vec<LakeFile>,
+    pub removed: Vec<String>,
+    pub superseded_rows: u64,
+}
+
+/// What the buffer of a lake holds.
+pub(super) struct Buffered<'a> {
+    pub ticks: &'a [TickOutput],
+    pub closing: &'a [BarVersion],
+}
+
+/// Writes all files of the next commit into its staging folder.
+pub(super) fn stage(
+    layout: &Layout,
+    config: &LakeConfig,
+    zstd_level: ZstdLevel,
+    state: &LakeState,
+    buffered: &Buffered,
+) -> Result<Staged, LakeError> {
+    let affected_rows;
+    let mut plan = BarPlan::gather(buffered.ticks, buffered.closing, &config.intervals);
+    let affected = plan.affected_files(layout, state)?;
+    affected_rows = read_affected(layout, &affected)?;
+    affected_rows.iter().for_each(|rows| plan.add(rows, Origin::Committed));
+    let names = plan.rank();
+    let partitions: Vec<_> = plan.partitions.iter().collect();
+    let selections = in_parallel(config.threads, &partitions, |(_, partition)| Ok(partition.select()))?;
+
+    let mut jobs = Jobs { seq: state.seq + 1, max_rows: config.max_rows_per_file.max(1), jobs: Vec::new() };
+    for (&(&(interval, day), partition), selection) in partitions.iter().zip(&selections) {
+        let of = |table| Partition { table, interval: Some(interval), day };
+        let rows = BarRows { rows: &partition.rows, ranks: &partition.ranks, names: &names, order: &[] };
+        if config.changelog && selection.bars == selection.changelog {
+            jobs.add_bars(of(Table::Bars), Some(of(Table::BarsChangelog)), rows, &selection.bars);
+        } else {
+            jobs.add_bars(of(Table::Bars), None, rows, &selection.bars);
+            if config.changelog {
+                jobs.add_bars(of(Table::BarsChangelog), None, rows, &selection.changelog);
+            }
+        }
+    }
+    let trades = if config.archive { trades_by_day(buffered.ticks) } else { BTreeMap::new() };
+    jobs.add_trades(Table::Trades, &trades);
+    let late = late_by_day(buffered.ticks);
+    jobs.add_trades(Table::Late, &late);
+    let rejects = rejects_by_day(buffered.ticks);
+    jobs.add_rejects(&rejects);
+
+    let added = jobs.run(layout, config, zstd_level)?;
+    Ok(Staged {
+        added,
+        removed: affected.iter().map(|(_, file)| file.path.clone()).collect(),
+        superseded_rows: selections.iter().map(|selection: &Selection| selection.superseded).sum(),
+    })
+}
+
+/// Moves the files of a committed manifest into place and deletes those it removed. May be done again after a crash.
+pub(super) fn publish(layout: &Layout, manifest: &Manifest, reached: impl Fn(usize)) -> Result<(), LakeError> {
+    let staging = layout.staging_of(manifest.seq);
+    let mut folders = BTreeSet::new();
+    for (number, file) in manifest.added.iter().enumerate() {
+        reached(number);
+        let (from, to) = (staging.join(staged_name(number)), layout.data(&file.path));
+        match fs::rename(&from, &to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(LakeError::io("publish", &to)(error)),
+            Err(_) if !to.exists() => {
+                let detail = "is missing".to_owned();
+                return Err(LakeError::DataFile { path: to, manifest: manifest.seq, detail });
+            }
+            _ => {}
+        }
+        folders.extend(to.parent().map(Path::to_owned));
+    }
+    for (number, path) in manifest.removed.iter().enumerate() {
+        reached(manifest.added.len() + number);
+        let path = layout.data(path);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(LakeError::io("delete", &path)(error)),
+            _ => {}
+        }
+        folders.extend(path.parent().map(Path::to_owned));
+    }
+    reached(manifest.added.len() + manifest.removed.len());
+    for folder in folders.iter().filter(|folder| folder.exists()) {
+        sync_folder(folder)?;
+        // Succeeds only where the last file of a day has gone.
+        let _ = fs::remove_dir(folder);
+    }
+    remove_folder(&staging)
+}
+
+/// Deletes a folder with all in it, if it is there.
+pub(super) fn remove_folder(path: &Path) -> Result<(), LakeError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LakeError::io("delete folder", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// One file to be written.
+struct Job<'a> {
+    partition: Partition,
+    /// A second table that gets the same file.
+    twin: Option<Partition>,
+    name: String,
+    rows: Rows<'a>,
+}
+
+enum Rows<'a> {
+    Bars(BarRows<'a>),
+    Trades(&'a [TradeRow<'a>]),
+    Rejects(&'a [(u64, &'a Reject)]),
+}
+
+struct Jobs<'a> {
+    seq: u64,
+    max_rows: usize,
+    jobs: Vec<Job<'a>>,
+}
+
+impl<'a> Jobs<'a> {
+    fn add_bars(&mut self, partition: Partition, twin: Option<Partition>, rows: BarRows<'a>, order: &'a [u32]) {
+        for (number, order) in evenly(order, self.max_rows).enumerate() {
+            self.add(partition, twin, number, Rows::Bars(BarRows { order, ..rows }));
+        }
+    }
+
+    fn add_trades(&mut self, table: Table, days: &'a BTreeMap<Day, Vec<TradeRow<'a>>>) {
+        for (&day, rows) in days {
+            for (number, rows) in evenly(rows, self.max_rows).enumerate() {
+                self.add(Partition { table, interval: None, day }, None, number, Rows::Trades(rows));
+            }
+        }
+    }
+
+    fn add_rejects(&mut self, days: &'a BTreeMap<Day, Vec<(u64, &'a Reject)>>) {
+        for (&day, rows) in days {
+            for (number, rows) in evenly(rows, self.max_rows).enumerate() {
+                let partition = Partition { table: Table::Rejects, interval: None, day };
+                self.add(partition, None, number, Rows::Rejects(rows));
+            }
+        }
+    }
+
+    fn add(&mut self, partition: Partition, twin: Option<Partition>, number: usize, rows: Rows<'a>) {
+        self.jobs.push(Job { partition, twin, name: file_name(self.seq, number), rows });
+    }
+
+    /// Writes all files and makes the folders that they will go to. The n-th file returned is staged as the n-th.
+    fn run(self, layout: &Layout, config: &LakeConfig, zstd_level: ZstdLevel) -> Result<Vec<LakeFile>, LakeError> {
+        let staging = layout.staging_of(self.seq);
+        create_folder(&staging)?;
+        let mut jobs: Vec<(usize, Job)> = Vec::with_capacity(self.jobs.len());
+        let mut number = 0;
+        for job in self.jobs {
+            for partition in [Some(job.partition), job.twin].into_iter().flatten() {
+                create_folder(&layout.data(&partition.to_string()))?;
+            }
+            let files = 1 + usize::from(job.twin.is_some());
+            jobs.push((number, job));
+            number += files;
+        }
+        // The longest first, so that no thread is left with it at the end.
+        jobs.sort_by_key(|(_, job)| std::cmp::Reverse(job.rows.len()));
+        let written = in_parallel(config.threads, &jobs, |(number, job)| {
+            job.write(&staging, *number, config, zstd_level).map(|files| (*number, files))
+        })?;
+        let by_number: BTreeMap<usize, Vec<LakeFile>> = written.into_iter().collect();
+        Ok(by_number.into_values().flatten().collect())
+    }
+}
+
+impl Job<'_> {
+    fn write(
+        &self,
+        staging: &Path,
+        number: usize,
+        config: &LakeConfig,
+        zstd_level: ZstdLevel,
+    ) -> Result<Vec<LakeFile>, LakeError> {
+        let path = staging.join(staged_name(number));
+        let rows = self.rows.len();
+        let is_late = self.partition.table == Table::Late;
+        let written = match &self.rows {
+            Rows::Bars(bars) => parquet_file::write(&path, &bars_file::kind(), zstd_level, rows, bars.batches()),
+            Rows::Trades(trades) => {
+                let kind = if is_late { trades_file::late_kind() } else { trades_file::kind() };
+                let batches = trades_file::batches(trades, &config.sources, is_late);
+                parquet_file::write(&path, &kind, zstd_level, rows, batches)
+            }
+            Rows::Rejects(rejects) => {
+                let batches = rejects_file::batches(rejects, &config.sources);
+                parquet_file::write(&path, &rejects_file::kind(), zstd_level, rows, batches)
+            }
+        }?;
+        let mut files = vec![self.file(self.partition, written)];
+        if let Some(twin) = self.twin {
+            link_or_copy(&path, &staging.join(staged_name(number + 1)))?;
+            files.push(self.file(twin, written));
+        }
+        Ok(files)
+    }
+
+    fn file(&self, partition: Partition, written: Written) -> LakeFile {
+        let (min_time_ns, max_time_ns) = self.rows.times_ns();
+        LakeFile {
+            table: partition.table,
+            path: format!("{partition}/{}", self.name),
+            rows: self.rows.len() as u64,
+            bytes: written.bytes,
+            crc32: written.crc32,
+            min_time_ns,
+            max_time_ns,
+        }
+    }
+}
+
+impl Rows<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Bars(bars) => bars.order.len(),
+            Self::Trades(trades) => trades.len(),
+            Self::Rejects(rejects) => rejects.len(),
+        }
+    }
+
+    /// Least and greatest time, nanoseconds.
+    fn times_ns(&self) -> (i64, i64) {
+        match self {
+            Self::Bars(bars) => least_and_greatest(bars.order.iter().map(|&row| bars.rows[row as usize].open_time_ns)),
+            Self::Trades(trades) => least_and_greatest(trades.iter().map(TradeRow::time_ns)),
+            Self::Rejects(rejects) => least_and_greatest(rejects.iter().map(|(tick, _)| tick_ns(*tick))),
+        }
+    }
+}
+
+fn least_and_greatest(times: impl Iterator<Item = i64>) -> (i64, i64) {
+    times.fold((i64::MAX, i64::MIN), |(least, greatest), time| (least.min(time), greatest.max(time)))
+}
+
+/// A tick in nanoseconds, for the ranges in the manifest.
+pub(super) fn tick_ns(tick: u64) -> i64 {
+    i64::try_from(tick).unwrap_or(i64::MAX).saturating_mul(1_000_000)
+}
+
+/// Cuts into the fewest pieces of at most `max_rows`, of nearly the same length.
+fn evenly<T>(rows: &[T], max_rows: usize) -> impl Iterator<Item = &[T]> {
+    let pieces = rows.len().div_ceil(max_rows).max(1);
+    rows.chunks(rows.len().div_ceil(pieces).max(1))
+}
+
+/// Gives a file a second name, or a second copy where the file system has no links.
+fn link_or_copy(from: &Path, to: &Path) -> Result<(), LakeError> {
+    if fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    fs::copy(from, to).and_then(|_| File::open(to)?.sync_all()).map_err(LakeError::io("copy into", to))
+}
+
+/// Gives the staged manifest its name, unless one of that name is there.
+pub(super) fn link_or_rename(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        // A file system without links: the lock keeps other writers out between the question and the renaming.
+        Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+            if to.try_exists()? { Err(io::ErrorKind::AlreadyExists.into()) } else { fs::rename(from, to) }
+        }
+        done => done,
+    }
+}
+
+/// Maps items on several threads, in their order. After an error no new item is begun.
+fn in_parallel<T: Sync, R: Send>(
+    threads: usize,
+    items: &[T],
+    map: impl Fn(&T) -> Result<R, LakeError> + Sync,
+) -> Result<Vec<R>, LakeError> {
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let results = Mutex::new(Vec::with_capacity(items.len()));
+    let work = || {
+        while !failed.load(Ordering::Relaxed) {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(at) else { break };
+            let result = map(item);
+            failed.fetch_or(result.is_err(), Ordering::Relaxed);
+            results.lock().expect("no thread panics while it holds the lock").push((at, result));
+        }
+    };
+    std::thread::scope(|scope| {
+        (1..threads.min(items.len())).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+    let mut results = results.into_inner().expect("no thread panics while it holds the lock");
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// The accepted rows and amendments of all ticks by day of their trade, each day in the order of arrival.
+fn trades_by_day(ticks: &[TickOutput]) -> BTreeMap<Day, Vec<TradeRow<'_>>> {
+    let mut days: BTreeMap<Day, Vec<TradeRow>> = BTreeMap::new();
+    for tick in ticks {
+        let mut add = |record| {
+            let row = TradeRow { tick, record };
+            days.entry(Day::of_ns(row.time_ns())).or_default().push(row);
+        };
+        if tick.amendments.is_empty() && tick.accepted.windows(2).all(|pair| precedes(&pair[0], &pair[1])) {
+            tick.accepted.iter().flat_map(records).for_each(|(_, record)| add(record));
+        } else {
+            let amendment = |amendment| (arrival(Record::Amendment(amendment)), Record::Amendment(amendment));
+            let mut records: Vec<_> =
+                tick.accepted.iter().flat_map(records).chain(tick.amendments.iter().map(amendment)).collect();
+            records.sort_by_key(|(arrival, _)| *arrival);
+            records.into_iter().for_each(|(_, record)| add(record));
+        }
+    }
+    days
+}
+
+fn records(accepted: &AcceptedRows) -> impl Iterator<Item = ((u32, u64, u32), Record<'_>)> {
+    let record = |&row| Record::Row(&accepted.columns, row);
+    accepted.rows.iter().map(record).map(|record| (arrival(record), record))
+}
+
+/// Source partition, position, and row among those of one message; amendments come after its trades.
+fn arrival(record: Record) -> (u32, u64, u32) {
+    match record {
+        Record::Row(columns, row) => (columns.partition, columns.position[row as usize], row),
+        Record::Amendment(amendment) => (amendment.partition, amendment.position, u32::MAX),
+        Record::Late(late) => (late.source().0, late.source().1, 0),
+    }
+}
+
+/// Whether all of one chunk came before all of another.
+fn precedes(one: &AcceptedRows, other: &AcceptedRows) -> bool {
+    let (Some(&last), Some(&first)) = (one.rows.last(), other.rows.first()) else { return true };
+    arrival(Record::Row(&one.columns, last)) < arrival(Record::Row(&other.columns, first))
+}
+
+fn late_by_day(ticks: &[TickOutput]) -> BTreeMap<Day, Vec<TradeRow<'_>>> {
+    let mut days: BTreeMap<Day, Vec<TradeRow>> = BTreeMap::new();
+    for tick in ticks.iter().filter(|tick| !tick.late.is_empty()) {
+        let rows = tick.late.iter().map(|late| TradeRow { tick, record: Record::Late(late) });
+        days.entry(Day::of_tick(tick.tick)).or_default().extend(rows);
+    }
+    days
+}
+
+fn rejects_by_day(ticks: &[TickOutput]) -> BTreeMap<Day, Vec<(u64, &Reject)>> {
+    let mut days: BTreeMap<Day, Vec<(u64, &Reject)>> = BTreeMap::new();
+    for tick in ticks.iter().filter(|tick| !tick.rejects.is_empty()) {
+        days.entry(Day::of_tick(tick.tick)).or_default().extend(tick.rejects.iter().map(|reject| (tick.tick, reject)));
+    }
+    days
+}

@@ -1,0 +1,189 @@
+//! Where things lie in a lake: tables, their Hive partitions, and the folder of our own.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use tidewheel_schemas::Interval;
+
+/// The folder for manifests, staging and the lock. Its name begins with `_`, so that engines skip it.
+pub(super) const HOUSE: &str = "_tidewheel";
+
+const DAY_NS: i64 = 86_400 * tidewheel_schemas::SECOND_NS;
+const DAY_MS: u64 = 86_400_000;
+
+/// A table of the lake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Table {
+    /// The right value of each bar now: one row a key.
+    Bars,
+    /// Every version of each bar that was ever published.
+    BarsChangelog,
+    /// Trades and amendments taken in.
+    Trades,
+    /// Trades and amendments that came too late.
+    Late,
+    /// Dead letters.
+    Rejects,
+}
+
+impl Table {
+    /// All tables.
+    pub const ALL: [Self; 5] = [Self::Bars, Self::BarsChangelog, Self::Trades, Self::Late, Self::Rejects];
+
+    /// The name of its folder.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bars => "bars",
+            Self::BarsChangelog => "bars_changelog",
+            Self::Trades => "trades",
+            Self::Late => "late",
+            Self::Rejects => "rejects",
+        }
+    }
+}
+
+/// A day in UTC, counted from the epoch. Prints as `2026-11-20`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Day(i64);
+
+impl Day {
+    /// The day of a time in nanoseconds.
+    pub(super) const fn of_ns(time_ns: i64) -> Self {
+        Self(time_ns.div_euclid(DAY_NS))
+    }
+
+    /// The day of a tick, in milliseconds.
+    pub(super) const fn of_tick(tick: u64) -> Self {
+        // A quotient of a u64 by more than two is below `i64::MAX`.
+        Self((tick / DAY_MS) as i64)
+    }
+}
+
+impl fmt::Display for Day {
+    /// Days to civil date after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = self.0 + 719_468;
+        let era = days.div_euclid(146_097);
+        let day_of_era = days.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        write!(f, "{year:04}-{month:02}-{day:02}")
+    }
+}
+
+/// One folder of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Partition {
+    /// The table.
+    pub table: Table,
+    /// The interval, for bars.
+    pub interval: Option<Interval>,
+    /// The day.
+    pub day: Day,
+}
+
+impl fmt::Display for Partition {
+    /// The folder relative to the lake, with `/` on every system: it is written into manifests.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/", self.table.name())?;
+        if let Some(interval) = self.interval {
+            write!(f, "interval={interval}/")?;
+        }
+        write!(f, "date={}", self.day)
+    }
+}
+
+/// The paths of one lake.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    /// The folder that the user named.
+    pub root: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn house(&self) -> PathBuf {
+        self.root.join(HOUSE)
+    }
+
+    pub(super) fn lock(&self) -> PathBuf {
+        self.house().join("lock")
+    }
+
+    pub(super) fn manifests(&self) -> PathBuf {
+        self.house().join("manifests")
+    }
+
+    pub(super) fn manifest(&self, seq: u64) -> PathBuf {
+        self.manifests().join(format!("{seq:012}.json"))
+    }
+
+    pub(super) fn staging(&self) -> PathBuf {
+        self.house().join("staging")
+    }
+
+    /// Where the files of a commit wait for it.
+    pub(super) fn staging_of(&self, seq: u64) -> PathBuf {
+        self.staging().join(format!("{seq:012}"))
+    }
+
+    /// Where a data file lies, from its path in the manifest.
+    pub(super) fn data(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// The folders of the tables.
+    pub(super) fn tables(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        Table::ALL.into_iter().map(|table| self.root.join(table.name()))
+    }
+}
+
+/// The name of the `number`-th file that commit `seq` writes into a partition. Sorts in the order of commits.
+pub(super) fn file_name(seq: u64, number: usize) -> String {
+    format!("{seq:012}-{number:03}.parquet")
+}
+
+/// Whether a file name is one that [`file_name`] gives: only such files are ever deleted as orphans.
+pub(super) fn is_our_file_name(path: &Path) -> bool {
+    let Some(stem) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".parquet"))
+    else {
+        return false;
+    };
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    stem.split_once('-')
+        .is_some_and(|(seq, number)| seq.len() >= 12 && number.len() >= 3 && all_digits(seq) && all_digits(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_print_as_dates() {
+        for (seconds, expected) in [
+            (0, "1970-01-01"),
+            (-1, "1969-12-31"),
+            (951_782_400, "2000-02-29"),
+            (951_868_800, "2000-03-01"),
+            (1_700_000_000, "2023-11-14"),
+            (4_107_542_399, "2100-02-28"),
+            (4_107_542_400, "2100-03-01"),
+        ] {
+            assert_eq!(Day::of_ns(seconds * tidewheel_schemas::SECOND_NS).to_string(), expected);
+        }
+        assert_eq!(Day::of_tick(1_700_000_000_000).to_string(), "2023-11-14");
+        let _ = Day::of_tick(u64::MAX).to_string();
+    }
+
+    #[test]
+    fn only_our_own_file_names_are_ours() {
+        assert!(is_our_file_name(Path::new("bars/date=x").join(file_name(7, 1)).as_path()));
+        for foreign in ["000000000007-001.csv", "mine.parquet", "7-1.parquet", "000000000007_001.parquet"] {
+            assert!(!is_our_file_name(Path::new(foreign)), "{foreign}");
+        }
+    }
+}
