@@ -1,1 +1,3 @@
-//! x
+//! Whole-pipeline tests.
+
+mod readers;
