@@ -150,9 +150,12 @@ fn data_is_refused_replaced_or_resumed() {
     assert_eq!(bars_text(&root), "BTC 1 r1 final 11\nBTC 4 r0 final 40\nETH 7 r0 final 70\n");
 }
 
+/// What an error must say, and what to do to a file for it.
+type Damage = (&'static str, fn(&Path));
+
 #[test]
 fn a_damaged_or_missing_manifest_is_named() {
-    let damage: [(&str, fn(&Path)); 4] = [
+    let damage: [Damage; 4] = [
         ("has a wrong checksum", |path| {
             let text = fs::read_to_string(path).expect("a manifest");
             fs::write(path, text.replace("\"rows\":2", "\"rows\":3")).expect("a manifest");
