@@ -2,3 +2,4 @@
 
 mod law_one;
 mod market;
+mod readers;
