@@ -33,12 +33,12 @@ fn measure(directory: &Path, rows: u64, threads: u64) -> Result<(), Box<dyn std:
     let parquet = directory.join("trades.parquet");
     let lines = directory.join("trades.jsonl");
 
-    let start = Instant::now();
+    let start = Moment::now();
     let sum = market()?.fold(0u64, |sum, event| sum.wrapping_add(event.trade.quantity_e8 as u64));
     report("make events", rows, start);
     std::hint::black_box(sum);
     for format in [WireFormat::Canonical, WireFormat::Binance, WireFormat::Coinbase] {
-        let (start, market) = (Instant::now(), market()?);
+        let (start, market) = (Moment::now(), market()?);
         let instrument = market.instruments()[0].clone();
         let (mut out, mut bytes) = (Vec::new(), 0);
         for event in market {
@@ -48,19 +48,19 @@ fn measure(directory: &Path, rows: u64, threads: u64) -> Result<(), Box<dyn std:
         }
         report(&format!("make and render {format:?}, {} bytes each", bytes as u64 / rows.max(1)), rows, start);
     }
-    let start = Instant::now();
+    let start = Moment::now();
     write_parquet(&parquet, &mut market()?)?;
     report(&format!("write Parquet, {} bytes each", std::fs::metadata(&parquet)?.len() / rows.max(1)), rows, start);
-    let start = Instant::now();
+    let start = Moment::now();
     write_text(&lines, &mut market()?, TextOptions { format: WireFormat::Binance, has_receive_time: false })?;
     report("write Binance lines", rows, start);
 
     for threads in [1, threads] {
-        let start = Instant::now();
+        let start = Moment::now();
         let read = read(&parquet, threads)?;
         report(&format!("read Parquet, {threads} threads"), read, start);
     }
-    let start = Instant::now();
+    let start = Moment::now();
     let read = read(&lines, 1)?;
     report("cut lines", read, start);
     Ok(())
@@ -87,7 +87,28 @@ fn read(path: &Path, threads: u64) -> Result<u64, Box<dyn std::error::Error>> {
     }))
 }
 
-fn report(what: &str, records: u64, start: Instant) {
-    let seconds = start.elapsed().as_secs_f64();
-    println!("{what}: {records} in {seconds:.2} s, {:.1} million a second", records as f64 / seconds / 1e6);
+/// A moment, on the clock and in seconds of processor time used until then.
+struct Moment(Instant, f64);
+
+impl Moment {
+    fn now() -> Self {
+        Self(Instant::now(), processor_seconds())
+    }
+}
+
+/// Processor time of all threads, in hundredths; zero where the system does not tell.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+fn report(what: &str, records: u64, start: Moment) {
+    let (seconds, used) = (start.0.elapsed().as_secs_f64(), processor_seconds() - start.1);
+    let million = records as f64 / 1e6;
+    println!(
+        "{what}: {:.1} million a second, {:.1} million a processor second ({seconds:.2} s, {used:.2} s)",
+        million / seconds,
+        million / used.max(0.01)
+    );
 }

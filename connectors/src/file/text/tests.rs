@@ -14,7 +14,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn zstd(bytes: &[u8]) -> Vec<u8> {
-    zstd::encode_all(bytes, 1).expect("memory")
+    let mut out = zstd::Encoder::new(Vec::new(), 1).expect("memory");
+    out.include_checksum(true).expect("an option");
+    out.write_all(bytes).expect("memory");
+    out.finish().expect("memory")
 }
 
 fn blocks_of(path: &Path, options: &FileOptions) -> Vec<MessageBlock> {
