@@ -12,7 +12,6 @@ mod text;
 mod write;
 
 pub use prefix::cut_receive_time;
-pub use rows::ROWS_PER_BATCH;
 pub use write::{TradeFile, TradeRow, TradeTable, write_trades_parquet};
 
 use crate::decode::Format;

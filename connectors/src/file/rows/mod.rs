@@ -32,7 +32,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Rows unpacked at a time: columns of so many stay in the processor's cache.
-pub const ROWS_PER_BATCH: usize = 1 << 14;
+const ROWS_PER_BATCH: usize = 1 << 14;
 /// The largest row group that is one piece of work; about 60 MB of trades.
 const ROWS_PER_WORK: u64 = 1 << 20;
 /// Rows a piece of work has where the reader unpacks by itself.
@@ -136,20 +136,21 @@ impl PartitionReader for RowReader {
             let groups = self.table.metadata.metadata().row_groups();
             let Some(group) = groups.get(self.next_group) else { return Ok(None) };
             let rows = group.num_rows().unsigned_abs();
-            self.done_bytes += group.compressed_size().unsigned_abs();
+            // The footer may be damaged too: its numbers are only believed as far as they go.
+            self.done_bytes = self.done_bytes.saturating_add(group.compressed_size().unsigned_abs());
             let (index, base) = (self.next_group, self.next_row);
             self.next_group += 1;
             if rows <= ROWS_PER_WORK {
-                self.next_row += rows;
+                self.next_row = base.saturating_add(rows);
                 let table = self.table.clone();
                 return Ok(Some(Work::Rows(Box::new(move || table.decode_group(index, base, rows)))));
             }
             match self.table.read_group(index, ROWS_PER_LARGE_BATCH) {
-                Ok(reader) => self.large = Some((reader, base + rows)),
+                Ok(reader) => self.large = Some((reader, base.saturating_add(rows))),
                 Err(error) => {
-                    self.next_row += rows;
+                    self.next_row = base.saturating_add(rows);
                     let context = Arc::clone(&self.table.context);
-                    return Ok(Some(unreadable(context, base, base + rows, error.to_string())));
+                    return Ok(Some(unreadable(context, base, base.saturating_add(rows), error.to_string())));
                 }
             }
         }
@@ -182,10 +183,10 @@ impl Table {
                 decoder.push(&batch, next);
                 next += batch.num_rows() as u64;
             }
-            if next < base + rows { Err("the row group ends too early".into()) } else { Ok(()) }
+            if next < base.saturating_add(rows) { Err("the row group ends too early".into()) } else { Ok(()) }
         };
         if let Err(detail) = read() {
-            decoder.reject_rows(next, base + rows, &detail);
+            decoder.reject_rows(next, base.saturating_add(rows), &detail);
         }
         decoder.finish()
     }
