@@ -1,0 +1,1 @@
+//! The Kafka connectors on a real broker.
