@@ -2,7 +2,10 @@
 
 use super::distribution::{java, run};
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
@@ -10,6 +13,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running broker. It is killed when dropped, and its records are gone.
 pub struct Broker {
@@ -65,7 +71,6 @@ impl Broker {
     }
 
     fn wait_until_it_answers(&self) {
-        const PATIENCE: Duration = Duration::from_secs(120);
         let deadline = Instant::now() + PATIENCE;
         let client: BaseConsumer =
             ClientConfig::new().set("bootstrap.servers", &self.address).create().expect("the configuration is valid");
@@ -132,4 +137,74 @@ fn guarded(command: &Command, folder: &Path) -> Command {
     guarded.args(["-c", GUARD, "guard"]).arg(folder).arg(command.get_program()).args(command.get_args());
     guarded.stdin(Stdio::piped());
     guarded
+}
+
+impl Broker {
+    /// Creates a topic of a name that no other test has.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn topic(&self, name: &str, partitions: i32) -> String {
+        let topic = unique(name);
+        let admin: AdminClient<_> = self.client().create().expect("the configuration is valid");
+        let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
+        let created = wait(admin.create_topics([&new], &AdminOptions::new()));
+        assert_eq!(created, Ok(vec![Ok(topic.clone())]));
+        topic
+    }
+
+    /// Removes the records of a partition below an offset, as retention does.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn delete_records(&self, topic: &str, partition: i32, before: i64) {
+        let admin: AdminClient<_> = self.client().create().expect("the configuration is valid");
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(topic, partition, Offset::Offset(before)).expect("the offset is valid");
+        wait(admin.delete_records(&offsets, &AdminOptions::new())).expect("the broker removes records");
+    }
+
+    /// Writes records of (partition, key, value), in their order.
+    ///
+    /// # Panics
+    /// If the broker refuses one.
+    pub fn write(&self, topic: &str, records: &[(i32, Option<&str>, Option<&str>)]) {
+        let producer: BaseProducer = self.client().create().expect("the configuration is valid");
+        queue(&producer, topic, records);
+        producer.flush(PATIENCE).expect("the broker takes the records");
+    }
+
+    /// A producer of transactions, initialised.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn transactional_producer(&self, transactional_id: &str) -> BaseProducer {
+        let producer: BaseProducer =
+            self.client().set("transactional.id", transactional_id).create().expect("the configuration is valid");
+        producer.init_transactions(PATIENCE).expect("the broker knows transactions");
+        producer
+    }
+
+    /// The beginning of any client's configuration.
+    pub fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.address);
+        config
+    }
+}
+
+/// Hands records of (partition, key, value) to a producer.
+///
+/// # Panics
+/// If its queue is full.
+pub fn queue(producer: &BaseProducer, topic: &str, records: &[(i32, Option<&str>, Option<&str>)]) {
+    for (partition, key, value) in records {
+        let mut record: BaseRecord<'_, str, str> = BaseRecord::to(topic).partition(*partition);
+        (record.key, record.payload) = (*key, *value);
+        producer.send(record).map_err(|(error, _)| error).expect("the queue has room");
+    }
+}
+
+fn wait<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made").block_on(future)
 }
