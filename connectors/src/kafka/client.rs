@@ -41,10 +41,14 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// What librdkafka said last, or that it said nothing.
-    pub(super) fn last_error(&self) -> String {
-        let last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        last.clone().unwrap_or_else(|| "no answer".to_owned())
+    /// What librdkafka last complained of.
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a record could not be delivered since the last call of [`take_failed_delivery`](Self::take_failed_delivery).
+    pub(super) fn has_failed_delivery(&self) -> bool {
+        self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// The topic and the reason of the first record that could not be delivered since the last call.
@@ -165,15 +169,24 @@ pub(super) fn metadata(
     brokers: &str,
     timeout: Duration,
 ) -> Result<Metadata, KafkaError> {
-    consumer.fetch_metadata(None, timeout).map_err(|error| {
-        // The reason waits in the consumer's queue; the error itself only says that time is up.
-        (0..100).map_while(|_| consumer.poll(Duration::ZERO)).for_each(drop);
-        let last_error = match consumer.context().last_error() {
-            last if last == "no answer" => error.to_string(),
-            last => last,
-        };
-        KafkaError::Unreachable { brokers: brokers.to_owned(), timeout_ms: timeout.as_millis(), last_error }
-    })
+    /// Serving the consumer meanwhile is also what brings the reason of the failure.
+    const RETRY_PAUSE: Duration = Duration::from_millis(100);
+    let deadline = Instant::now() + timeout;
+    loop {
+        match consumer.fetch_metadata(None, until(deadline)) {
+            Ok(metadata) => return Ok(metadata),
+            // A refused connection fails at once, but a broker may be starting.
+            Err(_) if !until(deadline).is_zero() => drop(consumer.poll(until(deadline).min(RETRY_PAUSE))),
+            Err(error) => {
+                let last_error = consumer.context().last_error().unwrap_or_else(|| error.to_string());
+                return Err(KafkaError::Unreachable {
+                    brokers: brokers.to_owned(),
+                    timeout_ms: timeout.as_millis(),
+                    last_error,
+                });
+            }
+        }
+    }
 }
 
 /// Offsets of a partition: the least there is, and one past the greatest that the consumer's isolation lets it see.

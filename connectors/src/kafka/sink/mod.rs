@@ -31,7 +31,7 @@ use bars::{bar_headers, bar_key, bar_value};
 use letters::{instrument_of, late_value, reject_value};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::OwnedHeaders;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::util::Timeout;
 use std::time::Duration;
@@ -229,10 +229,7 @@ impl KafkaSink {
         self.records = 0;
         self.open_records = 0;
         if std::mem::take(&mut self.in_transaction) {
-            self.producer.purge(PurgeConfig::default().queue().inflight());
-            self.drain();
-            self.producer
-                .abort_transaction(Timeout::Never)
+            abort_transaction(&self.producer, Timeout::Never)
                 .map_err(|error| failure(&self.producer, &self.transactional_id, "abort", &error))?;
         }
         self.producer.context().take_failed_delivery();
@@ -332,6 +329,9 @@ impl KafkaSink {
 
     fn commit_transaction(&mut self) -> Result<(), KafkaError> {
         self.drain();
+        if let Some((topic, detail)) = self.producer.context().take_failed_delivery() {
+            return Err(self.roll_back("commit", format!("topic {topic:?}: {detail}")));
+        }
         loop {
             // No timeout of our own: librdkafka knows the transaction's, and an answer given up is an answer unknown.
             match self.producer.commit_transaction(Timeout::Never) {
@@ -358,10 +358,10 @@ impl KafkaSink {
         }
     }
 
-    /// Waits until no record is on its way. librdkafka gives each up after the transaction's timeout, so this ends.
+    /// Waits until no record is on its way, or one was given up, as librdkafka does after the transaction's timeout.
     fn drain(&self) {
         // Not `flush`: it looks only every tenth of a second whether the last record has arrived.
-        while self.producer.in_flight_count() > 0 {
+        while self.producer.in_flight_count() > 0 && !self.producer.context().has_failed_delivery() {
             self.producer.poll(Duration::from_millis(1));
         }
         self.producer.poll(Duration::ZERO);
@@ -380,7 +380,7 @@ impl KafkaSink {
         }
     }
 
-    /// Rolls back what can be rolled back.
+    /// Rolls back where that is possible, and says what became of the transaction.
     fn transaction_failure(&mut self, action: &'static str, error: ClientError) -> KafkaError {
         let abortable = match &error {
             ClientError::Transaction(error) => error.txn_requires_abort(),
@@ -393,6 +393,11 @@ impl KafkaSink {
             Some((topic, why)) => format!("{error}; topic {topic:?}: {why}"),
             None => error.to_string(),
         };
+        self.roll_back(action, detail)
+    }
+
+    /// Rolls back, and says why; or why even that failed.
+    fn roll_back(&mut self, action: &'static str, detail: String) -> KafkaError {
         match self.abort() {
             Ok(()) => KafkaError::Aborted { action, transactional_id: self.transactional_id.clone(), detail },
             Err(error) => error,
@@ -407,15 +412,7 @@ impl Drop for KafkaSink {
         if !self.in_transaction {
             return;
         }
-        self.producer.purge(PurgeConfig::default().queue().inflight());
-        // What was purged still reports, and the rollback waits for that.
-        for _ in 0..100 {
-            if self.producer.in_flight_count() == 0 {
-                break;
-            }
-            self.producer.poll(Duration::from_millis(1));
-        }
-        if let Err(error) = self.producer.abort_transaction(COURTESY) {
+        if let Err(error) = abort_transaction(&self.producer, COURTESY.into()) {
             tracing::warn!(transactional_id = self.transactional_id, %error, "transaction left open, it will time out");
         }
     }
@@ -439,6 +436,18 @@ fn producer(config: &KafkaSinkConfig) -> Result<BaseProducer<Context>, KafkaErro
     configure(&config.brokers, &config.properties, defaults, fixed)?
         .create_with_context(Context::default())
         .map_err(|error| creation_error(&config.brokers, error))
+}
+
+/// Rolls back on a thread of its own: librdkafka waits until the records that it throws away are reported, and reports are
+/// served here.
+fn abort_transaction(producer: &BaseProducer<Context>, timeout: Timeout) -> Result<(), ClientError> {
+    std::thread::scope(|scope| {
+        let aborting = scope.spawn(move || producer.abort_transaction(timeout));
+        while !aborting.is_finished() {
+            producer.poll(Duration::from_millis(1));
+        }
+        aborting.join().expect("a call into librdkafka does not panic")
+    })
 }
 
 /// Hands a record over, waiting while the producer's queue is full.
