@@ -78,9 +78,14 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: ClientError, reason: &str) {
-        // The end of a partition travels the same way and is none.
-        if !matches!(error, ClientError::Global(rdkafka::types::RDKafkaErrorCode::PartitionEOF)) {
-            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        use rdkafka::types::RDKafkaErrorCode as Code;
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            // The end of a partition travels the same way and is none.
+            ClientError::Global(Code::PartitionEOF) => {}
+            // Follows the reason and says less.
+            ClientError::Global(Code::AllBrokersDown) if last.is_some() => {}
+            _ => *last = Some(reason.to_owned()),
         }
     }
 }
