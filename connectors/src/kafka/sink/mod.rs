@@ -1,0 +1,293 @@
+//! Writes what ticks publish to Kafka topics, each record exactly once.
+//!
+//! Every transaction carries records and one progress record, which says through which tick all is written. Opening a sink
+//! fences a former process of the same transactional id, then reads its progress, in this order: what the former process
+//! had not committed is never seen, what it had committed is not written again.
+//!
+//! | topic | key | value |
+//! | --- | --- | --- |
+//! | `PREFIX.bars.1m` and so on | `venue\|symbol\|interval\|open_time_ms` | the bar, or nothing: all its trades were cancelled |
+//! | `PREFIX.rejects` | `source:position` | the dead letter with its reason and raw bytes |
+//! | `PREFIX.late` | `source:position` | the trade or amendment that came too late |
+//! | `PREFIX.progress` | the transactional id | [`Progress`] |
+//!
+//! All records of an instrument go to partition `hash(venue|symbol) % partitions`, whatever its interval: the order of an
+//! instrument's bars is the order in which they were published. Adding partitions to a topic moves instruments.
+//!
+//! Ticks must come in order and each tick's records in the same order on every run; then a transaction may end anywhere and
+//! a later run continues behind it. With `transactions` off records are written at least once.
+
+mod bars;
+mod json;
+mod letters;
+mod progress;
+mod topics;
+mod writer;
+
+pub use progress::Progress;
+
+use super::KafkaError;
+use super::client::Properties;
+use bars::{bar_headers, bar_key, bar_value};
+use letters::{instrument_of, late_value, reject_value};
+use std::time::Duration;
+use tidewheel_schemas::{BarVersion, Counters, Interval, LateRecord, Reject, TickOutput};
+use topics::Topics;
+use writer::Writer;
+
+/// How to write.
+#[derive(Clone, Debug)]
+pub struct KafkaSinkConfig {
+    /// Bootstrap addresses, `host:port` with commas between.
+    pub brokers: String,
+    /// The topics' prefix.
+    pub prefix: String,
+    /// Names the sink over restarts; a second process with the same name fences the first.
+    pub transactional_id: String,
+    /// Further librdkafka properties (security, compression).
+    pub properties: Properties,
+    /// The intervals that have a topic.
+    pub intervals: Vec<Interval>,
+    /// Whether missing topics are created.
+    pub create_topics: bool,
+    /// Partitions of created bar, reject and late topics.
+    pub partitions: i32,
+    /// Replicas of created topics; -1 for the broker's default.
+    pub replication: i32,
+    /// Whether records are written in transactions. Off: at least once.
+    pub transactions: bool,
+    /// Records after which a transaction ends even inside a tick.
+    pub max_transaction_records: usize,
+    /// Stands in the progress records, for people.
+    pub run: String,
+    /// How long the first contact with the cluster may take.
+    pub connect_timeout: Duration,
+}
+
+impl KafkaSinkConfig {
+    /// A configuration with everything else at its default.
+    pub fn new(brokers: &str, prefix: &str) -> Self {
+        Self {
+            brokers: brokers.to_owned(),
+            prefix: prefix.to_owned(),
+            transactional_id: format!("tidewheel-{prefix}"),
+            properties: Properties::new(),
+            intervals: Interval::ALL.to_vec(),
+            create_topics: true,
+            partitions: 8,
+            replication: -1,
+            transactions: true,
+            max_transaction_records: 50_000,
+            run: String::new(),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A writer of tick outputs, exactly once.
+pub struct KafkaSink {
+    writer: Writer,
+    topics: Topics,
+    source_names: Vec<String>,
+    max_transaction_records: usize,
+    run: String,
+    /// What the last transaction said, of this process or of the one before.
+    committed: Progress,
+    /// Records handed to [`write`](Self::write) since the committed tick, those already committed included.
+    records: u64,
+    /// Records written since the last commit.
+    open_records: usize,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl KafkaSink {
+    /// Finds or creates the topics, fences a former process, and reads how far it came.
+    ///
+    /// `source_names` are the source partitions' names by number, for the keys of rejects and late records.
+    ///
+    /// # Errors
+    /// If no broker answers in time, topics are missing and cannot be created, or the progress record is not understood.
+    pub fn open(config: &KafkaSinkConfig, source_names: Vec<String>) -> Result<Self, KafkaError> {
+        let topics = Topics::ensure(config)?;
+        // Before the progress is read: what a former process commits afterwards would not be seen.
+        let writer = Writer::open(config)?;
+        let committed = progress::read(config, &topics.progress.name)?;
+        tracing::info!(
+            transactional_id = config.transactional_id,
+            committed_tick = committed.committed_tick,
+            records_done = committed.records_done,
+            "sink opened"
+        );
+        Ok(Self {
+            writer,
+            topics,
+            source_names,
+            max_transaction_records: config.max_transaction_records.max(1),
+            run: config.run.clone(),
+            committed,
+            records: 0,
+            open_records: 0,
+            key: Vec::with_capacity(128),
+            value: Vec::with_capacity(1024),
+        })
+    }
+
+    /// The tick through which everything is written and committed; writing resumes with the one after it.
+    pub fn committed_tick(&self) -> Option<u64> {
+        self.committed.committed_tick
+    }
+
+    /// The last progress record, of this process or of the one before.
+    pub fn progress(&self) -> &Progress {
+        &self.committed
+    }
+
+    /// Writes what a tick published into the open transaction, and opens one where there is something to write.
+    ///
+    /// Ticks that are committed already, and records of a tick that were committed before a restart, are passed over.
+    ///
+    /// # Errors
+    /// If the broker refuses a record or another process took over. After [`KafkaError::Aborted`] everything since the
+    /// committed tick must be written again; other errors need a new sink.
+    pub fn write(&mut self, output: &TickOutput) -> Result<(), KafkaError> {
+        if self.committed.committed_tick.is_some_and(|committed| output.tick <= committed) {
+            return Ok(());
+        }
+        for bar in &output.bars {
+            if self.admit()? {
+                self.write_bar(bar).map_err(|error| self.forget(error))?;
+            }
+        }
+        for late in &output.late {
+            if self.admit()? {
+                self.write_late(late, output.tick, output.watermark_ns).map_err(|error| self.forget(error))?;
+            }
+        }
+        for reject in &output.rejects {
+            if self.admit()? {
+                self.write_reject(reject, output.tick).map_err(|error| self.forget(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits everything written, with the word that all is written through `tick`. Without records since the last commit
+    /// nothing is done and `false` returned.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn commit(&mut self, tick: u64, counters: &Counters) -> Result<bool, KafkaError> {
+        if self.records == 0 && self.committed.records_done == 0 {
+            return Ok(false);
+        }
+        self.advance(tick, counters)?;
+        Ok(true)
+    }
+
+    /// As [`commit`](Self::commit), also without records: for the end of a run, and now and then while nothing happens.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn advance(&mut self, tick: u64, counters: &Counters) -> Result<(), KafkaError> {
+        if self.committed.committed_tick.is_some_and(|committed| tick <= committed) {
+            return Ok(());
+        }
+        self.commit_progress(Progress {
+            committed_tick: Some(tick),
+            // After a restart records of later ticks may be written already.
+            records_done: self.committed.records_done.saturating_sub(self.records),
+            counters: counters.clone(),
+            ..self.next_progress()
+        })?;
+        self.records = 0;
+        Ok(())
+    }
+
+    /// Rolls the open transaction back: nothing since the last commit is ever seen.
+    ///
+    /// # Errors
+    /// If the rollback fails; the sink must be opened again then.
+    pub fn abort(&mut self) -> Result<(), KafkaError> {
+        (self.records, self.open_records) = (0, 0);
+        self.writer.abort()
+    }
+
+    /// Counts a record, ends a transaction that is full, opens one where none is. False for a record committed before.
+    fn admit(&mut self) -> Result<bool, KafkaError> {
+        if self.records < self.committed.records_done {
+            self.records += 1;
+            return Ok(false);
+        }
+        if self.open_records >= self.max_transaction_records {
+            self.commit_progress(Progress { records_done: self.records, ..self.next_progress() })?;
+        }
+        self.writer.begin()?;
+        self.records += 1;
+        self.open_records += 1;
+        Ok(true)
+    }
+
+    fn write_bar(&mut self, version: &BarVersion) -> Result<(), KafkaError> {
+        let topic = self.topics.bars(version.interval)?;
+        bar_key(&mut self.key, version);
+        let value = version.bar.as_ref().map(|bar| {
+            bar_value(&mut self.value, version, bar);
+            self.value.as_slice()
+        });
+        let partition = topic.partition_of(version.instrument.id());
+        self.writer.send(&topic.name, partition, &self.key, value, Some(bar_headers(version)))
+    }
+
+    fn write_late(&mut self, late: &LateRecord, tick: u64, watermark_ns: i64) -> Result<(), KafkaError> {
+        let topic = &self.topics.late;
+        let (partition, position) = late.source();
+        let source = source_key(&mut self.key, &self.source_names, partition, position);
+        late_value(&mut self.value, late, &source, tick, watermark_ns);
+        let partition = topic.partition_of(instrument_of(late).id());
+        self.writer.send(&topic.name, partition, &self.key, Some(&self.value), None)
+    }
+
+    fn write_reject(&mut self, reject: &Reject, tick: u64) -> Result<(), KafkaError> {
+        let topic = &self.topics.rejects;
+        let source = source_key(&mut self.key, &self.source_names, reject.partition, reject.position);
+        reject_value(&mut self.value, reject, &source, tick);
+        let partition = topic.partition_of_source(reject.partition);
+        self.writer.send(&topic.name, partition, &self.key, Some(&self.value), None)
+    }
+
+    /// The committed progress in this run's name.
+    fn next_progress(&self) -> Progress {
+        Progress {
+            transactional_id: self.writer.transactional_id().to_owned(),
+            run: self.run.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..self.committed.clone()
+        }
+    }
+
+    /// Ends the transaction with a progress record. Opens one if none is open: progress alone is a transaction too.
+    fn commit_progress(&mut self, progress: Progress) -> Result<(), KafkaError> {
+        let committed = self.writer.commit_with(&self.topics.progress.name, &progress.to_json());
+        committed.map_err(|error| self.forget(error))?;
+        self.open_records = 0;
+        self.committed = progress;
+        Ok(())
+    }
+
+    /// After a rollback the records since the last commit count as never written.
+    fn forget(&mut self, error: KafkaError) -> KafkaError {
+        if matches!(error, KafkaError::Aborted { .. }) {
+            (self.records, self.open_records) = (0, 0);
+        }
+        error
+    }
+}
+
+/// Writes `source:position` and returns the source's name.
+fn source_key(key: &mut Vec<u8>, names: &[String], partition: u32, position: u64) -> String {
+    let name = names.get(partition as usize).cloned().unwrap_or_else(|| format!("partition {partition}"));
+    key.clear();
+    key.extend_from_slice(format!("{name}:{position}").as_bytes());
+    name
+}
