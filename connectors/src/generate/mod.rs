@@ -1,1 +1,18 @@
-//! To come.
+//! A market that never was: seeded trades of many symbols, with the troubles of real feeds in known numbers.
+//!
+//! The same configuration gives the same events and, rendered, the same bytes on every machine: no clock, no floats, and a
+//! random generator whose values are part of its contract. [`Market`] makes events, [`render()`] writes one in a venue's
+//! format, [`write_text`] and [`write_parquet`] write files. It does not pretend to be a book: prices walk, nothing
+//! matches.
+
+mod event;
+mod instruments;
+mod market;
+mod random;
+mod render;
+mod sink;
+
+pub use event::{Cause, Damage, Event, Tally};
+pub use market::{Faults, Market, MarketConfig};
+pub use render::{WireFormat, csv_columns, csv_header, render};
+pub use sink::{GenerateError, TextOptions, Written, write_parquet, write_text};
