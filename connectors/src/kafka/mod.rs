@@ -1,1 +1,23 @@
-//! To come.
+//! Kafka: trades in, bars and dead letters out, exactly once; and a broker inside the process for demonstrations.
+//!
+//! | module | for |
+//! | --- | --- |
+//! | [`source`] | reading topics live, with positions that a log can name again |
+//! | [`replay`] | reading topics from their start to the end as it was when the replay began |
+//! | [`sink`] | writing what a tick publishes in transactions, each with its progress |
+//! | [`check`] | what topics a cluster has and how much is in them |
+//! | [`embedded`] | a mock cluster in this process |
+//!
+//! Nothing is decoded here and no consumer group is joined or moved: where a run stands is written by the run itself.
+
+pub mod check;
+mod client;
+pub mod embedded;
+mod error;
+mod lane;
+mod partitions;
+pub mod replay;
+pub mod sink;
+pub mod source;
+
+pub use error::KafkaError;

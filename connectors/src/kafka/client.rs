@@ -1,0 +1,221 @@
+//! What all Kafka clients of this crate share: their configuration, their log, and the first contact with the cluster.
+
+use super::KafkaError;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::message::DeliveryResult;
+use rdkafka::metadata::Metadata;
+use rdkafka::producer::ProducerContext;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context as TaskContext, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// Properties passed through to librdkafka, by name.
+pub type Properties = BTreeMap<String, String>;
+
+/// The consumers' group id. No group is joined and no offset committed: librdkafka wants a name before it assigns.
+const GROUP_ID: &str = "tidewheel";
+
+/// Properties that the guarantees rest upon, hence not open to configuration.
+const RESERVED: [&str; 8] = [
+    "bootstrap.servers",
+    "enable.partition.eof",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "isolation.level",
+    "transactional.id",
+    "enable.idempotence",
+];
+
+/// Forwards librdkafka's log to `tracing` and remembers the last error, for the message of the failure it leads to.
+#[derive(Default)]
+pub(super) struct Context {
+    last_error: Mutex<Option<String>>,
+    failed_delivery: Mutex<Option<(String, String)>>,
+}
+
+impl Context {
+    /// What librdkafka said last, or that it said nothing.
+    pub(super) fn last_error(&self) -> String {
+        let last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        last.clone().unwrap_or_else(|| "no answer".to_owned())
+    }
+
+    /// The topic and the reason of the first record that could not be delivered since the last call.
+    pub(super) fn take_failed_delivery(&self) -> Option<(String, String)> {
+        self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            // librdkafka calls a lost connection an error and then mends it by itself.
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error
+            | RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, "{message}"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(target: "librdkafka", facility, "{message}");
+            }
+            RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        tracing::debug!(target: "librdkafka", statistics = %String::from_utf8_lossy(statistics), "statistics");
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        // The end of a partition travels the same way and is none.
+        if !matches!(error, ClientError::Global(rdkafka::types::RDKafkaErrorCode::PartitionEOF)) {
+            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for Context {}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        use rdkafka::Message;
+        if let Err((error, message)) = result {
+            let mut failed = self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.get_or_insert_with(|| (message.topic().to_owned(), error.to_string()));
+        }
+    }
+}
+
+/// A configuration: defaults, over them the user's properties, over them what is not open to choice.
+///
+/// # Errors
+/// If a property is one of those that the guarantees rest upon.
+pub(super) fn configure(
+    brokers: &str,
+    properties: &Properties,
+    defaults: &[(&str, &str)],
+    fixed: &[(&str, &str)],
+) -> Result<ClientConfig, KafkaError> {
+    let mut config = ClientConfig::new();
+    config.set("client.id", "tidewheel");
+    for (key, value) in defaults {
+        config.set(*key, *value);
+    }
+    for (key, value) in properties {
+        if RESERVED.contains(&key.as_str()) {
+            let detail = "it is set by tidewheel itself, remove it".to_owned();
+            return Err(KafkaError::Property { key: key.clone(), detail });
+        }
+        config.set(key, value);
+    }
+    config.set("bootstrap.servers", brokers);
+    for (key, value) in fixed {
+        config.set(*key, *value);
+    }
+    Ok(config)
+}
+
+/// A consumer that belongs to no group, commits nothing, and never jumps to another offset by itself.
+pub(super) fn consumer(
+    brokers: &str,
+    properties: &Properties,
+    defaults: &[(&str, &str)],
+    isolation: &str,
+) -> Result<BaseConsumer<Context>, KafkaError> {
+    let with_group = [&[("group.id", GROUP_ID)], defaults].concat();
+    let fixed = [
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("enable.partition.eof", "true"),
+        ("auto.offset.reset", "error"),
+        ("isolation.level", isolation),
+    ];
+    configure(brokers, properties, &with_group, &fixed)?
+        .create_with_context(Context::default())
+        .map_err(|error| creation_error(brokers, error))
+}
+
+/// Why a client could not be created, without the values of secrets.
+pub(super) fn creation_error(brokers: &str, error: ClientError) -> KafkaError {
+    match error {
+        ClientError::ClientConfig(_, description, key, _) => {
+            let secret = ["password", "secret", "pem"].iter().any(|word| key.contains(word));
+            let detail = if secret { "librdkafka does not take its value".to_owned() } else { description };
+            KafkaError::Property { key, detail }
+        }
+        other => KafkaError::Client { brokers: brokers.to_owned(), detail: other.to_string() },
+    }
+}
+
+/// The cluster's brokers and topics.
+///
+/// # Errors
+/// If no broker answers in time.
+pub(super) fn metadata(
+    consumer: &BaseConsumer<Context>,
+    brokers: &str,
+    timeout: Duration,
+) -> Result<Metadata, KafkaError> {
+    consumer.fetch_metadata(None, timeout).map_err(|error| {
+        // The reason waits in the consumer's queue; the error itself only says that time is up.
+        (0..100).map_while(|_| consumer.poll(Duration::ZERO)).for_each(drop);
+        let last_error = match consumer.context().last_error() {
+            last if last == "no answer" => error.to_string(),
+            last => last,
+        };
+        KafkaError::Unreachable { brokers: brokers.to_owned(), timeout_ms: timeout.as_millis(), last_error }
+    })
+}
+
+/// Offsets of a partition: the least there is, and one past the greatest that the consumer's isolation lets it see.
+pub(super) fn offsets(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    partition: i32,
+    timeout: Duration,
+) -> Result<(u64, u64), KafkaError> {
+    let unreadable = |detail: String| KafkaError::Offsets { partition: partition_name(topic, partition), detail };
+    let (low, end) =
+        consumer.fetch_watermarks(topic, partition, timeout).map_err(|error| unreadable(error.to_string()))?;
+    match (u64::try_from(low), u64::try_from(end)) {
+        (Ok(low), Ok(end)) => Ok((low, end)),
+        _ => Err(unreadable(format!("the broker answered {low} and {end}"))),
+    }
+}
+
+/// How a partition is called in messages: `topic[3]`.
+pub(super) fn partition_name(topic: &str, partition: i32) -> String {
+    format!("{topic}[{partition}]")
+}
+
+/// The time left until a deadline, never negative.
+pub(super) fn until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+/// Waits for a future on this thread: librdkafka's administrative calls are futures and nothing else here is.
+pub(super) fn wait_for<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut TaskContext::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Reads the partitions of Kafka topics as they are written, in blocks with the offset of every message.
+//!
+//! All partitions are assigned by hand, from offsets that the caller names: no consumer group is joined, no offset is
+//! committed, and other readers of the topics notice nothing. Which offsets make a tick, and where they are remembered, is
+//! not decided here.
+
+use super::KafkaError;
+use super::client::{Context, Properties, offsets, until};
+use super::lane::{Lane, Taken, open, serve};
+use super::partitions::Found;
+use crate::source::MessageBlock;
+use crossbeam_channel::Receiver;
+use rdkafka::consumer::BaseConsumer;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What is counted for a message without a value.
+pub const TOMBSTONE: &str = "kafka:tombstone";
+
+/// How to read topics.
+#[derive(Clone, Debug)]
+pub struct KafkaSourceConfig {
+    /// Bootstrap addresses, `host:port` with commas between.
+    pub brokers: String,
+    /// The topics; all their partitions are read.
+    pub topics: Vec<String>,
+    /// Where to begin.
+    pub start: Start,
+    /// Whether records of open and aborted transactions are seen.
+    pub isolation: Isolation,
+    /// Further librdkafka properties (security, buffers).
+    pub properties: Properties,
+    /// Longer messages are rejected as oversized.
+    pub max_message_bytes: usize,
+    /// Bytes fetched ahead of the reader, all partitions together.
+    pub prefetch_bytes: usize,
+    /// Bytes in one answer of a broker, at most.
+    pub fetch_bytes: usize,
+    /// How long the first contact with the cluster may take.
+    pub connect_timeout: Duration,
+}
+
+impl KafkaSourceConfig {
+    /// A configuration with everything else at its default.
+    pub fn new(brokers: &str, topics: &[&str]) -> Self {
+        Self {
+            brokers: brokers.to_owned(),
+            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            start: Start::Earliest,
+            isolation: Isolation::ReadCommitted,
+            properties: Properties::new(),
+            max_message_bytes: 8 << 20,
+            prefetch_bytes: 64 << 20,
+            fetch_bytes: 32 << 20,
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Where reading begins. Resolved once, to offsets, when the source connects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest record there is.
+    Earliest,
+    /// After the newest record there is.
+    Latest,
+    /// At these offsets, by partition name (`topic[3]`); partitions not named, such as new ones, from the oldest record.
+    Offsets(BTreeMap<String, u64>),
+}
+
+/// Which records of transactions are seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// Those that were committed.
+    #[default]
+    ReadCommitted,
+    /// All, as they are written.
+    ReadUncommitted,
+}
+
+/// What one poll brought.
+#[derive(Debug, Default)]
+pub struct Polled {
+    /// One block for each partition touched, by partition.
+    pub blocks: Vec<MessageBlock>,
+    /// Messages without a value, under [`TOMBSTONE`].
+    pub ignored: BTreeMap<String, u64>,
+}
+
+/// A live reader of topics.
+pub struct KafkaSource {
+    lanes: Vec<Lane>,
+    signals: Vec<Arc<AtomicBool>>,
+    /// Partitions that may have messages queued, in turn.
+    ready: VecDeque<u32>,
+    woken: Receiver<u32>,
+    brokers: String,
+    /// After the lanes: it must be dropped last.
+    consumer: Arc<BaseConsumer<Context>>,
+}
+
+impl KafkaSource {
+    /// Finds the topics and starts to fetch all their partitions.
+    ///
+    /// # Errors
+    /// If no broker answers in time, a topic is missing, an offset to resume from is gone, or a property is not usable.
+    pub fn connect(config: &KafkaSourceConfig) -> Result<Self, KafkaError> {
+        let (mut lanes, consumer) = open(config, |found| start_offset(&config.start, found))?;
+        let (wake, woken) = crossbeam_channel::unbounded();
+        let mut signals = Vec::with_capacity(lanes.len());
+        for lane in &mut lanes {
+            let (signal, wake, index) = (Arc::new(AtomicBool::new(true)), wake.clone(), lane.index);
+            signals.push(Arc::clone(&signal));
+            lane.queue_mut().set_nonempty_callback(move || {
+                if !signal.swap(true, Ordering::AcqRel) {
+                    // The receiver is gone only when the source is, and then nobody waits.
+                    let _ = wake.send(index);
+                }
+            });
+            tracing::info!(partition = %lane.name, offset = lane.position, end = lane.end, "source connected");
+        }
+        // All are looked at once: messages may have come before the callback stood.
+        let ready = lanes.iter().map(|lane| lane.index).collect();
+        Ok(Self { lanes, signals, ready, woken, brokers: config.brokers.clone(), consumer })
+    }
+
+    /// Gathers what arrives until the deadline or until about `max_bytes` are taken, whichever is first.
+    ///
+    /// A lost broker is waited for; the partitions then have nothing new.
+    ///
+    /// # Errors
+    /// If a partition cannot be read any more: its topic or its next offset is gone, or access was refused.
+    pub fn poll_until(&mut self, deadline: Instant, max_bytes: usize) -> Result<Polled, KafkaError> {
+        const SERVE_EVERY: Duration = Duration::from_millis(100);
+        // A block is addressed with 32 bits; a gigabyte leaves room for the one message that goes beyond.
+        let mut budget = max_bytes.min(1 << 30);
+        let mut blocks: BTreeMap<u32, MessageBlock> = BTreeMap::new();
+        loop {
+            serve(&self.consumer, &self.brokers)?;
+            self.drain_ready(&mut blocks, &mut budget)?;
+            let left = until(deadline);
+            if budget == 0 || left.is_zero() {
+                break;
+            }
+            if let Ok(index) = self.woken.recv_timeout(left.min(SERVE_EVERY)) {
+                self.ready.push_back(index);
+            }
+        }
+        Ok(self.polled(blocks))
+    }
+
+    /// Takes from the partitions that have something, a share from each in turn.
+    fn drain_ready(&mut self, blocks: &mut BTreeMap<u32, MessageBlock>, budget: &mut usize) -> Result<(), KafkaError> {
+        const SHARE_BYTES: usize = 256 << 10;
+        self.ready.extend(self.woken.try_iter());
+        while *budget > 0 {
+            let Some(index) = self.ready.pop_front() else { break };
+            let lane = &mut self.lanes[index as usize];
+            // Lowered before the queue is looked at: what comes later raises it again.
+            self.signals[index as usize].store(false, Ordering::Release);
+            let block = blocks.entry(index).or_insert_with(|| lane.block());
+            let granted = (*budget).min(SHARE_BYTES);
+            let mut share = granted;
+            let taken = lane.take(block, &mut share, u64::MAX, Duration::ZERO)?;
+            *budget -= granted - share;
+            if taken != Taken::Empty && !self.signals[index as usize].swap(true, Ordering::AcqRel) {
+                self.ready.push_back(index);
+            }
+        }
+        Ok(())
+    }
+
+    fn polled(&mut self, blocks: BTreeMap<u32, MessageBlock>) -> Polled {
+        let mut polled = Polled::default();
+        for (index, block) in blocks {
+            let lane = &mut self.lanes[index as usize];
+            if lane.tombstones > 0 {
+                *polled.ignored.entry(TOMBSTONE.to_owned()).or_default() += std::mem::take(&mut lane.tombstones);
+                polled.blocks.push(block);
+            } else if !block.messages.is_empty() || !block.rejects.is_empty() {
+                polled.blocks.push(block);
+            }
+        }
+        polled
+    }
+
+    /// The partitions' names, `topic[3]`, in the order of their numbers.
+    pub fn partition_names(&self) -> Vec<String> {
+        self.lanes.iter().map(|lane| lane.name.clone()).collect()
+    }
+
+    /// Whether the broker said that nothing follows what was returned from this partition.
+    ///
+    /// # Panics
+    /// If there is no such partition.
+    pub fn caught_up(&self, partition: u32) -> bool {
+        self.lanes[partition as usize].caught_up
+    }
+
+    /// The offset after the last message returned from this partition.
+    ///
+    /// # Panics
+    /// If there is no such partition.
+    pub fn position(&self, partition: u32) -> u64 {
+        self.lanes[partition as usize].position
+    }
+
+    /// One past the partition's last offset, as last asked for by [`refresh_end_offsets`](Self::refresh_end_offsets). In a
+    /// transactional topic the last offsets are marks, not messages: compare with care, or ask [`caught_up`](Self::caught_up).
+    ///
+    /// # Panics
+    /// If there is no such partition.
+    pub fn end_offset(&self, partition: u32) -> u64 {
+        let lane = &self.lanes[partition as usize];
+        lane.end.max(lane.position)
+    }
+
+    /// Asks the brokers for the end offset of every partition: one round trip each.
+    ///
+    /// # Errors
+    /// If a broker does not answer in time.
+    pub fn refresh_end_offsets(&mut self, timeout: Duration) -> Result<(), KafkaError> {
+        for lane in &mut self.lanes {
+            (_, lane.end) = offsets(&self.consumer, &lane.topic, lane.partition, timeout)?;
+        }
+        Ok(())
+    }
+}
+
+fn start_offset(start: &Start, found: &Found) -> Result<u64, KafkaError> {
+    match start {
+        Start::Earliest => Ok(found.low),
+        Start::Latest => Ok(found.end),
+        Start::Offsets(offsets) => match offsets.get(&found.name) {
+            None => Ok(found.low),
+            Some(offset) if (found.low..=found.end).contains(offset) => Ok(*offset),
+            Some(offset) => Err(KafkaError::OffsetGone {
+                partition: found.name.clone(),
+                offset: *offset,
+                low: found.low,
+                end: found.end,
+            }),
+        },
+    }
+}
