@@ -16,3 +16,6 @@ pub use event::{Cause, Damage, Event, Tally};
 pub use market::{Faults, Market, MarketConfig};
 pub use render::{WireFormat, csv_columns, csv_header, render};
 pub use sink::{GenerateError, TextOptions, Written, write_parquet, write_text};
+
+#[cfg(test)]
+mod tests;

@@ -83,6 +83,7 @@ pub fn write_text(path: &Path, market: &mut Market, options: TextOptions) -> Res
             write(&mut out, market).and_then(|written| out.finish().map(|_| written))
         }
         "zst" => zstd::Encoder::new(file, 1).and_then(|mut out| {
+            out.include_checksum(true)?;
             let written = write(&mut out, market)?;
             out.finish()?;
             Ok(written)

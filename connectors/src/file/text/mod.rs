@@ -14,6 +14,9 @@ use tidewheel_schemas::{Reject, RejectReason};
 
 /// Blocks address their bytes with 32 bits; a message may not come near.
 const MESSAGE_LIMIT_BYTES: usize = 1 << 30;
+/// A start so long must be enough to tell lines from a document.
+const SHAPE_BYTES: usize = 64 << 10;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads one text file.
 pub struct TextReader {
@@ -88,6 +91,18 @@ impl TextReader {
         Ok(())
     }
 
+    /// The shape of a file, as soon as enough of its start is there to tell.
+    fn find_shape(&self, start: &mut Vec<u8>) -> Option<Shape> {
+        let is_enough = self.ended || start.len() >= SHAPE_BYTES;
+        if !is_enough && start.len() < BYTE_ORDER_MARK.len() {
+            return None;
+        }
+        if start.starts_with(BYTE_ORDER_MARK) {
+            start.drain(..BYTE_ORDER_MARK.len());
+        }
+        if self.cutter.is_csv { Some(Shape::Lines) } else { shape_of(start, is_enough) }
+    }
+
     /// Cuts the buffer into a block and keeps what is left over.
     fn cut(&mut self, buffer: Vec<u8>, shape: &mut Shape) -> MessageBlock {
         let mut block = self.cutter.start_block(buffer.len());
@@ -138,12 +153,10 @@ impl PartitionReader for TextReader {
         while !self.ended {
             let mut buffer = std::mem::take(&mut self.carry);
             self.fill(&mut buffer)?;
-            let mut shape = self.shape.take().unwrap_or_else(|| {
-                if buffer.starts_with(b"\xef\xbb\xbf") {
-                    buffer.drain(..3);
-                }
-                if self.cutter.is_csv { Shape::Lines } else { shape_of(&buffer) }
-            });
+            let Some(mut shape) = self.shape.take().or_else(|| self.find_shape(&mut buffer)) else {
+                self.carry = buffer;
+                continue;
+            };
             let block = self.cut(buffer, &mut shape);
             self.shape = Some(shape);
             if !block.messages.is_empty() || !block.rejects.is_empty() {
@@ -240,25 +253,33 @@ fn is_named_csv(path: &Path) -> bool {
     [".csv", ".csv.gz", ".csv.zst"].iter().any(|ending| name.ends_with(ending))
 }
 
-/// Lines, unless the file starts the way only a document does.
+/// Lines, unless the file starts the way only a document does; nothing while more of the start might tell otherwise.
 ///
 /// An array of objects is a document if it does not end on its first line, or if there is no other line. Kraken's
 /// `[42,[[...]],"trade","XBT/USD"]` is a line. An object is a document only where its brace stands alone on the first
 /// line, as printers indent it; any other `{` may be a damaged line of its own and must not swallow the ones after it.
-fn shape_of(start: &[u8]) -> Shape {
+fn shape_of(start: &[u8], is_enough: bool) -> Option<Shape> {
     let text = start.trim_ascii_start();
-    let line_end = memchr::memchr(b'\n', text).unwrap_or(text.len());
-    let (line, rest) = text.split_at(line_end);
+    let may_be_document = matches!(text.first(), None | Some(b'[' | b'{'));
+    let line_end = memchr::memchr(b'\n', text);
+    if may_be_document && line_end.is_none() && !is_enough {
+        return None;
+    }
+    let (line, rest) = text.split_at(line_end.unwrap_or(text.len()));
     let is_array = match line.trim_ascii_end() {
-        b"{" => return Shape::Document(Document::of_values()),
+        b"{" => return Some(Shape::Document(Document::of_values())),
         b"[" => true,
-        [b'[', elements @ ..] => {
-            let ends_on_its_line = || Document::of_elements().holds_whole(line);
-            elements.trim_ascii_start().starts_with(b"{") && (rest.trim_ascii().is_empty() || !ends_on_its_line())
+        [b'[', elements @ ..] if elements.trim_ascii_start().starts_with(b"{") => {
+            let is_whole = Document::of_elements().holds_whole(line);
+            let is_alone = rest.trim_ascii().is_empty();
+            if is_whole && is_alone && !is_enough {
+                return None;
+            }
+            !is_whole || is_alone
         }
         _ => false,
     };
-    if is_array { Shape::Document(Document::of_elements()) } else { Shape::Lines }
+    Some(if is_array { Shape::Document(Document::of_elements()) } else { Shape::Lines })
 }
 
 #[cfg(test)]
