@@ -1,10 +1,28 @@
 //! The commands of the program: one file each, one line in [`Command`].
 
+mod config;
+
 use clap::Subcommand;
+use std::io::Write;
+use std::process::ExitCode;
 
 /// What `tidewheel` can be asked to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    Config(config::ConfigArgs),
+}
+
+impl Command {
+    /// Does it. What a command has to tell goes to `out`, its progress to standard error.
+    ///
+    /// # Errors
+    /// If it cannot be done; the message says what to do.
+    pub fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
+        match self {
+            Self::Config(args) => args.run(out),
+        }
+    }
+}
 
 /// Why a command failed; the message says what to do. Printed once, by `main`.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +33,12 @@ pub enum CommandError {
     /// The worker threads cannot be started.
     #[error(transparent)]
     Engine(#[from] crate::engine::EngineError),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// What a command has to tell cannot be written.
+    #[error("could not write the output: {0}")]
+    Output(#[source] std::io::Error),
     /// The arguments contradict each other or the world.
     #[error("{0}")]
     Usage(String),
