@@ -5,7 +5,9 @@
 
 pub mod bindings;
 pub mod commands;
+pub mod config;
 pub mod engine;
+pub mod live;
 pub mod outbox;
 pub mod pipeline;
 pub mod replay;

@@ -9,6 +9,8 @@ use crate::engine::{MergedTick, Outputs};
 use crate::status::Status;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tidewheel_connectors::kafka::KafkaError;
+use tidewheel_connectors::kafka::sink::KafkaSink;
 use tidewheel_connectors::lake::{CommitProgress, Lake, LakeError};
 use tidewheel_schemas::{Counters, TickOutput};
 
@@ -17,8 +19,15 @@ const LAKE_ROWS_PER_COMMIT: usize = 1_500_000;
 /// Bytes in memory after which the lake commits.
 const LAKE_BYTES_PER_COMMIT: usize = 768 << 20;
 
+/// How long Kafka's progress record may stand still while nothing is published.
+const QUIET_PROGRESS: Duration = Duration::from_secs(5);
+/// How often a transaction that was aborted is written again before the run gives up.
+const ATTEMPTS: usize = 5;
+
 /// Where ticks go.
 pub struct Outbox {
+    /// The topics, if they are written.
+    pub kafka: Option<KafkaSink>,
     /// The lake, if one is written.
     pub lake: Option<Lake>,
     /// How often the lake commits; only by size if absent.
@@ -37,6 +46,9 @@ pub enum OutboxError {
     /// The lake.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// Kafka.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
     /// The log of ticks.
     #[error("could not write the bindings log {path}: {source}")]
     Bindings {
@@ -55,10 +67,17 @@ impl Outbox {
     pub fn run(mut self, outputs: Outputs) -> Result<Counters, OutboxError> {
         let mut last = (0, 0, Counters::default());
         let mut committed_at = Instant::now();
+        let mut published_at = Instant::now();
         for tick in outputs {
             last = (tick.output.tick, tick.output.watermark_ns, tick.output.counters.clone());
             self.note(&tick);
-            self.write(tick)?;
+            if self.publish(&tick.output, published_at.elapsed() >= QUIET_PROGRESS)? {
+                published_at = Instant::now();
+            }
+            if let Some(lake) = &mut self.lake {
+                lake.append(tick.output);
+                lake.close_open_bars(tick.open_bars);
+            }
             let is_due = self.lake_every.is_some_and(|every| committed_at.elapsed() >= every);
             if is_due || self.lake.as_ref().is_some_and(is_full) {
                 self.commit_lake(&last)?;
@@ -66,13 +85,38 @@ impl Outbox {
             }
         }
         self.commit_lake(&last)?;
+        self.close_kafka(last.0, &last.2)?;
         Ok(last.2)
     }
 
-    fn write(&mut self, tick: MergedTick) -> Result<(), OutboxError> {
-        if let Some(lake) = &mut self.lake {
-            lake.append(tick.output);
-            lake.close_open_bars(tick.open_bars);
+    /// Writes a tick to Kafka and commits it; without anything to write, only when progress has stood still for long.
+    fn publish(&mut self, output: &TickOutput, is_quiet: bool) -> Result<bool, OutboxError> {
+        let has_records = !output.bars.is_empty() || !output.late.is_empty() || !output.rejects.is_empty();
+        if self.kafka.is_none() || !(has_records || is_quiet) {
+            return Ok(false);
+        }
+        self.sync_bindings()?;
+        let Some(kafka) = &mut self.kafka else { return Ok(false) };
+        let mut attempt = 1;
+        loop {
+            let committed = kafka.write(output).and_then(|()| kafka.advance(output.tick, &output.counters));
+            match committed {
+                Ok(()) => break,
+                Err(error @ KafkaError::Aborted { .. }) if attempt < ATTEMPTS => {
+                    tracing::warn!(tick = output.tick, attempt, %error, "transaction aborted, written again");
+                    attempt += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.status.update(|snapshot| snapshot.kafka_commits += 1);
+        Ok(true)
+    }
+
+    /// The last word to Kafka: complete through the last tick, whether it had records or not.
+    fn close_kafka(&mut self, tick: u64, counters: &Counters) -> Result<(), OutboxError> {
+        if let Some(kafka) = &mut self.kafka {
+            kafka.advance(tick, counters)?;
         }
         Ok(())
     }

@@ -125,6 +125,13 @@ impl Piece {
         self.columns.partition
     }
 
+    /// Adds counts of messages that were ignored beside those of the chunk.
+    pub fn ignore(&mut self, ignored: BTreeMap<String, u64>) {
+        for (kind, count) in ignored {
+            *self.ignored.entry(kind).or_default() += count;
+        }
+    }
+
     fn has_records(&self) -> bool {
         !self.rows.is_empty() || !self.amendments.is_empty()
     }

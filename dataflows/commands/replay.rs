@@ -14,10 +14,14 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tidewheel_connectors::decode::{CsvColumns, DecodeConfig, Decoder, Format};
 use tidewheel_connectors::file::{FileOptions, open_inputs};
+use tidewheel_connectors::kafka::{
+    replay::to_end,
+    sink::{KafkaSink, KafkaSinkConfig},
+    source::KafkaSourceConfig,
+};
 use tidewheel_connectors::lake::{Lake, LakeConfig, OnExisting};
 use tidewheel_connectors::source::{DecodedChunk, PartitionReader};
 use tidewheel_operators::intake::IntakeLimits;
@@ -26,7 +30,7 @@ use tidewheel_schemas::Interval;
 /// A duration, or none. (An alias, because clap reads a plain `Option` as an optional argument.)
 pub type Cadence = Option<i64>;
 
-/// Runs recorded files through the graph that runs live, and writes the bars.
+/// Run history, from files or topics, through the same graph
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tidewheel replay --input 'trades/*.jsonl.gz' --format binance --lake ./lake
@@ -35,8 +39,20 @@ pub type Cadence = Option<i64>;
   tidewheel replay --input ./lake/trades --format parquet --lake ./again --from 2024-08-08 --to 2024-08-09")]
 pub struct ReplayArgs {
     /// Files, folders or globs; several are merged by time
-    #[arg(long, num_args = 1.., required = true, value_name = "PATH")]
+    #[arg(long, num_args = 1.., required_unless_present = "topic", conflicts_with = "topic", value_name = "PATH")]
     pub input: Vec<String>,
+    /// Kafka topics to read instead, from their start to their end
+    #[arg(long, value_delimiter = ',', requires = "brokers")]
+    pub topic: Vec<String>,
+    /// The brokers of `--topic`
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+    /// Write the bars to Kafka too, to these brokers
+    #[arg(long, value_name = "HOST:PORT")]
+    pub kafka: Option<String>,
+    /// Prefix of the topics written
+    #[arg(long, default_value = "tidewheel", requires = "kafka")]
+    pub prefix: String,
     /// How the records are written: auto, canonical, binance, cryptofeed, bybit, coinbase, kraken, csv, parquet
     #[arg(long, default_value = "auto", value_parser = format)]
     pub format: Format,
@@ -105,14 +121,20 @@ impl ReplayArgs {
     /// If the input cannot be read or a sink cannot be written.
     pub fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         self.check()?;
-        let readers = open_inputs(&self.input, &self.file_options())?;
+        let readers = match &self.brokers {
+            Some(brokers) if !self.topic.is_empty() => {
+                let topics: Vec<&str> = self.topic.iter().map(String::as_str).collect();
+                to_end(&KafkaSourceConfig::new(brokers, &topics))?
+            }
+            _ => open_inputs(&self.input, &self.file_options())?,
+        };
         self.run_readers(readers, out)
     }
 
     fn check(&self) -> Result<(), CommandError> {
         let usage = |text: &str| Err(CommandError::Usage(text.to_owned()));
-        if self.lake.is_none() {
-            return usage("nowhere to write: give --lake DIR");
+        if self.lake.is_none() && self.kafka.is_none() {
+            return usage("nowhere to write: give --lake DIR, --kafka HOST:PORT, or both");
         }
         if self.horizon < self.lateness {
             return usage("--horizon is shorter than --lateness: a bar would be frozen before it is final");
@@ -154,11 +176,18 @@ impl ReplayArgs {
             csv: self.csv.clone().unwrap_or_default(),
             ..DecodeConfig::default()
         });
-        let sources = readers.iter().map(|reader| reader.name().to_owned()).collect();
+        let sources: Vec<String> = readers.iter().map(|reader| reader.name().to_owned()).collect();
+        let kafka = self.kafka.as_ref().map(|brokers| self.open_kafka(brokers, sources.clone())).transpose()?;
         let lake = self.lake.as_ref().map(|root| self.open_lake(root, sources)).transpose()?;
         let status = Arc::new(Status::new(&self.intervals));
-        let outbox =
-            Outbox { lake, lake_every: None, bindings: None, run: "replay".to_owned(), status: Arc::clone(&status) };
+        let outbox = Outbox {
+            kafka,
+            lake,
+            lake_every: None,
+            bindings: None,
+            run: "replay".to_owned(),
+            status: Arc::clone(&status),
+        };
         let pipeline = PipelineConfig {
             intervals: self.intervals.clone(),
             lateness_ns: self.lateness,
@@ -173,7 +202,7 @@ impl ReplayArgs {
         let (mut engine, outputs) = engine::start(workers, &pipeline)?;
         let writer = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || outbox.run(outputs));
         let writer = writer.map_err(|error| CommandError::Usage(format!("could not start a thread: {error}")))?;
-        let progress = ProgressLine::start(self.quiet, &status);
+        let progress = ProgressLine::start(self.quiet);
         let at_end = if self.leave_open { AtEnd::LeaveOpen } else { AtEnd::Finish };
         let replayed = replay(&source, &mut ticker, (self.tick / 1_000_000) as u64, self.skew, at_end, |tick| {
             progress.show(&source, &status);
@@ -193,6 +222,21 @@ impl ReplayArgs {
         config.sources = sources;
         config.on_existing = if self.replace { OnExisting::Replace } else { OnExisting::Refuse };
         Ok(Lake::open(config)?)
+    }
+
+    fn open_kafka(&self, brokers: &str, sources: Vec<String>) -> Result<KafkaSink, CommandError> {
+        let mut config = KafkaSinkConfig::new(brokers, &self.prefix);
+        config.intervals = self.intervals.clone();
+        config.transactional_id = format!("tidewheel-{}-replay", self.prefix);
+        config.run = "replay".to_owned();
+        let sink = KafkaSink::open(&config, sources)?;
+        if let Some(tick) = sink.committed_tick() {
+            return Err(CommandError::Usage(format!(
+                "topics {}.* hold a replay through tick {tick} already: choose another --prefix, or delete the topics",
+                self.prefix
+            )));
+        }
+        Ok(sink)
     }
 
     fn selection(&self) -> Prepare {
@@ -228,18 +272,17 @@ fn cores() -> usize {
 /// The progress bar on the terminal.
 struct ProgressLine {
     bar: ProgressBar,
-    is_over: AtomicBool,
 }
 
 impl ProgressLine {
-    fn start(quiet: bool, _status: &Arc<Status>) -> Self {
+    fn start(quiet: bool) -> Self {
         let is_shown = !quiet && std::io::stderr().is_terminal();
         let target = if is_shown { ProgressDrawTarget::stderr_with_hz(5) } else { ProgressDrawTarget::hidden() };
         let style = ProgressStyle::with_template("{elapsed_precise} [{wide_bar}] {percent:>3} %  {msg}")
             .expect("the template is valid");
         let bar = ProgressBar::with_draw_target(Some(1), target).with_style(style);
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, is_over: AtomicBool::new(false) }
+        Self { bar }
     }
 
     fn show(&self, source: &Prefetch, status: &Status) {
@@ -261,8 +304,6 @@ impl ProgressLine {
     }
 
     fn finish(&self) {
-        if !self.is_over.swap(true, Ordering::Relaxed) {
-            self.bar.finish_and_clear();
-        }
+        self.bar.finish_and_clear();
     }
 }

@@ -1,0 +1,112 @@
+//! What the pipeline computes, from one TOML file: read, held against the environment, checked, and made into what the
+//! connectors and the graph are configured with.
+//!
+//! Each field is documented once, at its place in the structs of this module; the example file, the names of environment
+//! variables and the list of known keys are read off those docs. How a process runs (log, files to replay) is no business
+//! of this file but of the command line. Nothing is connected to and no folder is looked at: `tidewheel check` does that.
+
+mod bars;
+mod document;
+mod error;
+mod example;
+mod outputs;
+mod properties;
+mod schema;
+mod source;
+mod time_span;
+mod validate;
+mod wiring;
+
+pub use bars::BarsSection;
+pub use error::{ConfigError, Place, Problem, Problems};
+pub use example::example;
+pub use outputs::{KafkaSection, LakeSection};
+pub use properties::{Properties, is_secret};
+pub use source::{CsvSection, IsolationLevel, SourceSection, StartAt};
+pub use time_span::{Cadence, TimeSpan, TimeSpanError};
+
+use document::Document;
+use documented::{Documented, DocumentedFields};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Documented, DocumentedFields)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Threads that compute, 1 to 256; without it one a core.
+    /// Example: `4`
+    #[serde(default)]
+    pub workers: Option<u16>,
+    /// Where trades come from.
+    #[serde(default)]
+    pub source: SourceSection,
+    /// What is computed.
+    #[serde(default)]
+    pub bars: BarsSection,
+    /// Bars out to Kafka, where there is such a section.
+    #[serde(default)]
+    pub kafka: Option<KafkaSection>,
+    /// Bars out to a lake, where there is such a section.
+    #[serde(default)]
+    pub lake: Option<LakeSection>,
+}
+
+/// What the example file says: both outputs are on.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            workers: None,
+            source: SourceSection::default(),
+            bars: BarsSection::default(),
+            kafka: Some(KafkaSection::default()),
+            lake: Some(LakeSection::default()),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file and lays the variables of an environment over it; see [`environment`].
+    ///
+    /// # Errors
+    /// If the file cannot be read, or it or a variable says something that cannot be. All contradictions are told at once.
+    pub fn load(path: &Path, environment: &[(String, String)]) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, environment).map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })
+    }
+
+    /// As [`Config::load`], from text.
+    ///
+    /// # Errors
+    /// If the text or a variable says something that cannot be.
+    pub fn parse(text: &str, environment: &[(String, String)]) -> Result<Self, Problems> {
+        let document = Document::read(text, environment).map_err(Problems)?;
+        let (config, document) = document.into_typed::<Self>().map_err(|problem| Problems(vec![problem]))?;
+        let problems: Vec<Problem> = validate::complaints(&config)
+            .into_iter()
+            .map(|(field, detail)| Problem { place: document.place_of(field), field: Some(field.to_owned()), detail })
+            .collect();
+        if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+    }
+
+    /// The Kafka output, where it is on.
+    pub fn kafka(&self) -> Option<&KafkaSection> {
+        self.kafka.as_ref().filter(|kafka| kafka.enabled)
+    }
+
+    /// The lake, where it is on.
+    pub fn lake(&self) -> Option<&LakeSection> {
+        self.lake.as_ref().filter(|lake| lake.enabled)
+    }
+}
+
+/// The variables of this process that the configuration is concerned with, by name.
+pub fn environment() -> Vec<(String, String)> {
+    let mut variables: Vec<(String, String)> = std::env::vars_os()
+        .filter(|(name, _)| name.as_encoded_bytes().starts_with(b"TIDEWHEEL_"))
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .collect();
+    variables.sort();
+    variables
+}

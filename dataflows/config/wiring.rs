@@ -1,0 +1,126 @@
+//! The configuration in the words of those who are configured: sources, decoders, the graph, sinks.
+
+use super::{Cadence, Config, IsolationLevel, StartAt};
+use crate::pipeline::PipelineConfig;
+use crate::ticks::TickConfig;
+use tidewheel_connectors::decode::{CsvColumns, DecodeConfig};
+use tidewheel_connectors::kafka::sink::KafkaSinkConfig;
+use tidewheel_connectors::kafka::source::{Isolation, KafkaSourceConfig, Start};
+use tidewheel_connectors::lake::{LakeConfig, OnExisting};
+use tidewheel_operators::intake::IntakeLimits;
+
+impl Config {
+    /// Threads that compute: as configured, else one a core.
+    pub fn worker_count(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.workers.map_or_else(cores, usize::from)
+    }
+
+    /// How the topics are read. A run that resumes puts its own offsets in the place of the start.
+    pub fn kafka_source(&self) -> KafkaSourceConfig {
+        let source = &self.source;
+        KafkaSourceConfig {
+            topics: source.topics.clone(),
+            start: match source.start {
+                StartAt::Earliest => Start::Earliest,
+                StartAt::Latest => Start::Latest,
+            },
+            isolation: match source.isolation {
+                IsolationLevel::ReadCommitted => Isolation::ReadCommitted,
+                IsolationLevel::ReadUncommitted => Isolation::ReadUncommitted,
+            },
+            properties: source.properties.reveal().clone(),
+            max_message_bytes: source.max_message_bytes as usize,
+            ..KafkaSourceConfig::new(&source.brokers, &[])
+        }
+    }
+
+    /// How messages are decoded.
+    pub fn decode(&self) -> DecodeConfig {
+        let source = &self.source;
+        let map = source.csv.clone().unwrap_or_default();
+        let column = |number: u16| number.to_string();
+        DecodeConfig {
+            format: source.format,
+            venue: source.venue.clone(),
+            symbol: source.symbol.clone(),
+            csv: CsvColumns {
+                time: column(map.time),
+                price: column(map.price),
+                quantity: column(map.quantity),
+                id: map.id.map(column),
+                side: map.side.map(column),
+                symbol: map.symbol.map(column),
+                venue: map.venue.map(column),
+                time_unit: map.time_unit,
+                signed: map.signed,
+                delimiter: map.delimiter,
+                header: false,
+            },
+            coinbase_advanced_maker_side: source.coinbase_advanced_maker_side,
+        }
+    }
+
+    /// What the graph computes.
+    pub fn pipeline(&self) -> PipelineConfig {
+        PipelineConfig {
+            intervals: self.bars.intervals.clone(),
+            lateness_ns: self.bars.lateness.as_ns(),
+            horizon_ns: self.bars.horizon.as_ns(),
+            archive: self.lake().is_some_and(|lake| lake.archive),
+        }
+    }
+
+    /// How ticks are judged.
+    pub fn ticks(&self) -> TickConfig {
+        TickConfig {
+            limits: IntakeLimits { horizon_ns: self.bars.horizon.as_ns(), skew_ns: self.bars.skew.as_ns() },
+            provisional_every_ms: match self.bars.provisional_every {
+                Cadence::Never => None,
+                Cadence::Every(every) => Some(every.as_ms()),
+            },
+        }
+    }
+
+    /// How bars are written to Kafka, where that is on. `run` stands in the progress records, for people.
+    pub fn kafka_sink(&self, run: &str) -> Option<KafkaSinkConfig> {
+        let kafka = self.kafka()?;
+        let brokers = kafka.brokers.as_deref().unwrap_or(&self.source.brokers);
+        let sink = KafkaSinkConfig::new(brokers, &kafka.prefix);
+        Some(KafkaSinkConfig {
+            transactional_id: kafka.transactional_id.clone().unwrap_or(sink.transactional_id),
+            properties: kafka.properties.reveal().clone(),
+            intervals: self.bars.intervals.clone(),
+            create_topics: kafka.create_topics,
+            partitions: kafka.partitions.into(),
+            replication: kafka.replication.into(),
+            transactions: kafka.transactions,
+            run: run.to_owned(),
+            ..sink
+        })
+    }
+
+    /// How bars are written to the lake, where that is on, from source partitions of these names.
+    pub fn lake_sink(&self, sources: Vec<String>, on_existing: OnExisting) -> Option<LakeConfig> {
+        let lake = self.lake()?;
+        Some(LakeConfig {
+            intervals: self.bars.intervals.clone(),
+            archive: lake.archive,
+            changelog: lake.changelog,
+            zstd_level: lake.zstd_level.into(),
+            max_rows_per_file: lake.max_rows_per_file as usize,
+            threads: self.worker_count().min(4),
+            sources,
+            on_existing,
+            ..LakeConfig::new(&lake.path)
+        })
+    }
+
+    /// The names of the topics that bars and what belongs to them go to; none where that is off.
+    pub fn output_topics(&self) -> Vec<String> {
+        let Some(kafka) = self.kafka() else { return Vec::new() };
+        let bars = self.bars.intervals.iter().map(|interval| format!("bars.{interval}"));
+        let others = ["rejects", "late", "progress"].map(str::to_owned);
+        bars.chain(others).map(|suffix| format!("{}.{suffix}", kafka.prefix)).collect()
+    }
+}
