@@ -1,21 +1,39 @@
 //! The commands of the program: one file each, one line in [`Command`].
 
 mod arguments;
+mod brokers;
+mod check;
 mod config;
+mod generate;
+mod rejects;
 mod replay;
 mod run;
 mod summary;
+mod table;
+
+pub use check::CheckArgs;
+pub use config::ConfigArgs;
+pub use generate::GenerateArgs;
+pub use rejects::RejectsArgs;
+pub use replay::ReplayArgs;
+pub use run::{RunArgs, Session, stop_on_signal};
 
 use clap::Subcommand;
+use jiff::Timestamp;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What `tidewheel` can be asked to do.
+/// What `tidewheel` can be asked to do. The help of each stands at its arguments.
+#[allow(missing_docs, reason = "clap would show docs of a variant instead of those of its arguments")]
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Run(run::RunArgs),
-    Replay(Box<replay::ReplayArgs>),
-    Config(config::ConfigArgs),
+    Run(RunArgs),
+    Replay(Box<ReplayArgs>),
+    Config(ConfigArgs),
+    Check(CheckArgs),
+    Rejects(RejectsArgs),
+    Generate(GenerateArgs),
 }
 
 impl Command {
@@ -28,6 +46,9 @@ impl Command {
             Self::Run(args) => args.run(out),
             Self::Replay(args) => args.run(out),
             Self::Config(args) => args.run(out),
+            Self::Check(args) => args.run(out),
+            Self::Rejects(args) => args.run(out),
+            Self::Generate(args) => args.run(out),
         }
     }
 }
@@ -56,10 +77,33 @@ pub enum CommandError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// A market cannot be written.
+    #[error(transparent)]
+    Generate(#[from] tidewheel_connectors::generate::GenerateError),
+    /// A file cannot be written.
+    #[error("could not write {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// What a command has to tell cannot be written.
     #[error("could not write the output: {0}")]
     Output(#[source] std::io::Error),
     /// The arguments contradict each other or the world.
     #[error("{0}")]
     Usage(String),
+}
+
+/// Now, nanoseconds since the epoch.
+fn now_ns() -> i64 {
+    // Until the year 2262 it fits.
+    i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+/// A tick for people: RFC 3339 in UTC, to the millisecond.
+fn time_text(tick_ms: u64) -> String {
+    let time = i64::try_from(tick_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(|| format!("{tick_ms} ms"), |time| format!("{time:.3}"))
 }

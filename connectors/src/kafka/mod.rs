@@ -5,6 +5,7 @@
 //! | [`source`] | reading topics live, with positions that a log can name again |
 //! | [`replay`] | reading topics from their start to the end as it was when the replay began |
 //! | [`sink`] | writing what a tick publishes in transactions, each with its progress |
+//! | [`publish`] | writing plain messages to a topic |
 //! | [`check`] | what topics a cluster has and how much is in them |
 //! | [`embedded`] | a mock cluster in this process |
 //!
@@ -16,6 +17,7 @@ pub mod embedded;
 mod error;
 mod lane;
 mod partitions;
+pub mod publish;
 pub mod replay;
 pub mod sink;
 pub mod source;
