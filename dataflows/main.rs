@@ -4,6 +4,11 @@ use clap::Parser;
 use std::process::ExitCode;
 use tidewheel::commands::{Command, CommandError};
 
+// Ticks allocate on one thread and free on another, in large pieces: the system's allocator gives the pages back and asks
+// for them again each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Streams of trades into exact, self-repairing OHLCV bars, in Kafka and in a Parquet lake.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110)]
