@@ -166,8 +166,17 @@ impl<'a> Object<'a> {
         }
         loop {
             let key_start = expect(text, at, b'"')?;
-            let key_end = string_end(text, key_start)?;
-            let value_start = space_end(text, expect(text, space_end(text, key_end), b':')?);
+            let value_start;
+            let key_end;
+            if let Some([letter @ (b'a'..=b'z' | b'A'..=b'Z'), b'"', b':', ..]) = text.get(key_start..) {
+                // Binance names its fields by letters.
+                let _ = letter;
+                key_end = key_start + 2;
+                value_start = space_end(text, key_start + 3);
+            } else {
+                key_end = string_end(text, key_start)?;
+                value_start = space_end(text, expect(text, space_end(text, key_end), b':')?);
+            }
             let end = value_end(text, value_start)?;
             self.push(&text[key_start..key_end - 1], Value(&text[value_start..end]));
             let after = space_end(text, end);
@@ -199,7 +208,13 @@ impl<'a> Object<'a> {
             return self.get_carefully(key);
         }
         let next = self.next.get();
-        let found = (next..self.fields.len()).chain(0..next).find(|&at| self.fields[at].0 == key);
+        if let Some((name, value)) = self.fields.get(next)
+            && same(name, key)
+        {
+            self.next.set(next + 1);
+            return Ok(Some(*value));
+        }
+        let found = self.fields.iter().position(|(name, _)| same(name, key));
         Ok(found.map(|at| {
             self.next.set(at + 1);
             self.fields[at].1
@@ -218,7 +233,7 @@ impl<'a> Object<'a> {
     /// Whether a key is there, `null` included.
     #[inline]
     pub(super) fn has(&self, key: &[u8]) -> bool {
-        self.met & key_bit(key) != 0 && self.fields.iter().any(|(name, _)| *name == key)
+        self.met & key_bit(key) != 0 && self.fields.iter().any(|(name, _)| same(name, key))
     }
 
     /// Whether all these keys are there.
@@ -237,7 +252,7 @@ impl<'a> Object<'a> {
         if self.met & key_bit(key) == 0 {
             return None;
         }
-        self.fields.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+        self.fields.iter().find(|(name, _)| same(name, key)).map(|(_, value)| *value)
     }
 
     /// All fields in the order in which they stand.
@@ -253,6 +268,16 @@ fn key_bit(key: &[u8]) -> u64 {
         [] => 1,
         [first, .., last] => 1 << ((usize::from(first ^ (last << 1)) + key.len()) & 63),
         [only] => 1 << (usize::from(only ^ (only << 1)) & 63),
+    }
+}
+
+/// Equality that does not call a function for one letter.
+#[inline]
+fn same(left: &[u8], right: &[u8]) -> bool {
+    match (left, right) {
+        ([left], [right]) => left == right,
+        ([_], _) | (_, [_]) => false,
+        _ => left == right,
     }
 }
 
