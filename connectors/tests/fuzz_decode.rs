@@ -13,7 +13,7 @@ use tidewheel_connectors::decode::{CsvColumns, DecodeConfig, Decoder, Format};
 use tidewheel_connectors::source::{DecodedChunk, MessageBlock};
 use tidewheel_schemas::{Amendment, Instrument, Reject, Trade};
 
-const BLOCKS: usize = 6_000;
+const BLOCKS: usize = 3_000;
 const MESSAGES_PER_BLOCK: usize = 12;
 const HEADER: &str = "id,time,price,quantity,side";
 

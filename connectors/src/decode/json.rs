@@ -87,9 +87,28 @@ impl<'a> Value<'a> {
     pub(super) fn text(self) -> Option<Cow<'a, [u8]>> {
         let [b'"', content @ .., b'"'] = self.0 else { return None };
         if content.contains(&b'\\') {
-            return serde_json::from_slice::<String>(self.0).ok().map(|text| Cow::Owned(text.into_bytes()));
+            return self.unescape(content).map(Cow::Owned);
         }
         Some(Cow::Borrowed(content))
+    }
+
+    #[cold]
+    fn unescape(self, content: &[u8]) -> Option<Vec<u8>> {
+        let mut text = Vec::with_capacity(content.len());
+        let mut rest = content;
+        while let Some(at) = rest.iter().position(|&byte| byte == b'\\') {
+            match rest.get(at + 1) {
+                Some(&byte @ (b'"' | b'\\' | b'/')) => {
+                    text.extend_from_slice(&rest[..at]);
+                    text.push(byte);
+                    rest = &rest[at + 2..];
+                }
+                // The rarer escapes are somebody else's business.
+                _ => return serde_json::from_slice::<String>(self.0).ok().map(String::into_bytes),
+            }
+        }
+        text.extend_from_slice(rest);
+        Some(text)
     }
 
     /// The boolean.
@@ -140,6 +159,8 @@ impl<'a> Iterator for Elements<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Object<'a> {
     fields: Vec<(&'a [u8], Value<'a>)>,
+    /// What the fields were read from; nothing after a failure.
+    text: &'a [u8],
     /// One bit for each `key_bit` met: tells at once that a key is not there.
     met: u64,
     /// The bits met more than once: only there can a key be written twice.
@@ -156,33 +177,60 @@ impl<'a> Object<'a> {
     /// Reads a text that must be one object and nothing else. What was read before is forgotten.
     #[inline]
     pub(super) fn read(&mut self, text: &'a [u8]) -> Result<(), JsonError> {
+        if std::ptr::eq(self.text, text) && !text.is_empty() {
+            return Ok(());
+        }
+        let end = self.read_from(text, space_end(text, 0), None)?;
+        end_of_text(text, end)?;
+        self.text = text;
+        Ok(())
+    }
+
+    /// As [`Object::read`], and if the field `data` is an object reads that as well, in the same pass: reading it again from
+    /// the value of the field then costs nothing.
+    #[inline]
+    pub(super) fn read_with_data(&mut self, text: &'a [u8], data: &mut Self) -> Result<(), JsonError> {
+        let end = self.read_from(text, space_end(text, 0), Some(data))?;
+        end_of_text(text, end)?;
+        self.text = text;
+        Ok(())
+    }
+
+    /// Reads the object that opens at `at` and returns where it ends.
+    fn read_from(&mut self, text: &'a [u8], at: usize, mut data: Option<&mut Self>) -> Result<usize, JsonError> {
         self.fields.clear();
+        self.text = &[];
         (self.met, self.met_again) = (0, 0);
         self.next.set(0);
-        let at = space_end(text, 0);
         let mut at = space_end(text, expect(text, at, b'{')?);
         if text.get(at) == Some(&b'}') {
-            return end_of_text(text, at + 1);
+            return Ok(at + 1);
         }
         loop {
             let key_start = expect(text, at, b'"')?;
-            let value_start;
-            let key_end;
-            if let Some([letter @ (b'a'..=b'z' | b'A'..=b'Z'), b'"', b':', ..]) = text.get(key_start..) {
+            let (key_end, colon_end) = match text.get(key_start..) {
                 // Binance names its fields by letters.
-                let _ = letter;
-                key_end = key_start + 2;
-                value_start = space_end(text, key_start + 3);
-            } else {
-                key_end = string_end(text, key_start)?;
-                value_start = space_end(text, expect(text, space_end(text, key_end), b':')?);
-            }
-            let end = value_end(text, value_start)?;
-            self.push(&text[key_start..key_end - 1], Value(&text[value_start..end]));
+                Some([b'a'..=b'z' | b'A'..=b'Z', b'"', b':', ..]) => (key_start + 1, key_start + 3),
+                _ => {
+                    let end = string_end(text, key_start)?;
+                    (end - 1, expect(text, space_end(text, end), b':')?)
+                }
+            };
+            let key = &text[key_start..key_end];
+            let start = space_end(text, colon_end);
+            let end = match &mut data {
+                Some(data) if key == b"data" && text.get(start) == Some(&b'{') => {
+                    let end = data.read_from(text, start, None)?;
+                    data.text = &text[start..end];
+                    end
+                }
+                _ => value_end(text, start)?,
+            };
+            self.push(key, Value(&text[start..end]));
             let after = space_end(text, end);
             match text.get(after) {
                 Some(b',') => at = space_end(text, after + 1),
-                Some(b'}') => return end_of_text(text, after + 1),
+                Some(b'}') => return Ok(after + 1),
                 Some(_) => return Err(JsonError::Unexpected(after)),
                 None => return Err(JsonError::Truncated),
             }
@@ -198,7 +246,7 @@ impl<'a> Object<'a> {
     }
 
     /// The value of a key; nothing where it is absent.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value<'a>>, Repeated> {
         let bit = key_bit(key);
         if self.met & bit == 0 {
@@ -231,7 +279,7 @@ impl<'a> Object<'a> {
     }
 
     /// Whether a key is there, `null` included.
-    #[inline]
+    #[inline(always)]
     pub(super) fn has(&self, key: &[u8]) -> bool {
         self.met & key_bit(key) != 0 && self.fields.iter().any(|(name, _)| same(name, key))
     }
@@ -247,7 +295,7 @@ impl<'a> Object<'a> {
     }
 
     /// The first value of a key, for telling shapes apart.
-    #[inline]
+    #[inline(always)]
     pub(super) fn first(&self, key: &[u8]) -> Option<Value<'a>> {
         if self.met & key_bit(key) == 0 {
             return None;
@@ -262,7 +310,7 @@ impl<'a> Object<'a> {
 }
 
 /// A bit for a key, different for all one-letter keys.
-#[inline]
+#[inline(always)]
 fn key_bit(key: &[u8]) -> u64 {
     match key {
         [] => 1,
@@ -272,7 +320,7 @@ fn key_bit(key: &[u8]) -> u64 {
 }
 
 /// Equality that does not call a function for one letter.
-#[inline]
+#[inline(always)]
 fn same(left: &[u8], right: &[u8]) -> bool {
     match (left, right) {
         ([left], [right]) => left == right,
@@ -495,6 +543,7 @@ mod tests {
             "é",
             "\u{1}",
             "\"key\":",
+            "\"data\":",
             "[]",
             "{}",
             "\"a\":1",
@@ -509,6 +558,8 @@ mod tests {
             assert_eq!(Value::scan(text.as_bytes()).is_ok(), is_json(&text), "{text:?}");
             let is_object = is_json(&text) && text.trim_start().starts_with('{');
             assert_eq!(Object::default().read(text.as_bytes()).is_ok(), is_object, "{text:?}");
+            let (mut object, mut data) = (Object::default(), Object::default());
+            assert_eq!(object.read_with_data(text.as_bytes(), &mut data).is_ok(), is_object, "{text:?}");
             accepted += u32::from(is_json(&text));
         }
         assert!(accepted > 1_000, "only {accepted} texts were JSON");
@@ -525,6 +576,35 @@ mod tests {
         assert_eq!(raw("nested"), Some(&br#"{"p":[1,{"a":"}"}]}"#[..]));
         assert_eq!(raw("absent"), None);
         assert_eq!(object.first(b"q").and_then(Value::text).as_deref(), Some(&b"x/y"[..]));
+    }
+
+    #[test]
+    fn escapes_are_resolved() {
+        let table = [
+            (r#""""#, Some("")),
+            (r#""a\"b\\\/c""#, Some("a\"b\\/c")),
+            (r#""\u00e9\n""#, Some("é\n")),
+            (r#""\u0041\/""#, Some("A/")),
+            (r#""\ud83d""#, None),
+            ("1", None),
+        ];
+        for (text, expected) in table {
+            let value = Value::scan(text.as_bytes()).expect("JSON");
+            assert_eq!(value.text().as_deref(), expected.map(str::as_bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn data_is_read_along() {
+        let text = br#"{"stream":"x","data":{"p":1,"q":{"r":2}},"more":[]}"#;
+        let (mut object, mut data) = (Object::default(), Object::default());
+        object.read_with_data(text, &mut data).expect("JSON");
+        let value = object.first(b"data").expect("it is there");
+        assert_eq!(value.raw(), br#"{"p":1,"q":{"r":2}}"#);
+        assert!(std::ptr::eq(data.text, value.raw()));
+        assert_eq!(data.first(b"q").map(Value::raw), Some(&br#"{"r":2}"#[..]));
+        data.read(b"{}").expect("JSON");
+        assert_eq!((data.fields().count(), object.fields().count()), (0, 3));
     }
 
     #[test]
