@@ -1,6 +1,8 @@
 //! Messages a second through the decoder on one thread, beside a loop that only parses the same JSON into a borrowing struct.
 //!
 //! Estimate: 150 bytes of JSON at about 1 GB/s is 150 ns, plus 50 ns to read the fields and 20 ns to store the row: 4.5 M/s.
+//! Measured on two busy cores of a cloud machine: bare parse 3.0 to 3.2 M/s, binance trade 3.5 to 3.9 M/s, the same in an
+//! envelope 3.1 M/s, serialised twice 1.25 M/s, canonical over 5,000 symbols 2.1 M/s, CSV 9 to 10 M/s.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -34,7 +36,7 @@ fn main() {
             n % 100,
             n % 10_000 * 1_000 + 1_000,
             1_723_161_255_342 + n,
-            n % 2 == 0,
+            n.is_multiple_of(2),
         )
     };
     let canonical = |n: u64| {

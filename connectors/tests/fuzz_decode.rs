@@ -99,13 +99,16 @@ fn check(decoder: &Decoder, messages: &[Vec<u8>], received: &[Option<i64>]) -> O
     let whole = Outcome::of(decoder.decode(block(0, messages.len())));
     assert_eq!(whole, Outcome::of(decoder.decode(block(0, messages.len()))), "twice the same block");
     let mut joined = Outcome::default();
-    for at in 0..messages.len() {
+    for (at, message) in messages.iter().enumerate() {
         let part = Outcome::of(decoder.decode(block(at, at + 1)));
-        let message = String::from_utf8_lossy(&messages[at]);
         let taken = part.trades.len() + part.amendments.len() + part.rejects.len();
         let ignored: u64 = part.ignored.values().sum();
-        assert!(if taken == 0 { ignored == 1 } else { ignored == 0 }, "{decoder:?} {message} {part:?}");
-        assert!(part.rejects.iter().all(|reject| *reject.raw == *messages[at]));
+        assert!(
+            if taken == 0 { ignored == 1 } else { ignored == 0 },
+            "{decoder:?} {} {part:?}",
+            message.escape_ascii()
+        );
+        assert!(part.rejects.iter().all(|reject| *reject.raw == **message));
         assert!(
             part.trades.iter().all(|(_, trade, ..)| trade.price_e8 > 0 && trade.quantity_e8 > 0 && trade.count > 0)
         );
