@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use tidewheel_connectors::decode::{CsvColumns, DecodeConfig, Decoder, Format};
 use tidewheel_connectors::source::{DecodedChunk, MessageBlock};
-use tidewheel_schemas::AggressorSide;
+use tidewheel_schemas::{AggressorSide, Bar, format_e8, format_e16, parse_e8};
 
 /// Nothing, and a line that says so, where the data is not there.
 fn read(name: &str) -> Option<Vec<u8>> {
@@ -90,6 +90,33 @@ fn sessions_decode_without_a_reject() {
             assert_eq!(chunk.rejects.first(), None, "{name} as {format:?}");
             assert_eq!((chunk.columns.len(), accounted(&chunk)), (trades, messages), "{name} as {format:?}");
         }
+    }
+}
+
+/// The exchange's own candles of the two five-minute bars that the capture holds completely.
+#[test]
+fn decoded_trades_add_up_to_the_exchange_s_candles() {
+    const STEP_NS: i64 = 300 * 1_000_000_000;
+    let folder = "binance_wire";
+    let names = ["spot_btcusdt_20240808.gz", "spot_btcusdt_20240809.gz"];
+    let files: Vec<Vec<u8>> = names.iter().filter_map(|name| read(&format!("{folder}/{name}"))).collect();
+    let Some(candles) = read(&format!("{folder}/BTCUSDT-spot-klines-5m-2024-08-08_09.csv")) else { return };
+    let chunks: Vec<DecodedChunk> = files.iter().map(|text| decode_lines(text, Format::Auto).1).collect();
+    let candles = String::from_utf8(candles).expect("text");
+    for open_time_ms in [1_723_161_300_000_i64, 1_723_161_600_000] {
+        let bars = chunks.iter().flat_map(|chunk| (0..chunk.columns.len()).map(|row| chunk.columns.trade(row)));
+        let open_time_ns = open_time_ms * 1_000_000;
+        let inside = bars.filter(|trade| (open_time_ns..open_time_ns + STEP_NS).contains(&trade.event_time_ns));
+        let bars: Vec<Bar> = inside.map(|trade| Bar::of(&trade)).collect();
+        let bar = Bar::merge_all(&bars).expect("trades in the bar");
+        let row = candles.lines().find(|row| row.starts_with(&open_time_ms.to_string())).expect("the candle");
+        let candle: Vec<&str> = row.split(',').collect();
+        let e8 = |column: usize| format_e8(parse_e8(candle[column].as_bytes()).expect("a decimal").into());
+        let prices = [bar.open_e8, bar.high_e8, bar.low_e8, bar.close_e8].map(|price| format_e8(price.into()));
+        assert_eq!(prices, [e8(1), e8(2), e8(3), e8(4)]);
+        assert_eq!([format_e8(bar.volume_e8), format_e8(bar.taker_buy_volume_e8)], [e8(5), e8(9)]);
+        assert_eq!([format_e16(bar.quote_volume_e16), format_e16(bar.taker_buy_quote_volume_e16)], [e8(7), e8(10)]);
+        assert_eq!(bar.trade_count.to_string(), candle[8]);
     }
 }
 
