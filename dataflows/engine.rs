@@ -6,8 +6,10 @@
 use crate::pipeline::{self, PipelineConfig, WorkerTick};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::time::Duration;
+use tidewheel_connectors::decode::render_trade;
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::tape::{RowSlice, TapeSizes};
 use tidewheel_schemas::{Amendment, BarVersion, Counters, LateRecord, Reject, RejectReason, TickOutput};
@@ -141,13 +143,16 @@ fn run_worker(
 }
 
 impl Engine {
-    /// Hands a tick to the workers. Blocks while too many are in flight: this is what holds the source back.
+    /// Hands a tick to the workers. Blocks while too many are in flight: this is what holds the source back. Breaks when
+    /// nobody reads the outputs any more, because a sink has failed.
     ///
     /// # Panics
     /// If a worker is gone, which only a panic there explains.
-    pub fn send(&mut self, tick: TickInput) {
+    pub fn send(&mut self, tick: TickInput) -> ControlFlow<()> {
         let TickInput { header, slices, amendments, source } = tick;
-        self.to_merger.send((header, source)).expect("the merger lives as long as the engine");
+        if self.to_merger.send((header, source)).is_err() {
+            return ControlFlow::Break(());
+        }
         let workers = self.to_workers.len();
         let mut parts: Vec<WorkerInput> =
             (0..workers).map(|_| WorkerInput { header, slices: Vec::new(), amendments: Vec::new() }).collect();
@@ -159,6 +164,7 @@ impl Engine {
         for (worker, part) in self.to_workers.iter().zip(parts) {
             worker.send(part).expect("a worker is gone: it must have panicked");
         }
+        ControlFlow::Continue(())
     }
 
     /// Closes the input and waits until every tick has left. Someone must be reading the outputs.
@@ -229,13 +235,14 @@ fn reject_conflict(record: LateRecord, raw: &[std::sync::Arc<tidewheel_connector
     let LateRecord::Trade { instrument, trade, receive_time_ns, .. } = record else {
         unreachable!("only trades are in conflict");
     };
-    let block = raw.iter().find(|block| block.partition == partition && block.payload_at(position).is_some());
+    let of_partition = raw.iter().filter(|block| block.partition == partition);
+    let received = of_partition.filter_map(|block| block.payload_at(position)).next().map(<[u8]>::to_vec);
     Reject {
         partition,
         position,
         reason: RejectReason::Conflict,
         detail: format!("trade {} of {instrument:?} was seen before with other content; the first is kept", trade.id),
-        raw: block.and_then(|block| block.payload_at(position)).unwrap_or_default().into(),
+        raw: received.unwrap_or_else(|| render_trade(&instrument, &trade, None)).into(),
         receive_time_ns,
     }
 }

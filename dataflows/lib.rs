@@ -3,9 +3,13 @@
 //! This crate wires the graph of `tidewheel-operators` to the sources and sinks of `tidewheel-connectors` and runs it: live
 //! from Kafka, or in replay from files and topics. The command line is `main.rs`.
 
+pub mod bindings;
 pub mod commands;
 pub mod config;
 pub mod engine;
+pub mod live;
+pub mod outbox;
 pub mod pipeline;
 pub mod replay;
+pub mod status;
 pub mod ticks;

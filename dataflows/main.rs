@@ -1,2 +1,36 @@
-//! x
-fn main() {}
+//! The program: arguments in, a command run, errors told once, exit codes.
+
+use clap::Parser;
+use std::process::ExitCode;
+use tidewheel::commands::{Command, CommandError};
+
+/// Streams of trades into exact, self-repairing OHLCV bars, in Kafka and in a Parquet lake.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    // A worker that dies quietly would look like the end of input to the others, and partial bars would be published as
+    // whole. So a panic anywhere ends the process.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEWHEEL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+
+    match Cli::parse().command.run(&mut std::io::stdout().lock()) {
+        Ok(code) => code,
+        Err(error) => {
+            // `Display` of our errors does not repeat their causes, so the chain is told here, once.
+            let is_usage = matches!(error, CommandError::Usage(_));
+            eprintln!("error: {:#}", anyhow::Error::new(error));
+            ExitCode::from(if is_usage { 2 } else { 1 })
+        }
+    }
+}

@@ -7,6 +7,7 @@ use crate::engine::{SourceTick, TickInput};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use tidewheel_connectors::decode::render_trade;
 use tidewheel_connectors::source::{DecodedChunk, MessageBlock};
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::intake::{Intake, IntakeLimits, tick_time_ns};
@@ -122,6 +123,13 @@ impl Piece {
     /// Its source partition.
     pub fn partition(&self) -> u32 {
         self.columns.partition
+    }
+
+    /// Adds counts of messages that were ignored beside those of the chunk.
+    pub fn ignore(&mut self, ignored: BTreeMap<String, u64>) {
+        for (kind, count) in ignored {
+            *self.ignored.entry(kind).or_default() += count;
+        }
     }
 
     fn has_records(&self) -> bool {
@@ -289,12 +297,13 @@ fn late_record(columns: &TradeColumns, row: usize) -> LateRecord {
 fn future_reject(columns: &TradeColumns, row: usize, tick: u64, raw: Option<&MessageBlock>) -> Reject {
     let trade = columns.trade(row);
     let position = columns.position[row];
+    let received = raw.and_then(|block| block.payload_at(position));
     Reject {
         partition: columns.partition,
         position,
         reason: RejectReason::Future,
         detail: future_detail(trade.event_time_ns, tick),
-        raw: raw.and_then(|block| block.payload_at(position)).unwrap_or_default().into(),
+        raw: received.map_or_else(|| render_trade(columns.instrument_of(row), &trade, None), <[u8]>::to_vec).into(),
         receive_time_ns: columns.receive_time_of(row),
     }
 }

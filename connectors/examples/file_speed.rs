@@ -6,7 +6,10 @@
 //! Estimate: a Parquet row is about 25 bytes packed and 58 unpacked; at a gigabyte a second and core of each, 15 million
 //! rows a second and core. A line is about 150 bytes, looked at once: 10 million lines a second.
 //!
-//! Measured (2 cores of a shared virtual machine, 10 million rows, 20 symbols): see the commit that last changed this file.
+//! Measured, per processor second, on one core of a virtual machine shared with other work (10 million trades, 20
+//! symbols): events made 28.6 million; made and rendered as Binance 8.1, canonical 7.8, Coinbase 5.3 million; Parquet
+//! written 3.0 million, at 11 bytes a row; Binance lines written 2.9 million; Parquet read 12.7 million, all ten
+//! columns; lines cut 24 to 30 million. Most of reading Parquet is zstd.
 
 use std::path::Path;
 use std::sync::Mutex;

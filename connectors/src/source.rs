@@ -76,6 +76,26 @@ pub struct DecodedChunk {
     pub raw: Option<MessageBlock>,
 }
 
+impl DecodedChunk {
+    /// Keeps the trades from `from_ns` on and before `to_ns`, and the amendments unless the time of their trade is known to
+    /// lie outside. Rejects and ignored messages are kept: they have no time.
+    pub fn retain_between(&mut self, from_ns: i64, to_ns: i64) {
+        let is_inside = |time: i64| from_ns <= time && time < to_ns;
+        self.amendments.retain(|amendment| amendment.original_time_ns.is_none_or(is_inside));
+        let all = &self.columns;
+        if all.event_time_ns.iter().all(|&time| is_inside(time)) {
+            return;
+        }
+        let mut kept =
+            TradeColumns { partition: all.partition, instruments: all.instruments.clone(), ..TradeColumns::default() };
+        for row in (0..all.len()).filter(|&row| is_inside(all.event_time_ns[row])) {
+            kept.push(all.instrument[row], &all.trade(row), all.position[row]);
+            kept.receive_time_ns.extend(all.receive_time_ns.get(row));
+        }
+        self.columns = kept;
+    }
+}
+
 /// A piece of a source, read but not yet decoded; decoding it is pure and may happen on any thread.
 pub enum Work {
     /// Text or JSON messages, for [`crate::decode::Decoder`].

@@ -1,16 +1,22 @@
 //! The commands of the program: one file each, one line in [`Command`].
 
+mod arguments;
 mod brokers;
 mod check;
 mod config;
 mod generate;
 mod rejects;
+mod replay;
+mod run;
+mod summary;
 mod table;
 
 pub use check::CheckArgs;
 pub use config::ConfigArgs;
 pub use generate::GenerateArgs;
 pub use rejects::RejectsArgs;
+pub use replay::ReplayArgs;
+pub use run::{RunArgs, Session, stop_on_signal};
 
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -22,6 +28,8 @@ use std::process::ExitCode;
 #[allow(missing_docs, reason = "clap would show docs of a variant instead of those of its arguments")]
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Run(RunArgs),
+    Replay(Box<ReplayArgs>),
     Config(ConfigArgs),
     Check(CheckArgs),
     Rejects(RejectsArgs),
@@ -35,6 +43,8 @@ impl Command {
     /// If it cannot be done; the message says what to do.
     pub fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         match self {
+            Self::Run(args) => args.run(out),
+            Self::Replay(args) => args.run(out),
             Self::Config(args) => args.run(out),
             Self::Check(args) => args.run(out),
             Self::Rejects(args) => args.run(out),
@@ -49,18 +59,24 @@ pub enum CommandError {
     /// An input cannot be read.
     #[error(transparent)]
     Source(#[from] tidewheel_connectors::source::SourceError),
+    /// Kafka cannot be read or written.
+    #[error(transparent)]
+    Kafka(#[from] tidewheel_connectors::kafka::KafkaError),
+    /// The lake cannot be opened or read.
+    #[error(transparent)]
+    Lake(#[from] tidewheel_connectors::lake::LakeError),
+    /// A sink failed while the run went on.
+    #[error(transparent)]
+    Outbox(#[from] crate::outbox::OutboxError),
+    /// The source failed while the run went on.
+    #[error(transparent)]
+    Live(#[from] crate::live::LiveError),
     /// The worker threads cannot be started.
     #[error(transparent)]
     Engine(#[from] crate::engine::EngineError),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
-    /// Kafka cannot be used as asked.
-    #[error(transparent)]
-    Kafka(#[from] tidewheel_connectors::kafka::KafkaError),
-    /// A lake cannot be read.
-    #[error(transparent)]
-    Lake(#[from] tidewheel_connectors::lake::LakeError),
     /// A market cannot be written.
     #[error(transparent)]
     Generate(#[from] tidewheel_connectors::generate::GenerateError),

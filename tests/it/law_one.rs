@@ -63,13 +63,13 @@ fn run(arrivals: &[Arrival], feeding: Feeding) -> Run {
         let tick = tick.max(ticker.last_tick().map_or(0, |last| last + 1));
         let chunks = chunks_of(&arrivals[start..end], feeding, &mut positions, random);
         let pieces = chunks.into_iter().map(Chunk::take_all).collect();
-        engine.send(ticker.tick(tick, pieces, &caught_up));
+        assert!(engine.send(ticker.tick(tick, pieces, &caught_up)).is_continue());
         fed.insert(tick, end);
         start = end;
     }
     let last = ticker.finish();
     fed.insert(last.header.tick, arrivals.len());
-    engine.send(last);
+    assert!(engine.send(last).is_continue());
     engine.finish();
     let ticks = collector.join().expect("the outputs are read to the end");
     let mut bars = BTreeMap::new();

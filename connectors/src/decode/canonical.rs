@@ -163,3 +163,156 @@ fn kind(object: &Object<'_>) -> Result<TradeKind, Fault> {
     let found = TradeKind::ALL.into_iter().find(|kind| kind.name().as_bytes() == &*text);
     found.ok_or(Fault::Value("trade_kind", "none of market, insurance_fund, adl, block, other"))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::decode::tests::check;
+    use crate::decode::{Format, render_trade};
+
+    #[test]
+    fn trades_cancels_and_corrections() {
+        const WHO: &str = r#""type":"trade","venue":"binance","symbol":"BTCUSDT""#;
+        let table = [
+            (
+                r#""op":"insert","trade_id":"9","event_time":1723161255342000001,"price":"61837.63","quantity":0.02,"aggressor_side":"sell""#,
+                "binance|BTCUSDT 9 1723161255342000001 61837.63 0.02 sell",
+            ),
+            (
+                r#""event_time":"2021-04-17T16:43:37.089723Z","price":1e-8,"quantity":"2","aggressor_side":null,"trade_kind":"block","trade_count":4,"receive_time":1618677817100000000"#,
+                "binance|BTCUSDT @3:7 1618677817089723000 0.00000001 2 - count=4 block received=1618677817100000000",
+            ),
+            (
+                r#""trade_id":9,"event_time":1723161255342,"price":1,"quantity":2"#,
+                "time: event_time: before 2009 or after 2200 in every unit it may have",
+            ),
+            (
+                r#""trade_id":9,"event_time":"noon","price":1,"quantity":2"#,
+                "time: event_time: not a time: neither a number nor RFC 3339 with an offset",
+            ),
+            (
+                r#""event_time":1723161255342000001,"price":1,"quantity":2,"trade_count":0"#,
+                "field: trade_count: not between 1 and 4294967295",
+            ),
+            (
+                r#""event_time":1723161255342000001,"price":1,"quantity":2,"trade_kind":"gift""#,
+                "field: trade_kind: none of market, insurance_fund, adl, block, other",
+            ),
+            (
+                r#""event_time":1723161255342000001,"price":1,"quantity":2,"aggressor_side":"bid""#,
+                "field: aggressor_side: neither buy nor sell",
+            ),
+            (r#""op":"cancel","trade_id":"9""#, "binance|BTCUSDT 9 cancel of None sequence 0"),
+            (
+                r#""op":"cancel","trade_id":"@3:7:2","event_time":1723161255342000001"#,
+                "binance|BTCUSDT @3:7:2 cancel of Some(1723161255342000001) sequence 0",
+            ),
+            (
+                r#""op":"cancel","trade_id":"@3:07""#,
+                "trade_id: trade_id: not a source position @partition:offset or @partition:offset:index",
+            ),
+            (r#""op":"cancel""#, r#"field: trade_id: missing, expected in "trade_id""#),
+            (
+                r#""op":"correct","trade_id":"9","price":"1.5","quantity":null,"aggressor_side":"unknown","sequence":-3,"original_event_time":1723161255342000001"#,
+                "binance|BTCUSDT 9 correct Some(150000000) None None Some(Unknown) of Some(1723161255342000001) sequence -3",
+            ),
+            (
+                r#""op":"correct","trade_id":"9","event_time":1723161255342000001"#,
+                "binance|BTCUSDT 9 correct None None Some(1723161255342000001) None of None sequence 0",
+            ),
+            (r#""op":"correct","trade_id":"9""#, "field: op: correct without anything to correct"),
+            (r#""op":"correct","trade_id":"9","quantity":0"#, "number: quantity: not positive"),
+            (
+                r#""op":"correct","trade_id":"9","quantity":1,"sequence":1.5"#,
+                "field: sequence: not a whole number of 64 bits",
+            ),
+            (r#""op":"bust","trade_id":"9""#, "field: op: neither insert, cancel nor correct"),
+        ];
+        for (rest, expected) in table {
+            check(Format::Canonical, &[(&format!("{{{WHO},{rest}}}"), expected)]);
+        }
+        check(
+            Format::Canonical,
+            &[
+                (
+                    r#"{"type":"trade","op":"cancel","venue":"Binance","symbol":"A|B","trade_id":"9"}"#,
+                    "instrument: symbol holds a character other than letters, digits and ._-/:@+#",
+                ),
+                (r#"{"type":"trade","op":"cancel","symbol":"AB","trade_id":"9"}"#, "instrument: venue is missing"),
+                (r#"{"type":"quote","venue":"binance","symbol":"AB","event_time":1}"#, "ignored canonical:quote 1"),
+            ],
+        );
+    }
+
+    #[test]
+    fn written_then_read_is_the_same() {
+        use crate::decode::{DecodeConfig, Decoder, render_amendment};
+        use crate::source::MessageBlock;
+        use rand::{Rng, SeedableRng, seq::IndexedRandom};
+        use tidewheel_schemas::*;
+
+        let seed: u64 = 0x6361_6e6f;
+        println!("seed {seed}");
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        let ids = [
+            "0",
+            "18446744073709551615",
+            "007",
+            "a\"\\é",
+            "5c35c02703aa673ceec2a168",
+            "c1e5a2e4-3b1a-4b6e-9e3e-6a5c2d7f8a90",
+        ];
+        let mut ids: Vec<TradeId> =
+            ids.iter().map(|id| TradeId::parse(id.as_bytes()).expect("a supported id")).collect();
+        ids.extend([TradeId::position(0, 0, 0), TradeId::position(u32::MAX, u64::MAX, u16::MAX)]);
+        let sides = [AggressorSide::Unknown, AggressorSide::Buy, AggressorSide::Sell];
+        let instruments = [("kraken", "XBT/USD"), ("binance_usdm", "1000SHIB:USDT@x+#._-")];
+        let instruments = instruments.map(|(venue, symbol)| Instrument::new(venue, symbol).expect("a name"));
+        let (mut block, mut trades, mut amendments) = (MessageBlock::default(), Vec::new(), Vec::new());
+        for position in 0..20_000 {
+            let time = random.random_range(1_230_768_000_000_000_000..7_289_654_400_000_000_000i64);
+            let price_e8 = 1 + random.random_range(0..PRICE_LIMIT_E8 - 1) / 10i64.pow(random.random_range(0..18));
+            let quantity_e8 = 1 + random.random_range(0..i64::MAX - 1) / 10i64.pow(random.random_range(0..18));
+            let side = *sides.choose(&mut random).expect("three sides");
+            let id = *ids.choose(&mut random).expect("some ids");
+            let instrument = instruments.choose(&mut random).expect("two instruments").clone();
+            let receive_time_ns = random.random::<bool>().then_some(time);
+            if random.random() {
+                let kind = *TradeKind::ALL.choose(&mut random).expect("five kinds");
+                let count = random.random_range(1..=u32::MAX);
+                let trade = Trade { event_time_ns: time, id, price_e8, quantity_e8, count, side, kind };
+                block.push(&render_trade(&instrument, &trade, receive_time_ns), position, None);
+                trades.push((instrument, trade, receive_time_ns));
+            } else {
+                let correction = Correction {
+                    price_e8: Some(price_e8),
+                    quantity_e8: random.random::<bool>().then_some(quantity_e8),
+                    event_time_ns: random.random::<bool>().then_some(time),
+                    side: random.random::<bool>().then_some(side),
+                };
+                let mut amendment = Amendment {
+                    instrument,
+                    id,
+                    change: if random.random() { Change::Cancel } else { Change::Correct(correction) },
+                    original_time_ns: random.random::<bool>().then_some(time),
+                    sequence: random.random_range(i64::MIN..=i64::MAX),
+                    partition: 0,
+                    position,
+                    receive_time_ns,
+                    raw: [].into(),
+                };
+                amendment.raw = render_amendment(&amendment).into();
+                block.push(&amendment.raw, position, None);
+                amendments.push(amendment);
+            }
+        }
+        let chunk = Decoder::new(DecodeConfig { format: Format::Canonical, ..DecodeConfig::default() }).decode(block);
+        assert_eq!((chunk.rejects, chunk.ignored.len()), (vec![], 0));
+        assert_eq!(chunk.amendments, amendments);
+        let columns = &chunk.columns;
+        let read = (0..columns.len()).map(|row| {
+            let receive_time_ns = columns.receive_time_of(row).filter(|time| *time != i64::MIN);
+            (columns.instrument_of(row).clone(), columns.trade(row), receive_time_ns)
+        });
+        assert!(read.eq(trades));
+    }
+}

@@ -188,3 +188,105 @@ fn side(text: &[u8]) -> Result<AggressorSide, Fault> {
         text => field::side(text),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::decode::tests::{decode, show};
+    use crate::decode::{CsvColumns, DecodeConfig, Format, TimeUnit};
+
+    fn config(csv: CsvColumns) -> DecodeConfig {
+        let (venue, symbol) = (Some("bitmex".to_owned()), Some("XBTUSD".to_owned()));
+        DecodeConfig { format: Format::Csv, venue, symbol, csv, ..DecodeConfig::default() }
+    }
+
+    fn check(csv: CsvColumns, header: Option<&str>, table: &[(&str, &str)]) {
+        let config = config(csv);
+        for (row, expected) in table {
+            assert_eq!(show(&decode(&config, header, row.as_bytes())), *expected, "{row}");
+        }
+    }
+
+    #[test]
+    fn columns_by_name() {
+        let csv = CsvColumns { id: Some("id".into()), side: Some("side".into()), ..CsvColumns::default() };
+        check(
+            csv,
+            Some("\u{feff}id,\"time\", price ,quantity,side,note\r"),
+            &[
+                ("9,1514764800000,1.5,2,buy,x", "bitmex|XBTUSD 9 1514764800000000000 1.5 2 buy"),
+                ("9,1514764800000,1.5,2,buy,x\r", "bitmex|XBTUSD 9 1514764800000000000 1.5 2 buy"),
+                (r#""9","1514764800000",1.5,"2",S,"a ""b"", c""#, "bitmex|XBTUSD 9 1514764800000000000 1.5 2 sell"),
+                (" 9 , 2018-01-01T00:00:00Z , 1.5 , 2 , Sell ,", "bitmex|XBTUSD 9 1514764800000000000 1.5 2 sell"),
+                (",1514764800000,1.5,2,,", "bitmex|XBTUSD @3:7 1514764800000000000 1.5 2 -"),
+                ("9,1514764800000,1.5,2,buy", "malformed: row of 5 columns, expected 6"),
+                ("9,1514764800000,1.5,2,buy,x,y", "malformed: row of 7 columns, expected 6"),
+                ("9,1514764800000,1.5,2,buy,\"x", "malformed: row ends inside a quoted field, or is more than one row"),
+                ("9,1514764800000,,2,buy,x", "number: price: not a decimal number"),
+                ("9,1514764800000,1.5,-2,buy,x", "number: quantity: not positive"),
+                ("9,15147648000,1.5,2,buy,x", "time: event_time: before 2009 or after 2200 in every unit it may have"),
+                (
+                    "9,2018-01-01 00:00:00,1.5,2,buy,x",
+                    "time: event_time: not a time: neither a number nor RFC 3339 with an offset",
+                ),
+                ("9,1514764800000,1.5,2,long,x", "field: aggressor_side: neither buy nor sell"),
+                ("", "malformed: message is empty"),
+            ],
+        );
+    }
+
+    #[test]
+    fn columns_by_number_with_signed_sizes() {
+        let csv = CsvColumns {
+            time: "1".into(),
+            price: "2".into(),
+            quantity: "3".into(),
+            symbol: Some("4".into()),
+            signed: true,
+            header: false,
+            delimiter: ';',
+            time_unit: TimeUnit::Ms,
+            ..CsvColumns::default()
+        };
+        check(
+            csv,
+            None,
+            &[
+                ("1514764800000;1.5;-2", "malformed: row of 3 columns, expected 4"),
+                ("1514764800000;1.5;-2;", "bitmex|XBTUSD @3:7 1514764800000000000 1.5 2 sell"),
+                ("1514764800000;1.5;2;ETHUSD;more", "bitmex|ETHUSD @3:7 1514764800000000000 1.5 2 buy"),
+                ("1514764800000;1.5;0;", "number: quantity: not positive"),
+                ("1514764800000000;1.5;1;", "time: event_time: before 2009 or after 2200 in every unit it may have"),
+            ],
+        );
+    }
+
+    #[test]
+    fn buyer_is_maker_means_that_the_taker_sold() {
+        let csv = CsvColumns { side: Some("is_buyer_maker".into()), ..CsvColumns::default() };
+        check(
+            csv,
+            Some("time,price,quantity,is_buyer_maker"),
+            &[
+                ("1514764800000,1,2,true", "bitmex|XBTUSD @3:7 1514764800000000000 1 2 sell"),
+                ("1514764800000,1,2,False", "bitmex|XBTUSD @3:7 1514764800000000000 1 2 buy"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_map_that_does_not_fit_is_told() {
+        let missing = CsvColumns { price: "px".into(), ..CsvColumns::default() };
+        let row = "1514764800000,1,2";
+        check(
+            missing.clone(),
+            Some("time,price,quantity"),
+            &[(row, "field: column \"px\" of csv.price is not in the header: time, price, quantity")],
+        );
+        check(missing, None, &[(row, "field: column \"time\" of csv.time needs a header, or a number from 1")]);
+        let delimiter = CsvColumns { delimiter: '…', ..CsvColumns::default() };
+        check(delimiter, Some("time"), &[(row, "field: csv delimiter: not an ASCII character")]);
+        let parquet = DecodeConfig { format: Format::Parquet, ..DecodeConfig::default() };
+        let expected = "malformed: Parquet rows do not come as messages: read the file as a file";
+        assert_eq!(show(&decode(&parquet, None, b"PAR1")), expected);
+    }
+}

@@ -19,6 +19,9 @@ mod output;
 mod render;
 mod time;
 
+#[cfg(test)]
+mod tests;
+
 pub use render::{render_amendment, render_trade};
 
 use crate::source::{DecodedChunk, MessageBlock};

@@ -12,14 +12,12 @@ mod text;
 mod write;
 
 pub use prefix::cut_receive_time;
-pub use rows::ROWS_PER_BATCH;
 pub use write::{TradeFile, TradeRow, TradeTable, write_trades_parquet};
 
 use crate::decode::Format;
 use crate::source::{PartitionReader, SourceError};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek};
 use std::path::Path;
 
 /// The most bytes of a damaged or oversized record that its reject carries.
@@ -105,25 +103,11 @@ pub fn open_inputs(patterns: &[String], options: &FileOptions) -> Result<Vec<Box
 fn open(path: &Path, partition: u32, options: &FileOptions) -> Result<Box<dyn PartitionReader>, SourceError> {
     let cannot = |source| SourceError::File { path: path.display().to_string(), source };
     let mut file = File::open(path).map_err(cannot)?;
-    let mut magic = [0; 4];
-    let read = read_up_to(&mut file, &mut magic).map_err(cannot)?;
-    file.rewind().map_err(cannot)?;
-    let magic = &magic[..read];
+    let magic = stream::first_bytes(&mut file).map_err(cannot)?;
     let named_parquet = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
     if named_parquet || options.format == Format::Parquet || (options.format == Format::Auto && magic == b"PAR1") {
         return Ok(Box::new(rows::RowReader::open(path, file, partition, options)?));
     }
-    let stream = stream::ByteStream::open(path, file, magic).map_err(cannot)?;
-    Ok(Box::new(text::TextReader::new(path, stream, partition, options)))
-}
-
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..])? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    Ok(filled)
+    let size = file.metadata().map_err(cannot)?.len();
+    Ok(Box::new(text::TextReader::new(path, size, partition, options)))
 }

@@ -1,7 +1,7 @@
 //! The bytes of a text file, unpacked, with the number of stored bytes consumed.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Result};
+use std::io::{BufReader, Read, Result, Seek};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -18,7 +18,6 @@ pub struct ByteStream {
 #[derive(Default)]
 struct FileState {
     consumed: AtomicU64,
-    size: u64,
     failed: AtomicBool,
 }
 
@@ -38,8 +37,10 @@ impl Read for Counted {
 
 impl ByteStream {
     /// Unpacks by the name's ending, else by the first bytes, which no text starts with.
-    pub fn open(path: &Path, file: File, magic: &[u8]) -> Result<Self> {
-        let state = Arc::new(FileState { size: file.metadata()?.len(), ..FileState::default() });
+    pub fn open(path: &Path) -> Result<Self> {
+        let mut file = File::open(path)?;
+        let magic = first_bytes(&mut file)?;
+        let state = Arc::new(FileState::default());
         let counted = Counted { file, state: Arc::clone(&state) };
         let named = |ending: &str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending));
         let buffered = |file| BufReader::with_capacity(READ_BYTES, file);
@@ -63,9 +64,16 @@ impl ByteStream {
         self.file.failed.load(Relaxed)
     }
 
-    /// Stored bytes consumed so far, and in all.
-    pub fn progress(&self) -> (u64, u64) {
-        let consumed = self.file.consumed.load(Relaxed);
-        (consumed, self.file.size.max(consumed))
+    /// Stored bytes consumed so far.
+    pub fn consumed(&self) -> u64 {
+        self.file.consumed.load(Relaxed)
     }
+}
+
+/// The first four bytes of a file, or as many as it has; the file stays at its start.
+pub fn first_bytes(file: &mut File) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(4);
+    file.by_ref().take(4).read_to_end(&mut bytes)?;
+    file.rewind()?;
+    Ok(bytes)
 }

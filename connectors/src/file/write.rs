@@ -194,9 +194,8 @@ impl TradeFile {
     pub fn create(path: &Path, has_numeric_ids: bool) -> Result<Self, SourceError> {
         let name = path.display().to_string();
         let file = File::create(path).map_err(|source| SourceError::File { path: name.clone(), source })?;
-        let zstd = ZstdLevel::try_new(1).expect("1 is a level of zstd");
         let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(zstd))
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_created_by(concat!("tidewheel ", env!("CARGO_PKG_VERSION")).into());

@@ -1,9 +1,9 @@
 //! The market itself: an iterator of events in the order of their arrival.
 
+use super::config::{DAY_NS, MarketConfig};
 use super::event::{Cause, Damage, Event, Tally};
 use super::instruments::{self, Symbol};
 use super::random::{Random, Weighted};
-use crate::decode::Format;
 use crate::file::Op;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,140 +17,8 @@ const REGIMES: [u64; 8] = [1, 1, 2, 3, 4, 5, 7, 9];
 const LATENCY_NS: i64 = 5_000_000;
 /// Duplicates, conflicts, cancels and corrections follow their trade within this time.
 const SEQUEL_NS: u64 = 3_000_000_000;
-const DAY_NS: i64 = 86_400 * SECOND_NS;
 /// The share of the trades that pass before the first late one, so that the watermark has a past: one in eight.
 const WARM_UP: u64 = 8;
-
-/// What a market is like.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MarketConfig {
-    /// The same seed gives the same market.
-    pub seed: u64,
-    /// The venue of all instruments.
-    pub venue: String,
-    /// What stands between base and quote asset in a symbol: nothing, `-` or `/`.
-    pub separator: String,
-    /// How many symbols, of activity by Zipf's law.
-    pub symbols: u32,
-    /// How many trades; duplicates, conflicts, cancels and corrections come on top.
-    pub trades: u64,
-    /// When it opens, nanoseconds.
-    pub start_time_ns: i64,
-    /// Mean rate of trades of the whole market, in event time.
-    pub trades_per_second: u64,
-    /// Event times are multiples of this: 1,000,000 for venues that stamp milliseconds.
-    pub time_step_ns: i64,
-    /// How late trades out of order arrive at most, nanoseconds.
-    pub disorder_ns: i64,
-    /// The correction horizon that late trades must be beyond, nanoseconds.
-    pub horizon_ns: i64,
-    /// Whether one trade in four stands for several fills.
-    pub has_counts: bool,
-    /// The troubles.
-    pub faults: Faults,
-}
-
-/// How many trades in a million meet a trouble. A trade meets one at most, so together they may not exceed a million.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// Arrive behind younger trades, inside the disorder.
-    pub out_of_order_ppm: u32,
-    /// Are sent again as they were.
-    pub duplicate_ppm: u32,
-    /// Are sent again with another price and quantity.
-    pub conflict_ppm: u32,
-    /// Are dated back beyond the correction horizon. None among the first eighth of the trades.
-    pub late_ppm: u32,
-    /// Are dated a day ahead or more.
-    pub future_ppm: u32,
-    /// Cannot be decoded.
-    pub malformed_ppm: u32,
-    /// Are cancelled a little later.
-    pub cancelled_ppm: u32,
-    /// Are corrected a little later.
-    pub corrected_ppm: u32,
-}
-
-impl Faults {
-    /// A little of everything: what an ordinary bad day brings.
-    pub const SOME: Self = Self {
-        out_of_order_ppm: 20_000,
-        duplicate_ppm: 5_000,
-        conflict_ppm: 100,
-        late_ppm: 200,
-        future_ppm: 50,
-        malformed_ppm: 500,
-        cancelled_ppm: 300,
-        corrected_ppm: 300,
-    };
-
-    const fn all(&self) -> [u64; 8] {
-        [
-            self.out_of_order_ppm as u64,
-            self.duplicate_ppm as u64,
-            self.conflict_ppm as u64,
-            self.late_ppm as u64,
-            self.future_ppm as u64,
-            self.malformed_ppm as u64,
-            self.cancelled_ppm as u64,
-            self.corrected_ppm as u64,
-        ]
-    }
-}
-
-impl Default for MarketConfig {
-    fn default() -> Self {
-        Self {
-            seed: 1,
-            venue: "binance".into(),
-            separator: String::new(),
-            symbols: 20,
-            trades: 1_000_000,
-            // 2024-08-05 00:00 UTC.
-            start_time_ns: 1_722_816_000 * SECOND_NS,
-            trades_per_second: 1_000,
-            time_step_ns: 1_000_000,
-            disorder_ns: 2 * SECOND_NS,
-            horizon_ns: 3_600 * SECOND_NS,
-            has_counts: false,
-            faults: Faults::default(),
-        }
-    }
-}
-
-impl MarketConfig {
-    /// The default market with the venue, the symbols and the resolution of time that a format is used with.
-    pub fn for_format(format: Format) -> Self {
-        let (venue, separator, time_step_ns) = match format {
-            Format::Cryptofeed => ("binance", "-", 1_000_000),
-            Format::Bybit => ("bybit", "", 1_000_000),
-            Format::Coinbase => ("coinbase", "-", 1_000),
-            Format::Kraken => ("kraken", "/", 1_000),
-            _ => ("binance", "", 1_000_000),
-        };
-        Self { venue: venue.into(), separator: separator.into(), time_step_ns, ..Self::default() }
-    }
-
-    fn problem(&self) -> Option<String> {
-        let per_million: u64 = self.faults.all().iter().sum();
-        if self.symbols == 0 || self.trades_per_second == 0 || self.time_step_ns <= 0 {
-            Some("a market needs at least one symbol, one trade a second, and a step of time above zero".into())
-        } else if per_million > 1_000_000 {
-            Some(format!("the faults are {per_million} in a million trades: a trade can meet only one"))
-        } else if self.disorder_ns < 0 || self.horizon_ns < 0 {
-            Some("disorder and horizon may not be below zero".into())
-        } else {
-            let span_ns = (u128::from(self.trades) * SECOND_NS as u128) / u128::from(self.trades_per_second);
-            let is_long = span_ns > 100 * 365 * DAY_NS as u128;
-            let horizon_is_long = self.horizon_ns > 365 * DAY_NS || self.disorder_ns > 365 * DAY_NS;
-            let start_is_odd = !(1_300_000_000 * SECOND_NS..4_000_000_000 * SECOND_NS).contains(&self.start_time_ns);
-            (is_long || horizon_is_long || start_is_odd).then(|| {
-                "the market must open between 2012 and 2096, last less than a century, with horizons below a year"
-                    .into()
-            })
-        }
-    }
-}
 
 /// Events in the order of their arrival.
 pub struct Market {
@@ -302,7 +170,7 @@ impl Market {
         // One level further in one trade of four.
         let step = if bits & 3 == 0 { direction } else { 0 };
         symbol.price_ticks = (symbol.price_ticks + step).clamp(symbol.least_ticks, symbol.most_ticks);
-        let share = (bits >> 32) * symbol.typical_lots >> 32;
+        let share = ((bits >> 32) * symbol.typical_lots) >> 32;
         let multiple = match (bits >> 2) % 1024 {
             0 => 1_000,
             1..32 => 20,
@@ -334,7 +202,7 @@ impl Market {
         // Between orders the book moves by up to three ticks; once in a while it jumps by up to half a percent.
         let mut step = (bits >> 1) as i64 % 7;
         step -= 3;
-        if (bits >> 8) % 8_192 == 0 {
+        if (bits >> 8).is_multiple_of(8_192) {
             step = state.price_ticks * ((bits >> 21) as i64 % 101 - 50) / 10_000;
         }
         state.price_ticks = (state.price_ticks + step).clamp(state.least_ticks, state.most_ticks);

@@ -5,6 +5,7 @@
 //! format, [`write_text`] and [`write_parquet`] write files. It does not pretend to be a book: prices walk, nothing
 //! matches.
 
+mod config;
 mod event;
 mod instruments;
 mod market;
@@ -12,8 +13,9 @@ mod random;
 mod render;
 mod sink;
 
+pub use config::{Faults, MarketConfig};
 pub use event::{Cause, Damage, Event, Tally};
-pub use market::{Faults, Market, MarketConfig};
+pub use market::Market;
 pub use render::{WireFormat, csv_columns, csv_header, render};
 pub use sink::{GenerateError, TextOptions, Written, write_parquet, write_text};
 

@@ -37,19 +37,31 @@ const RESERVED: [&str; 8] = [
 #[derive(Default)]
 pub(super) struct Context {
     last_error: Mutex<Option<String>>,
-    failed_delivery: Mutex<Option<(String, String)>>,
+    failed_delivery: Mutex<Option<Failed>>,
+}
+
+/// A record that could not be delivered, and why; one that was refused goes before those thrown away with it.
+struct Failed {
+    topic: String,
+    error: String,
+    thrown_away: bool,
 }
 
 impl Context {
-    /// What librdkafka said last, or that it said nothing.
-    pub(super) fn last_error(&self) -> String {
-        let last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        last.clone().unwrap_or_else(|| "no answer".to_owned())
+    /// What librdkafka last complained of.
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a record could not be delivered since the last call of [`take_failed_delivery`](Self::take_failed_delivery).
+    pub(super) fn has_failed_delivery(&self) -> bool {
+        self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// The topic and the reason of the first record that could not be delivered since the last call.
     pub(super) fn take_failed_delivery(&self) -> Option<(String, String)> {
-        self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let failed = self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failed.map(|failed| (failed.topic, failed.error))
     }
 }
 
@@ -74,9 +86,14 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: ClientError, reason: &str) {
-        // The end of a partition travels the same way and is none.
-        if !matches!(error, ClientError::Global(rdkafka::types::RDKafkaErrorCode::PartitionEOF)) {
-            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        use rdkafka::types::RDKafkaErrorCode as Code;
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            // The end of a partition travels the same way and is none.
+            ClientError::Global(Code::PartitionEOF) => {}
+            // Follows the reason and says less.
+            ClientError::Global(Code::AllBrokersDown) if last.is_some() => {}
+            _ => *last = Some(reason.to_owned()),
         }
     }
 }
@@ -89,8 +106,12 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         use rdkafka::Message;
         if let Err((error, message)) = result {
+            use rdkafka::types::RDKafkaErrorCode as Code;
+            let thrown_away = matches!(error.rdkafka_error_code(), Some(Code::PurgeQueue | Code::PurgeInflight));
             let mut failed = self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.get_or_insert_with(|| (message.topic().to_owned(), error.to_string()));
+            if failed.as_ref().is_none_or(|failed| failed.thrown_away && !thrown_away) {
+                *failed = Some(Failed { topic: message.topic().to_owned(), error: error.to_string(), thrown_away });
+            }
         }
     }
 }
@@ -165,15 +186,24 @@ pub(super) fn metadata(
     brokers: &str,
     timeout: Duration,
 ) -> Result<Metadata, KafkaError> {
-    consumer.fetch_metadata(None, timeout).map_err(|error| {
-        // The reason waits in the consumer's queue; the error itself only says that time is up.
-        (0..100).map_while(|_| consumer.poll(Duration::ZERO)).for_each(drop);
-        let last_error = match consumer.context().last_error() {
-            last if last == "no answer" => error.to_string(),
-            last => last,
-        };
-        KafkaError::Unreachable { brokers: brokers.to_owned(), timeout_ms: timeout.as_millis(), last_error }
-    })
+    /// Serving the consumer meanwhile is also what brings the reason of the failure.
+    const RETRY_PAUSE: Duration = Duration::from_millis(100);
+    let deadline = Instant::now() + timeout;
+    loop {
+        match consumer.fetch_metadata(None, until(deadline)) {
+            Ok(metadata) => return Ok(metadata),
+            // A refused connection fails at once, but a broker may be starting.
+            Err(_) if !until(deadline).is_zero() => drop(consumer.poll(until(deadline).min(RETRY_PAUSE))),
+            Err(error) => {
+                let last_error = consumer.context().last_error().unwrap_or_else(|| error.to_string());
+                return Err(KafkaError::Unreachable {
+                    brokers: brokers.to_owned(),
+                    timeout_ms: timeout.as_millis(),
+                    last_error,
+                });
+            }
+        }
+    }
 }
 
 /// Offsets of a partition: the least there is, and one past the greatest that the consumer's isolation lets it see.

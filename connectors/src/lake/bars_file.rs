@@ -59,6 +59,7 @@ pub(super) fn kind() -> FileKind {
         schema: SCHEMA.clone(),
         dictionary: &["venue", "symbol"],
         delta: &["open_time", "close_time", "open", "high", "low", "close", "trade_count", "revision", "tick"],
+        without_statistics: &["volume", "taker_buy_volume", "quote_volume", "taker_buy_quote_volume"],
         sorted_by: &["venue", "symbol", "open_time"],
     }
 }

@@ -38,10 +38,9 @@ pub(super) fn stage(
     state: &LakeState,
     buffered: &Buffered,
 ) -> Result<Staged, LakeError> {
-    let affected_rows;
     let mut plan = BarPlan::gather(buffered.ticks, buffered.closing, &config.intervals);
     let affected = plan.affected_files(layout, state)?;
-    affected_rows = read_affected(layout, &affected)?;
+    let affected_rows = read_affected(layout, &affected)?;
     affected_rows.iter().for_each(|rows| plan.add(rows, Origin::Committed));
     let names = plan.rank();
     let partitions: Vec<_> = plan.partitions.iter().collect();

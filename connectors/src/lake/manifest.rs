@@ -14,7 +14,7 @@ use std::path::Path;
 use tidewheel_schemas::Counters;
 
 /// How many commits share one list of all live files.
-pub(super) const CHECKPOINT_EVERY: u64 = 64;
+pub(super) const CHECKPOINT_EVERY: u64 = if cfg!(test) { 8 } else { 64 };
 
 const FORMAT: u32 = 1;
 

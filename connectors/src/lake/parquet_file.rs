@@ -1,7 +1,7 @@
 //! Parquet files as the lake writes them: one place for compression, row groups, metadata, checksum and sync.
 //!
-//! Columns of integers that hardly change from row to row are delta-encoded, names are dictionaries, all else is plain under
-//! zstd: what every reader of the last years can read. The Arrow schema is left out of the metadata, so that readers
+//! Columns of integers that hardly change from row to row are delta-encoded, and so dense that zstd would only cost time;
+//! names are dictionaries, all else is plain under zstd: what every reader of the last years can read. The Arrow schema is left out of the metadata, so that readers
 //! see plain strings and decimals.
 
 use super::error::LakeError;
@@ -18,7 +18,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// Rows of a record batch on their way into a file: few enough to stay in the processor's cache.
-pub(super) const BATCH_ROWS: usize = 8192;
+pub(super) const BATCH_ROWS: usize = 4096;
 
 /// The version of the tables' columns, in each file's metadata. Counts up when a column changes its meaning.
 const SCHEMA_VERSION: &str = "1";
@@ -31,6 +31,8 @@ pub(super) struct FileKind {
     pub dictionary: &'static [&'static str],
     /// Columns of integers close to their neighbours.
     pub delta: &'static [&'static str],
+    /// Columns of wide decimals, by whose range nobody looks for rows: statistics would only cost time.
+    pub without_statistics: &'static [&'static str],
     /// Columns in whose order the rows lie.
     pub sorted_by: &'static [&'static str],
 }
@@ -57,7 +59,12 @@ impl FileKind {
             properties = properties.set_column_dictionary_enabled(ColumnPath::from(name), true);
         }
         for &name in self.delta {
-            properties = properties.set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
+            properties = properties
+                .set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED)
+                .set_column_compression(ColumnPath::from(name), Compression::UNCOMPRESSED);
+        }
+        for &name in self.without_statistics {
+            properties = properties.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::None);
         }
         properties.build()
     }

@@ -41,6 +41,7 @@ pub(super) fn kind() -> FileKind {
         schema: SCHEMA.clone(),
         dictionary: &["source", "reason"],
         delta: &["tick", "position", "receive_time_ns"],
+        without_statistics: &[],
         sorted_by: &[],
     }
 }

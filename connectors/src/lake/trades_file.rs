@@ -81,12 +81,12 @@ const NUMBERS: &[&str] = &[
 
 /// How files of trades are written.
 pub(super) fn kind() -> FileKind {
-    FileKind { schema: TRADES.clone(), dictionary: NAMES, delta: NUMBERS, sorted_by: &[] }
+    FileKind { schema: TRADES.clone(), dictionary: NAMES, delta: NUMBERS, without_statistics: &[], sorted_by: &[] }
 }
 
 /// How files of late records are written.
 pub(super) fn late_kind() -> FileKind {
-    FileKind { schema: LATE.clone(), dictionary: NAMES, delta: NUMBERS, sorted_by: &[] }
+    FileKind { schema: LATE.clone(), dictionary: NAMES, delta: NUMBERS, without_statistics: &[], sorted_by: &[] }
 }
 
 /// A row of the archive or of the late records.

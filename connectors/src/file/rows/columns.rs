@@ -91,7 +91,7 @@ pub fn bind(
         let field = &fields[index];
         let read_as = type_to_read(role, field.data_type(), physical_type(parquet, index)).ok_or_else(|| {
             let detail = format!(
-                "column {} is of type {}, which cannot be a {}: cast it when writing the file",
+                "column {} is of type {}, which cannot be read as {}: cast it when writing the file",
                 field.name(),
                 field.data_type(),
                 canonical_name(role)

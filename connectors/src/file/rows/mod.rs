@@ -28,11 +28,11 @@ use parquet::file::reader::{ChunkReader, Length};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Rows unpacked at a time: columns of so many stay in the processor's cache.
-pub const ROWS_PER_BATCH: usize = 1 << 14;
+const ROWS_PER_BATCH: usize = 1 << 14;
 /// The largest row group that is one piece of work; about 60 MB of trades.
 const ROWS_PER_WORK: u64 = 1 << 20;
 /// Rows a piece of work has where the reader unpacks by itself.
@@ -41,7 +41,11 @@ const ROWS_PER_LARGE_BATCH: usize = 1 << 17;
 /// Reads one Parquet file.
 pub struct RowReader {
     name: String,
-    table: Table,
+    path: PathBuf,
+    plan: Plan,
+    size: u64,
+    /// Open while it is read, so that thousands of files may wait their turn.
+    file: Option<SharedFile>,
     next_group: usize,
     next_row: u64,
     /// The row group too large for one piece of work, as far as it is read.
@@ -49,10 +53,9 @@ pub struct RowReader {
     done_bytes: u64,
 }
 
-/// An open file and what is read of it; clones share both.
+/// What is read of a file; clones share it.
 #[derive(Clone)]
-struct Table {
-    file: SharedFile,
+struct Plan {
     metadata: ArrowReaderMetadata,
     projection: ProjectionMask,
     context: Arc<Context>,
@@ -92,14 +95,37 @@ impl RowReader {
             symbol: options.symbol.clone().unwrap_or_default(),
             roles,
         });
-        let table = Table { file, metadata, projection, context };
-        Ok(Self { name, table, next_group: 0, next_row: 0, large: None, done_bytes: 0 })
+        let plan = Plan { metadata, projection, context };
+        Ok(Self {
+            name,
+            path: path.to_owned(),
+            plan,
+            size,
+            file: None,
+            next_group: 0,
+            next_row: 0,
+            large: None,
+            done_bytes: 0,
+        })
+    }
+
+    fn open_file(&mut self) -> Result<SharedFile, SourceError> {
+        if let Some(file) = &self.file {
+            return Ok(file.clone());
+        }
+        let cannot = |source| SourceError::File { path: self.name.clone(), source };
+        let file = File::open(&self.path).map_err(cannot)?;
+        if file.metadata().map_err(cannot)?.len() != self.size {
+            let detail = "it has changed since it was opened: leave input files alone while they are read".to_owned();
+            return Err(SourceError::Parquet { path: self.name.clone(), detail });
+        }
+        Ok(self.file.insert(SharedFile { file: Arc::new(file), size: self.size }).clone())
     }
 
     fn next_large_batch(&mut self) -> Option<Work> {
         let (reader, end) = self.large.as_mut()?;
         let (base, end) = (self.next_row, *end);
-        let context = Arc::clone(&self.table.context);
+        let context = Arc::clone(&self.plan.context);
         let batch = match reader.next() {
             Some(Ok(batch)) => batch,
             Some(Err(error)) => {
@@ -133,39 +159,44 @@ impl PartitionReader for RowReader {
             if let Some(work) = self.next_large_batch() {
                 return Ok(Some(work));
             }
-            let groups = self.table.metadata.metadata().row_groups();
-            let Some(group) = groups.get(self.next_group) else { return Ok(None) };
+            let groups = self.plan.metadata.metadata().row_groups();
+            let Some(group) = groups.get(self.next_group) else {
+                self.file = None;
+                return Ok(None);
+            };
             let rows = group.num_rows().unsigned_abs();
-            self.done_bytes += group.compressed_size().unsigned_abs();
+            // The footer may be damaged too: its numbers are only believed as far as they go.
+            self.done_bytes = self.done_bytes.saturating_add(group.compressed_size().unsigned_abs());
             let (index, base) = (self.next_group, self.next_row);
             self.next_group += 1;
             if rows <= ROWS_PER_WORK {
-                self.next_row += rows;
-                let table = self.table.clone();
-                return Ok(Some(Work::Rows(Box::new(move || table.decode_group(index, base, rows)))));
+                self.next_row = base.saturating_add(rows);
+                let (plan, file) = (self.plan.clone(), self.open_file()?);
+                return Ok(Some(Work::Rows(Box::new(move || plan.decode_group(file, index, base, rows)))));
             }
-            match self.table.read_group(index, ROWS_PER_LARGE_BATCH) {
-                Ok(reader) => self.large = Some((reader, base + rows)),
+            let file = self.open_file()?;
+            match self.plan.read_group(file, index, ROWS_PER_LARGE_BATCH) {
+                Ok(reader) => self.large = Some((reader, base.saturating_add(rows))),
                 Err(error) => {
-                    self.next_row += rows;
-                    let context = Arc::clone(&self.table.context);
-                    return Ok(Some(unreadable(context, base, base + rows, error.to_string())));
+                    self.next_row = base.saturating_add(rows);
+                    let context = Arc::clone(&self.plan.context);
+                    return Ok(Some(unreadable(context, base, base.saturating_add(rows), error.to_string())));
                 }
             }
         }
     }
 
     fn progress(&self) -> Progress {
-        let total = self.table.file.size;
-        let is_done = self.next_group == self.table.metadata.metadata().num_row_groups() && self.large.is_none();
+        let total = self.size;
+        let is_done = self.next_group == self.plan.metadata.metadata().num_row_groups() && self.large.is_none();
         // Footer and page indexes belong to no row group.
         Progress { done: if is_done { total } else { self.done_bytes.min(total) }, total }
     }
 }
 
-impl Table {
-    fn read_group(&self, group: usize, batch_rows: usize) -> ParquetResult<ParquetRecordBatchReader> {
-        ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone())
+impl Plan {
+    fn read_group(&self, file: SharedFile, group: usize, batch_rows: usize) -> ParquetResult<ParquetRecordBatchReader> {
+        ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_projection(self.projection.clone())
             .with_row_groups(vec![group])
             .with_batch_size(batch_rows)
@@ -173,19 +204,19 @@ impl Table {
     }
 
     /// All rows of a row group that can be read; damage is one reject that names the rows lost.
-    fn decode_group(&self, group: usize, base: u64, rows: u64) -> DecodedChunk {
+    fn decode_group(&self, file: SharedFile, group: usize, base: u64, rows: u64) -> DecodedChunk {
         let mut decoder = ChunkDecoder::new(&self.context, rows as usize);
         let mut next = base;
         let mut read = || -> Result<(), String> {
-            for batch in self.read_group(group, ROWS_PER_BATCH).map_err(|error| error.to_string())? {
+            for batch in self.read_group(file.clone(), group, ROWS_PER_BATCH).map_err(|error| error.to_string())? {
                 let batch: RecordBatch = batch.map_err(|error| error.to_string())?;
                 decoder.push(&batch, next);
                 next += batch.num_rows() as u64;
             }
-            if next < base + rows { Err("the row group ends too early".into()) } else { Ok(()) }
+            if next < base.saturating_add(rows) { Err("the row group ends too early".into()) } else { Ok(()) }
         };
         if let Err(detail) = read() {
-            decoder.reject_rows(next, base + rows, &detail);
+            decoder.reject_rows(next, base.saturating_add(rows), &detail);
         }
         decoder.finish()
     }

@@ -111,10 +111,12 @@ impl Sides {
     }
 }
 
+type VenueAndSymbol = (Box<str>, Box<str>);
+
 /// The instruments of a chunk as they are met, each once.
 #[derive(Default)]
 pub struct Instruments {
-    by_name: HashMap<(Box<str>, Box<str>), Result<u32, InstrumentError>, foldhash::fast::RandomState>,
+    by_name: HashMap<VenueAndSymbol, Result<u32, InstrumentError>, foldhash::fast::RandomState>,
 }
 
 impl Instruments {

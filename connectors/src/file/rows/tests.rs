@@ -328,7 +328,7 @@ fn column_maps_and_missing_columns() {
     assert!(error(&map(&[("event_time", "t"), ("price", "quantity")])).contains("is mapped twice"));
     assert!(
         error(&map(&[("event_time", "flag"), ("price", "last")]))
-            .contains("column flag is of type Utf8, which cannot be a event_time")
+            .contains("column flag is of type Utf8, which cannot be read as event_time")
     );
     let nameless = FileOptions { venue: None, ..map(&[("event_time", "t"), ("price", "last")]) };
     assert!(error(&nameless).contains("give the venue on the command line"));

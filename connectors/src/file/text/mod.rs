@@ -8,7 +8,7 @@ use super::{FileOptions, RAW_LIMIT_BYTES};
 use crate::decode::Format;
 use crate::source::{Message, MessageBlock, PartitionReader, Progress, SourceError, Work};
 use document::Document;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidewheel_schemas::{Reject, RejectReason};
 
@@ -21,7 +21,10 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Reads one text file.
 pub struct TextReader {
     name: String,
-    stream: ByteStream,
+    path: PathBuf,
+    size: u64,
+    /// Open while it is read, so that thousands of files may wait their turn.
+    stream: Option<ByteStream>,
     cutter: Cutter,
     block_bytes: usize,
     /// Bytes read that do not end a message yet.
@@ -53,7 +56,7 @@ struct Cutter {
 }
 
 impl TextReader {
-    pub fn new(path: &Path, stream: ByteStream, partition: u32, options: &FileOptions) -> Self {
+    pub fn new(path: &Path, size: u64, partition: u32, options: &FileOptions) -> Self {
         let is_csv = options.format == Format::Csv || (options.format == Format::Auto && is_named_csv(path));
         let cutter = Cutter {
             partition,
@@ -67,7 +70,9 @@ impl TextReader {
         };
         Self {
             name: path.display().to_string(),
-            stream,
+            path: path.to_owned(),
+            size,
+            stream: None,
             cutter,
             block_bytes: options.block_bytes.clamp(1, MESSAGE_LIMIT_BYTES),
             carry: Vec::new(),
@@ -77,16 +82,23 @@ impl TextReader {
         }
     }
 
+    /// Reads on, opening the file first and closing it at its end.
     fn fill(&mut self, buffer: &mut Vec<u8>) -> Result<(), SourceError> {
-        match self.stream.read_into(buffer, self.block_bytes) {
+        let cannot = |source| SourceError::File { path: self.name.clone(), source };
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            None => self.stream.insert(ByteStream::open(&self.path).map_err(cannot)?),
+        };
+        match stream.read_into(buffer, self.block_bytes) {
             Ok(read) => self.ended = read < self.block_bytes,
-            Err(source) if self.stream.disk_failed() => {
-                return Err(SourceError::File { path: self.name.clone(), source });
-            }
+            Err(source) if stream.disk_failed() => return Err(cannot(source)),
             Err(error) => {
                 self.damage = Some(format!("compressed stream is damaged or ends too early: {error}"));
                 self.ended = true;
             }
+        }
+        if self.ended {
+            self.stream = None;
         }
         Ok(())
     }
@@ -167,8 +179,12 @@ impl PartitionReader for TextReader {
     }
 
     fn progress(&self) -> Progress {
-        let (done, total) = self.stream.progress();
-        Progress { done, total }
+        let done = match &self.stream {
+            Some(stream) => stream.consumed(),
+            None if self.ended => self.size,
+            None => 0,
+        };
+        Progress { done, total: self.size.max(done) }
     }
 }
 

@@ -105,7 +105,7 @@ pub fn render(event: &Event, instrument: &Instrument, format: WireFormat, out: &
 
 #[cfg(test)]
 mod tests {
-    use super::super::market::{Market, MarketConfig};
+    use super::super::{Market, MarketConfig};
     use super::*;
     use tidewheel_schemas::{AggressorSide, Trade, TradeId, TradeKind};
 

@@ -1,0 +1,170 @@
+//! The way out: merged ticks to the sinks, in order, and the commits.
+//!
+//! Kafka commits every tick that has something to say, in a transaction with its progress record. The lake gathers ticks
+//! into fewer, larger commits. Before either, the bindings of the ticks are made durable. A sink that is slow holds the
+//! workers back, they hold back the source, and nothing piles up.
+
+use crate::bindings::SharedBindings;
+use crate::engine::{MergedTick, Outputs};
+use crate::status::Status;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tidewheel_connectors::kafka::KafkaError;
+use tidewheel_connectors::kafka::sink::KafkaSink;
+use tidewheel_connectors::lake::{CommitProgress, Lake, LakeError};
+use tidewheel_schemas::{Counters, TickOutput};
+
+/// Rows in memory after which the lake commits, whatever the clock says.
+const LAKE_ROWS_PER_COMMIT: usize = 1_500_000;
+/// Bytes in memory after which the lake commits.
+const LAKE_BYTES_PER_COMMIT: usize = 768 << 20;
+
+/// How long Kafka's progress record may stand still while nothing is published.
+const QUIET_PROGRESS: Duration = Duration::from_secs(5);
+/// How often a transaction that was aborted is written again before the run gives up.
+const ATTEMPTS: usize = 5;
+
+/// Where ticks go.
+pub struct Outbox {
+    /// The topics, if they are written.
+    pub kafka: Option<KafkaSink>,
+    /// The lake, if one is written.
+    pub lake: Option<Lake>,
+    /// How often the lake commits; only by size if absent.
+    pub lake_every: Option<Duration>,
+    /// The log of ticks, for live runs.
+    pub bindings: Option<SharedBindings>,
+    /// Names the run in progress records.
+    pub run: String,
+    /// Where the run shows itself.
+    pub status: Arc<Status>,
+}
+
+/// A sink failed; what it had not committed is not published.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    /// The lake.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// Kafka.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// The log of ticks.
+    #[error("could not write the bindings log {path}: {source}")]
+    Bindings {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Outbox {
+    /// Writes every tick until the engine has none left, then commits what remains.
+    ///
+    /// # Errors
+    /// If a sink fails. The engine then finds nobody reading and stops.
+    pub fn run(mut self, outputs: Outputs) -> Result<Counters, OutboxError> {
+        let mut last = (0, 0, Counters::default());
+        let mut committed_at = Instant::now();
+        let mut published_at = Instant::now();
+        for tick in outputs {
+            last = (tick.output.tick, tick.output.watermark_ns, tick.output.counters.clone());
+            self.note(&tick);
+            if self.publish(&tick.output, published_at.elapsed() >= QUIET_PROGRESS)? {
+                published_at = Instant::now();
+            }
+            if let Some(lake) = &mut self.lake {
+                lake.append(tick.output);
+                lake.close_open_bars(tick.open_bars);
+            }
+            let is_due = self.lake_every.is_some_and(|every| committed_at.elapsed() >= every);
+            if is_due || self.lake.as_ref().is_some_and(is_full) {
+                self.commit_lake(&last)?;
+                committed_at = Instant::now();
+            }
+        }
+        self.commit_lake(&last)?;
+        self.close_kafka(last.0, &last.2)?;
+        Ok(last.2)
+    }
+
+    /// Writes a tick to Kafka and commits it; without anything to write, only when progress has stood still for long.
+    fn publish(&mut self, output: &TickOutput, is_quiet: bool) -> Result<bool, OutboxError> {
+        let has_records = !output.bars.is_empty() || !output.late.is_empty() || !output.rejects.is_empty();
+        if self.kafka.is_none() || !(has_records || is_quiet) {
+            return Ok(false);
+        }
+        self.sync_bindings()?;
+        let Some(kafka) = &mut self.kafka else { return Ok(false) };
+        let mut attempt = 1;
+        loop {
+            let committed = kafka.write(output).and_then(|()| kafka.advance(output.tick, &output.counters));
+            match committed {
+                Ok(()) => break,
+                Err(error @ KafkaError::Aborted { .. }) if attempt < ATTEMPTS => {
+                    tracing::warn!(tick = output.tick, attempt, %error, "transaction aborted, written again");
+                    attempt += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.status.update(|snapshot| snapshot.kafka_commits += 1);
+        Ok(true)
+    }
+
+    /// The last word to Kafka: complete through the last tick, whether it had records or not.
+    fn close_kafka(&mut self, tick: u64, counters: &Counters) -> Result<(), OutboxError> {
+        if let Some(kafka) = &mut self.kafka {
+            kafka.advance(tick, counters)?;
+        }
+        Ok(())
+    }
+
+    fn commit_lake(&mut self, (tick, watermark_ns, counters): &(u64, i64, Counters)) -> Result<(), OutboxError> {
+        self.sync_bindings()?;
+        let Some(lake) = &mut self.lake else { return Ok(()) };
+        let report = lake.commit(&CommitProgress {
+            tick_frontier: tick + 1,
+            run: self.run.clone(),
+            counters: counters.clone(),
+            watermark_ns: *watermark_ns,
+        })?;
+        tracing::debug!(
+            seq = report.seq,
+            rows = report.rows,
+            files = report.files,
+            bytes = report.bytes,
+            elapsed_ms = report.elapsed.as_millis() as u64,
+            "lake committed"
+        );
+        self.status.update(|snapshot| {
+            snapshot.lake_commits += 1;
+            snapshot.lake_rows += report.rows;
+            snapshot.lake_bytes += report.bytes;
+            snapshot.lake_time += report.elapsed;
+        });
+        Ok(())
+    }
+
+    fn sync_bindings(&self) -> Result<(), OutboxError> {
+        self.bindings.as_ref().map_or(Ok(()), |bindings| {
+            bindings.sync().map_err(|source| OutboxError::Bindings { path: bindings.path(), source })
+        })
+    }
+
+    fn note(&self, tick: &MergedTick) {
+        let TickOutput { bars, counters, .. } = &tick.output;
+        self.status.note_bars(bars);
+        self.status.update(|snapshot| {
+            (snapshot.tick, snapshot.watermark_ns) = (tick.output.tick, tick.output.watermark_ns);
+            snapshot.ticks += 1;
+            snapshot.counters = counters.clone();
+            snapshot.sizes = tick.sizes;
+        });
+    }
+}
+
+fn is_full(lake: &Lake) -> bool {
+    lake.buffered_rows() >= LAKE_ROWS_PER_COMMIT || lake.buffered_bytes() >= LAKE_BYTES_PER_COMMIT
+}

@@ -1,0 +1,210 @@
+//! A real Kafka broker: one process, broker and controller in one, on free loopback ports, in a fresh folder.
+
+use super::distribution::{java, run};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running broker. It is killed when dropped, and its records are gone.
+pub struct Broker {
+    process: Child,
+    address: String,
+    folder: tempfile::TempDir,
+}
+
+/// The broker that all tests of the binary share; topics are told apart by [`unique`] names.
+pub fn broker() -> &'static Broker {
+    static SHARED: OnceLock<Broker> = OnceLock::new();
+    SHARED.get_or_init(Broker::start)
+}
+
+/// A name that no other test of this run has.
+pub fn unique(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+impl Broker {
+    /// Starts a broker of one's own and waits until it answers.
+    ///
+    /// # Panics
+    /// If it does not start: with its log.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let (broker_port, controller_port) = free_ports();
+        let address = format!("127.0.0.1:{broker_port}");
+        let properties = folder.path().join("server.properties");
+        let text = properties_text(broker_port, controller_port, &folder.path().join("data").display().to_string());
+        std::fs::write(&properties, text).expect("a temporary folder can be written to");
+
+        let mut format = java("kafka.tools.StorageTool");
+        // A cluster id is sixteen bytes in base64; any will do.
+        format.args(["format", "-t", "dGlkZXdoZWVsdGVzdHMhIQ", "-c"]).arg(&properties);
+        run(format, "format the storage of the Kafka broker");
+
+        let log = File::create(folder.path().join("log")).expect("a temporary folder can be written to");
+        let mut command = java("kafka.Kafka");
+        command.arg(&properties);
+        let mut guarded = guarded(&command, folder.path());
+        guarded.stdout(log.try_clone().expect("a file handle can be copied")).stderr(log);
+        let process = guarded.spawn().expect("every system that runs these tests has a shell");
+        let broker = Self { process, address, folder };
+        broker.wait_until_it_answers();
+        broker
+    }
+
+    /// Its address, for `bootstrap.servers`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn wait_until_it_answers(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        let client: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", &self.address).create().expect("the configuration is valid");
+        while client.fetch_metadata(None, Duration::from_millis(500)).is_err() {
+            assert!(
+                Instant::now() < deadline,
+                "the Kafka broker at {} does not answer; its log:\n{}",
+                self.address,
+                std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+            );
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // The end of its input is the guard's sign.
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// Two ports nobody listens on. Both are held until both are known, so that they differ.
+fn free_ports() -> (u16, u16) {
+    let hold = || TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let port = |held: &TcpListener| held.local_addr().expect("a bound socket has an address").port();
+    let (left, right) = (hold(), hold());
+    (port(&left), port(&right))
+}
+
+fn properties_text(broker_port: u16, controller_port: u16, data: &str) -> String {
+    let listener = format!("PLAINTEXT://127.0.0.1:{broker_port}");
+    [
+        "process.roles=broker,controller".to_owned(),
+        "node.id=1".to_owned(),
+        format!("controller.quorum.voters=1@127.0.0.1:{controller_port}"),
+        format!("listeners={listener},CONTROLLER://127.0.0.1:{controller_port}"),
+        format!("advertised.listeners={listener}"),
+        "controller.listener.names=CONTROLLER".to_owned(),
+        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
+        format!("log.dirs={data}"),
+        "auto.create.topics.enable=false".to_owned(),
+        // One broker cannot hold three copies.
+        "offsets.topic.replication.factor=1".to_owned(),
+        "transaction.state.log.replication.factor=1".to_owned(),
+        "transaction.state.log.min.isr=1".to_owned(),
+        // What the defaults would spend on fifty internal partitions and a cleaner.
+        "offsets.topic.num.partitions=2".to_owned(),
+        "transaction.state.log.num.partitions=2".to_owned(),
+        "group.initial.rebalance.delay.ms=0".to_owned(),
+        "num.network.threads=2".to_owned(),
+        "num.io.threads=2".to_owned(),
+        "log.cleaner.dedupe.buffer.size=8388608".to_owned(),
+    ]
+    .join("\n")
+}
+
+/// The command under a shell that kills it, and removes its folder, when this process is gone, however it went: the shared
+/// broker lives in a static and is never dropped.
+fn guarded(command: &Command, folder: &Path) -> Command {
+    const GUARD: &str =
+        r#"folder=$1; shift; "$@" & broker=$!; cat > /dev/null; kill -9 $broker; wait; rm -rf "$folder""#;
+    let mut guarded = Command::new("sh");
+    guarded.args(["-c", GUARD, "guard"]).arg(folder).arg(command.get_program()).args(command.get_args());
+    guarded.stdin(Stdio::piped());
+    guarded
+}
+
+impl Broker {
+    /// Creates a topic of a name that no other test has.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn topic(&self, name: &str, partitions: i32) -> String {
+        let topic = unique(name);
+        let admin: AdminClient<_> = self.client().create().expect("the configuration is valid");
+        let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
+        let created = wait(admin.create_topics([&new], &AdminOptions::new()));
+        assert_eq!(created, Ok(vec![Ok(topic.clone())]));
+        topic
+    }
+
+    /// Removes the records of a partition below an offset, as retention does.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn delete_records(&self, topic: &str, partition: i32, before: i64) {
+        let admin: AdminClient<_> = self.client().create().expect("the configuration is valid");
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(topic, partition, Offset::Offset(before)).expect("the offset is valid");
+        wait(admin.delete_records(&offsets, &AdminOptions::new())).expect("the broker removes records");
+    }
+
+    /// Writes records of (partition, key, value), in their order.
+    ///
+    /// # Panics
+    /// If the broker refuses one.
+    pub fn write(&self, topic: &str, records: &[(i32, Option<&str>, Option<&str>)]) {
+        let producer: BaseProducer = self.client().create().expect("the configuration is valid");
+        queue(&producer, topic, records);
+        producer.flush(PATIENCE).expect("the broker takes the records");
+    }
+
+    /// A producer of transactions, initialised.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn transactional_producer(&self, transactional_id: &str) -> BaseProducer {
+        let producer: BaseProducer =
+            self.client().set("transactional.id", transactional_id).create().expect("the configuration is valid");
+        producer.init_transactions(PATIENCE).expect("the broker knows transactions");
+        producer
+    }
+
+    /// The beginning of any client's configuration.
+    pub fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.address);
+        config
+    }
+}
+
+/// Hands records of (partition, key, value) to a producer.
+///
+/// # Panics
+/// If its queue is full.
+pub fn queue(producer: &BaseProducer, topic: &str, records: &[(i32, Option<&str>, Option<&str>)]) {
+    for (partition, key, value) in records {
+        let mut record: BaseRecord<'_, str, str> = BaseRecord::to(topic).partition(*partition);
+        (record.key, record.payload) = (*key, *value);
+        producer.send(record).map_err(|(error, _)| error).expect("the queue has room");
+    }
+}
+
+fn wait<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made").block_on(future)
+}
