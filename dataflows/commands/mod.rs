@@ -80,6 +80,16 @@ pub enum CommandError {
     /// A market cannot be written.
     #[error(transparent)]
     Generate(#[from] tidewheel_connectors::generate::GenerateError),
+    /// A message of a topic that should hold dead letters is none.
+    #[error("could not read {partition} offset {offset} as a dead letter: {detail}; name the topic PREFIX.rejects")]
+    Letter {
+        /// The partition, as `topic[3]`.
+        partition: String,
+        /// The message's offset.
+        offset: u64,
+        /// Why it is none.
+        detail: String,
+    },
     /// A file cannot be written.
     #[error("could not write {}: {source}", path.display())]
     File {

@@ -30,16 +30,14 @@ impl Pace {
     }
 
     /// How long to wait before a message is due.
-    fn wait(self, event: &Event, sent: u64, elapsed: Duration) -> Duration {
+    fn wait(self, receive_time_ns: i64, sent: u64, elapsed: Duration) -> Duration {
         match self {
             Self::Unbounded => Duration::ZERO,
             Self::Even(rate) => {
                 let due_ns = u128::from(sent) * 1_000_000_000 / u128::from(rate);
                 Duration::from_nanos(u64::try_from(due_ns).unwrap_or(u64::MAX)).saturating_sub(elapsed)
             }
-            Self::Clock => {
-                Duration::from_nanos(u64::try_from(event.receive_time_ns.saturating_sub(now_ns())).unwrap_or(0))
-            }
+            Self::Clock => Duration::from_nanos(u64::try_from(receive_time_ns.saturating_sub(now_ns())).unwrap_or(0)),
         }
     }
 }
@@ -85,7 +83,7 @@ pub fn to_topic(
     progress.set_style(ProgressStyle::with_template(template).expect("a constant template"));
     let (started, mut sent) = (Instant::now(), 0u64);
     let written = for_each_message(market, format, |event, instrument, message| {
-        let wait = pace.wait(event, sent, started.elapsed());
+        let wait = pace.wait(event.receive_time_ns, sent, started.elapsed());
         // The system sleeps about a tenth of a millisecond too long: shorter waits are made up for by the next ones.
         if wait > Duration::from_millis(1) {
             std::thread::sleep(wait);
@@ -126,4 +124,18 @@ fn for_each_message(
         }
     }
     Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_even_pace_makes_up_for_time_lost() {
+        let pace = Pace::new(1_000, false);
+        let wait = |sent, elapsed_ms| pace.wait(0, sent, Duration::from_millis(elapsed_ms)).as_millis();
+        assert_eq!([wait(0, 0), wait(1, 0), wait(500, 100), wait(500, 500), wait(500, 900)], [0, 1, 400, 0, 0]);
+        assert_eq!(Pace::new(0, false).wait(0, u64::MAX, Duration::ZERO), Duration::ZERO);
+        assert_eq!(Pace::new(5, true).wait(0, 9, Duration::ZERO), Duration::ZERO, "what is overdue goes at once");
+    }
 }
