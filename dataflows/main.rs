@@ -29,12 +29,12 @@ fn main() -> ExitCode {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
-    match Cli::parse().command.run(&mut std::io::stdout().lock()) {
+    // Not locked: the demo draws from another thread.
+    match Cli::parse().command.run(&mut std::io::stdout()) {
         Ok(code) => code,
         Err(error) => {
-            // `Display` of our errors does not repeat their causes, so the chain is told here, once.
             let is_usage = matches!(error, CommandError::Usage(_));
-            eprintln!("error: {:#}", anyhow::Error::new(error));
+            eprintln!("error: {error}");
             ExitCode::from(if is_usage { 2 } else { 1 })
         }
     }

@@ -4,6 +4,7 @@ mod arguments;
 mod brokers;
 mod check;
 mod config;
+mod demo;
 mod generate;
 mod rejects;
 mod replay;
@@ -13,6 +14,7 @@ mod table;
 
 pub use check::CheckArgs;
 pub use config::ConfigArgs;
+pub use demo::DemoArgs;
 pub use generate::GenerateArgs;
 pub use rejects::RejectsArgs;
 pub use replay::ReplayArgs;
@@ -28,6 +30,7 @@ use std::process::ExitCode;
 #[allow(missing_docs, reason = "clap would show docs of a variant instead of those of its arguments")]
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Demo(DemoArgs),
     Run(RunArgs),
     Replay(Box<ReplayArgs>),
     Config(ConfigArgs),
@@ -43,6 +46,7 @@ impl Command {
     /// If it cannot be done; the message says what to do.
     pub fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         match self {
+            Self::Demo(args) => args.run(out),
             Self::Run(args) => args.run(out),
             Self::Replay(args) => args.run(out),
             Self::Config(args) => args.run(out),

@@ -4,6 +4,7 @@ use crate::commands::brokers::BrokerArgs;
 use crate::commands::{CommandError, now_ns};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use tidewheel_connectors::generate::{Event, Market, TextOptions, WireFormat, Written, csv_header, render};
 use tidewheel_connectors::kafka::publish::{Outgoing, Publisher};
@@ -60,13 +61,14 @@ pub fn to_writer(market: &mut Market, options: TextOptions, out: &mut dyn Write)
         }
         line.extend_from_slice(message);
         line.push(b'\n');
-        out.write_all(&line).map_err(CommandError::Output)
+        out.write_all(&line).map_err(CommandError::Output)?;
+        Ok(ControlFlow::Continue(()))
     })?;
     out.flush().map_err(CommandError::Output)?;
     Ok(written)
 }
 
-/// Sends all events to a topic, keyed by venue and symbol, stamped with their receive times.
+/// Sends all events to a topic, with a progress bar.
 pub fn to_topic(
     market: &mut Market,
     format: WireFormat,
@@ -74,13 +76,32 @@ pub fn to_topic(
     topic: &str,
     pace: Pace,
 ) -> Result<Written, CommandError> {
-    let mut publisher =
+    let publisher =
         Publisher::connect(cluster.required()?, topic, &cluster.properties(), cluster.timeout.as_duration())?;
-    let instruments = market.instruments().iter();
-    let keys: Vec<String> = instruments.map(|of| format!("{}|{}", of.venue, of.symbol)).collect();
     let progress = ProgressBar::new(market.config().trades).with_message(topic.to_owned());
     let template = "{msg} {wide_bar} {human_pos}/{human_len} {per_sec}, {eta} to go";
     progress.set_style(ProgressStyle::with_template(template).expect("a constant template"));
+    let written = publish(market, format, publisher, pace, |sent| {
+        if sent.is_multiple_of(512) {
+            progress.set_position(sent);
+        }
+        true
+    })?;
+    progress.finish_and_clear();
+    Ok(written)
+}
+
+/// Sends events, keyed by venue and symbol, stamped with their receive times, until there are no more or `go_on`, asked
+/// before each with the number sent, says no.
+pub fn publish(
+    market: &mut Market,
+    format: WireFormat,
+    mut publisher: Publisher,
+    pace: Pace,
+    mut go_on: impl FnMut(u64) -> bool,
+) -> Result<Written, CommandError> {
+    let instruments = market.instruments().iter();
+    let keys: Vec<String> = instruments.map(|of| format!("{}|{}", of.venue, of.symbol)).collect();
     let (started, mut sent) = (Instant::now(), 0u64);
     let written = for_each_message(market, format, |event, instrument, message| {
         let wait = pace.wait(event.receive_time_ns, sent, started.elapsed());
@@ -88,19 +109,18 @@ pub fn to_topic(
         if wait > Duration::from_millis(1) {
             std::thread::sleep(wait);
         }
+        if !go_on(sent) {
+            return Ok(ControlFlow::Break(()));
+        }
         publisher.send(&Outgoing {
             key: Some(keys[instrument].as_bytes()),
             payload: message,
             timestamp_ms: Some(event.receive_time_ns / 1_000_000),
         })?;
         sent += 1;
-        if sent % 512 == 0 {
-            progress.set_position(sent);
-        }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
     publisher.finish()?;
-    progress.finish_and_clear();
     Ok(written)
 }
 
@@ -108,7 +128,7 @@ pub fn to_topic(
 fn for_each_message(
     market: &mut Market,
     format: WireFormat,
-    mut take: impl FnMut(&Event, usize, &[u8]) -> Result<(), CommandError>,
+    mut take: impl FnMut(&Event, usize, &[u8]) -> Result<ControlFlow<()>, CommandError>,
 ) -> Result<Written, CommandError> {
     let instruments = market.instruments().to_vec();
     let (mut written, mut message) = (Written::default(), Vec::with_capacity(512));
@@ -116,7 +136,9 @@ fn for_each_message(
         message.clear();
         let instrument = event.instrument as usize;
         if render(&event, &instruments[instrument], format, &mut message) {
-            take(&event, instrument, &message)?;
+            if take(&event, instrument, &message)?.is_break() {
+                break;
+            }
             written.records += 1;
             written.tally.add(event.cause);
         } else {
