@@ -23,8 +23,8 @@ use view::View;
 
 const TRADES_TOPIC: &str = "trades";
 const PARTITIONS: i32 = 4;
-/// A market without an end.
-const ENDLESS: u64 = 100_000_000_000;
+/// How long the market is open where `--for` does not say.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Show the whole pipeline at work: an embedded broker, a generated market, bars in topics and in a lake
 ///
@@ -117,7 +117,8 @@ impl DemoArgs {
         let mut market = Market::new(MarketConfig {
             seed: self.seed,
             symbols: self.symbols,
-            trades: ENDLESS,
+            // A little longer than it is watched. Its late trades begin after an eighth of it.
+            trades: self.rate * (self.duration.map_or(DAY, TimeSpan::as_duration).as_secs() + 5),
             start_time_ns: now_ns(),
             trades_per_second: self.rate,
             faults: Faults::SOME,
