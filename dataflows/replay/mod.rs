@@ -39,7 +39,7 @@ pub fn replay(
     mut send: impl FnMut(TickInput) -> std::ops::ControlFlow<()>,
 ) -> Result<(), SourceError> {
     let tick_ns = i64::try_from(tick_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-    let mut cursors: Vec<Cursor> = (0..source.len()).map(Cursor::new).collect();
+    let mut cursors: Vec<Cursor> = (0..source.partitions()).map(Cursor::new).collect();
     loop {
         let mut next_ns = None;
         for cursor in &mut cursors {
@@ -68,7 +68,7 @@ pub fn replay(
             };
             let tick = label(reached_ns, ticker.last_tick());
             // What lies beyond the tick's end is not yet there: every partition was read up to now.
-            let caught_up = vec![is_complete; source.len()];
+            let caught_up = vec![is_complete; source.partitions()];
             if send(ticker.tick(tick, pieces, &caught_up)).is_break() {
                 return Ok(());
             }

@@ -49,6 +49,9 @@ struct State {
 
 impl Prefetch {
     /// Starts reading.
+    ///
+    /// # Panics
+    /// If the system has no thread left.
     pub fn start(readers: Vec<Box<dyn PartitionReader>>, decoder: &Decoder, prepare: &Prepare, threads: usize) -> Self {
         let (jobs, queue) = unbounded::<Job>();
         for _ in 0..threads.max(1) {
@@ -78,7 +81,7 @@ impl Prefetch {
     }
 
     /// Number of partitions.
-    pub fn len(&self) -> usize {
+    pub fn partitions(&self) -> usize {
         self.partitions.len()
     }
 
@@ -99,6 +102,9 @@ impl Prefetch {
     ///
     /// # Errors
     /// If the partition cannot be read.
+    ///
+    /// # Panics
+    /// If a thread that decodes panicked.
     pub fn next(&self, partition: usize) -> Result<Option<Chunk>, SourceError> {
         let partition = &self.partitions[partition];
         let mut state = partition.lock();

@@ -92,7 +92,7 @@ impl Ledger {
     }
 
     /// Applies the changes of a tick.
-    pub fn apply(&mut self, header: &TickHeader, upserts: &mut Vec<Upsert>) -> LedgerTick {
+    pub fn apply(&mut self, header: &TickHeader, upserts: &mut [Upsert]) -> LedgerTick {
         let mut out = LedgerTick::default();
         self.forget_frozen(header.frozen_ns, &mut out);
         // A replacement arrives as a removal and a value in any order: the value, sorted last, wins.
@@ -267,6 +267,9 @@ struct Pending {
 /// current bars for the next interval. **Order** none needed inside a tick. **State** bars of the correction horizon and
 /// of the parent interval that is not frozen. **Late** changes of frozen bars are retractions of forgotten inputs, and
 /// ignored.
+///
+/// # Panics
+/// If a tick comes without its header.
 pub fn lifecycle<'scope>(
     upserts: StreamVec<'scope, u64, Upsert>,
     headers: StreamVec<'scope, u64, TickHeader>,
@@ -449,9 +452,9 @@ mod tests {
             is_last: false,
         };
         let upsert = Upsert { instrument: 0, open_time_ns: 10 * SECOND_NS, bar: bar(1) };
-        assert_eq!(ledger.apply(&header(0), &mut vec![upsert]).children, vec![((0, 0), bar(1).expect("a bar"), 1)]);
-        assert!(ledger.apply(&header(59), &mut vec![]).children.is_empty());
-        assert_eq!(ledger.apply(&header(60), &mut vec![]).children, vec![((0, 0), bar(1).expect("a bar"), -1)]);
+        assert_eq!(ledger.apply(&header(0), &mut [upsert]).children, vec![((0, 0), bar(1).expect("a bar"), 1)]);
+        assert!(ledger.apply(&header(59), &mut []).children.is_empty());
+        assert_eq!(ledger.apply(&header(60), &mut []).children, vec![((0, 0), bar(1).expect("a bar"), -1)]);
         assert!(ledger.is_empty());
     }
 }

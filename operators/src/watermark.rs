@@ -62,7 +62,10 @@ impl Watermark {
 mod tests {
     use super::*;
 
-    fn check(steps: &[(&[(Option<i64>, &str)], i64)]) {
+    /// Partitions as greatest event time and flags; then the watermark.
+    type Step<'a> = (&'a [(Option<i64>, &'a str)], i64);
+
+    fn check(steps: &[Step<'_>]) {
         let mut watermark = Watermark::default();
         for (partitions, expected) in steps {
             watermark.advance(partitions.iter().map(|(time, flags)| PartitionState {

@@ -57,6 +57,9 @@ impl DemoArgs {
     ///
     /// # Errors
     /// If the embedded broker cannot be started, or the lake cannot be written.
+    ///
+    /// # Panics
+    /// If a thread panicked; in the program the panic has ended the process by then.
     pub fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         let stop = stop_on_signal()?;
         let (broker, config) = self.start_broker()?;
