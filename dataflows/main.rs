@@ -27,10 +27,19 @@ fn main() -> ExitCode {
     match Cli::parse().command.run(&mut std::io::stdout().lock()) {
         Ok(code) => code,
         Err(error) => {
-            // `Display` of our errors does not repeat their causes, so the chain is told here, once.
-            let is_usage = matches!(error, CommandError::Usage(_));
-            eprintln!("error: {:#}", anyhow::Error::new(error));
-            ExitCode::from(if is_usage { 2 } else { 1 })
+            eprintln!("error: {}", with_causes(&error));
+            ExitCode::from(if matches!(error, CommandError::Usage(_)) { 2 } else { 1 })
         }
     }
+}
+
+/// An error and its causes, but for those that its own text ends with.
+fn with_causes(error: &CommandError) -> String {
+    let mut text = error.to_string();
+    for cause in anyhow::Chain::new(error).skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
