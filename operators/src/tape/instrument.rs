@@ -4,7 +4,7 @@ use super::chunks::{Chunks, RowRef};
 use super::ids::IdSet;
 use crate::hash::FixedMap;
 use std::collections::VecDeque;
-use tidewheel_schemas::{Amendment, Bar, Change, Interval, Trade, TradeId};
+use tidewheel_schemas::{Amendment, Bar, Change, Interval, Trade, TradeId, is_notional_in_range};
 
 /// One second of trades.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub(super) enum Outcome {
     Late,
     /// An amendment whose trade has not come yet.
     Pending,
+    /// A correction that would make price times quantity too large to be added up.
+    TooLarge,
 }
 
 /// The state of one instrument.
@@ -357,17 +359,21 @@ impl Amended {
                 if correction.event_time_ns.is_some_and(|time| time < frozen_ns) {
                     return Outcome::Late;
                 }
+                let original = self.original;
+                let corrected = Trade {
+                    event_time_ns: correction.event_time_ns.unwrap_or(original.event_time_ns),
+                    price_e8: correction.price_e8.unwrap_or(original.price_e8),
+                    quantity_e8: correction.quantity_e8.unwrap_or(original.quantity_e8),
+                    side: correction.side.unwrap_or(original.side),
+                    ..original
+                };
+                if !is_notional_in_range(corrected.price_e8, corrected.quantity_e8) {
+                    return Outcome::TooLarge;
+                }
                 self.corrections.push((amendment.sequence, amendment.change));
                 if !self.is_cancelled && amendment.sequence >= self.sequence {
-                    let original = self.original;
                     self.sequence = amendment.sequence;
-                    self.current = Some(Trade {
-                        event_time_ns: correction.event_time_ns.unwrap_or(original.event_time_ns),
-                        price_e8: correction.price_e8.unwrap_or(original.price_e8),
-                        quantity_e8: correction.quantity_e8.unwrap_or(original.quantity_e8),
-                        side: correction.side.unwrap_or(original.side),
-                        ..original
-                    });
+                    self.current = Some(corrected);
                 }
                 Outcome::Accepted
             }

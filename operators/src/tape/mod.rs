@@ -198,6 +198,10 @@ impl Tape {
                 self.counters.pending += 1;
                 tape.wait(amendment, header.watermark_ns);
             }
+            Outcome::TooLarge => {
+                let detail = "price times quantity: out of range once corrected".to_owned();
+                self.reject(amendment, RejectReason::Number, detail, outcome);
+            }
         }
     }
 
@@ -211,23 +215,28 @@ impl Tape {
         }
         for amendment in expired {
             self.counters.pending -= 1;
-            self.counters.reject(RejectReason::UnknownTrade);
             let what = match amendment.change {
                 Change::Cancel => "cancel",
                 Change::Correct(_) => "correction",
             };
-            outcome.rejects.push(Reject {
-                partition: amendment.partition,
-                position: amendment.position,
-                reason: RejectReason::UnknownTrade,
-                detail: format!(
-                    "{what} of trade {} of {:?}, which did not come within the correction horizon",
-                    amendment.id, amendment.instrument
-                ),
-                raw: amendment.raw,
-                receive_time_ns: amendment.receive_time_ns,
-            });
+            let detail = format!(
+                "{what} of trade {} of {:?}, which did not come within the correction horizon",
+                amendment.id, amendment.instrument
+            );
+            self.reject(amendment, RejectReason::UnknownTrade, detail, outcome);
         }
+    }
+
+    fn reject(
+        &mut self,
+        amendment: Amendment,
+        reason: RejectReason,
+        detail: String,
+        TapeOutcome { rejects, .. }: &mut TapeOutcome,
+    ) {
+        let Amendment { partition, position, raw, receive_time_ns, .. } = amendment;
+        self.counters.reject(reason);
+        rejects.push(Reject { partition, position, reason, detail, raw, receive_time_ns });
     }
 
     fn take_changes(&mut self) -> (Vec<Upsert>, Vec<Upsert>) {
