@@ -2,7 +2,10 @@
 
 mod config;
 mod harness;
+mod hostile;
 mod kafka_connectors;
 mod law_one;
 mod market;
 mod readers;
+mod replay;
+mod truth;
