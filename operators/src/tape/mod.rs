@@ -45,7 +45,7 @@ pub struct TapeSizes {
     pub trades: usize,
     /// Runs of ids and single ids.
     pub ids: usize,
-    /// Amended trades and amendments waiting.
+    /// Amended trades, and trades that amendments wait for.
     pub amendments: usize,
 }
 
@@ -247,7 +247,7 @@ impl Tape {
         for instrument in changed {
             let tape = &mut self.tapes[instrument as usize];
             let mut last_minute = None;
-            for open_time_ns in tape.take_changes() {
+            for open_time_ns in tape.take_changes(&self.chunks) {
                 seconds.push(Upsert { instrument, open_time_ns, bar: tape.leaf_bar(open_time_ns) });
                 let minute = Interval::M1.open_of(open_time_ns);
                 if last_minute != Some(minute) {
