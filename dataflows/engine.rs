@@ -12,7 +12,9 @@ use std::time::Duration;
 use tidewheel_connectors::decode::render_trade;
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::tape::{RowSlice, TapeSizes};
-use tidewheel_schemas::{Amendment, BarVersion, Counters, LateRecord, Reject, RejectReason, TickOutput};
+use tidewheel_schemas::{
+    Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, Reject, RejectReason, TickOutput,
+};
 use timely::WorkerConfig;
 
 /// Ticks that may be between the source and the sinks: enough to keep every thread busy, few enough to bound memory.
@@ -196,9 +198,10 @@ fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> Mer
     let output = &mut merged.output;
     (output.tick, output.watermark_ns) = (header.tick, header.watermark_ns);
     (output.rejects, output.late, output.counters) = (rejects, late, counters);
+    let (mut versions, mut open_bars) = (Vec::new(), Vec::new());
     for part in parts {
-        output.bars.extend(part.versions);
-        merged.open_bars.extend(part.open_bars);
+        versions.extend(part.versions);
+        open_bars.extend(part.open_bars);
         let outcome = part.outcome;
         output.late.extend(outcome.late);
         output.rejects.extend(outcome.rejects);
@@ -215,11 +218,8 @@ fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> Mer
         merged.sizes.ids += outcome.sizes.ids;
         merged.sizes.amendments += outcome.sizes.amendments;
     }
-    let bar_order = |a: &BarVersion, b: &BarVersion| {
-        (a.interval, &a.instrument, a.open_time_ns).cmp(&(b.interval, &b.instrument, b.open_time_ns))
-    };
-    output.bars.sort_unstable_by(bar_order);
-    merged.open_bars.sort_unstable_by(bar_order);
+    output.bars = merge_bars(versions);
+    merged.open_bars = merge_bars(open_bars);
     output.late.sort_by_key(LateRecord::source);
     output.rejects.sort_by_key(|reject| (reject.partition, reject.position));
     output.amendments.sort_by_key(|amendment| (amendment.partition, amendment.position));
@@ -227,6 +227,24 @@ fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> Mer
         let first = rows.rows.first().copied().unwrap_or_default() as usize;
         (rows.columns.partition, rows.columns.position.get(first).copied())
     });
+    merged
+}
+
+/// Merges lists that are each ordered by interval, instrument and open time, and have no bar in common. An instrument lives
+/// on one worker, so that whole runs of it can be moved.
+fn merge_bars(lists: Vec<Vec<BarVersion>>) -> Vec<BarVersion> {
+    let is_same = |a: &BarVersion, b: &BarVersion| a.interval == b.interval && a.instrument == b.instrument;
+    let mut merged = Vec::with_capacity(lists.iter().map(Vec::len).sum());
+    let mut runs: Vec<(Interval, Instrument, usize, usize)> = Vec::new();
+    for (number, list) in lists.iter().enumerate() {
+        let of_list = list.chunk_by(is_same);
+        runs.extend(of_list.map(|run| (run[0].interval, run[0].instrument.clone(), number, run.len())));
+    }
+    runs.sort();
+    let mut lists: Vec<_> = lists.into_iter().map(Vec::into_iter).collect();
+    for (_, _, number, length) in runs {
+        merged.extend(lists[number].by_ref().take(length));
+    }
     merged
 }
 

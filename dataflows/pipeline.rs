@@ -43,10 +43,10 @@ pub struct PipelineConfig {
 pub struct WorkerTick {
     /// The tick.
     pub tick: u64,
-    /// Versions of bars, in no order.
-    pub versions: Vec<BarVersion>,
-    /// At the last tick, bars that are not final, in no order.
-    pub open_bars: Vec<BarVersion>,
+    /// Versions of bars: lists, each of one interval, by instrument and open time.
+    pub versions: Vec<Vec<BarVersion>>,
+    /// At the last tick, bars that are not final, in lists likewise.
+    pub open_bars: Vec<Vec<BarVersion>>,
     /// What became of the records.
     pub outcome: TapeOutcome,
 }
@@ -140,8 +140,8 @@ fn collect<'scope>(
                     })
                 };
             }
-            versions.for_each(|time, data| at!(time).versions.append(data));
-            open_bars.for_each(|time, data| at!(time).open_bars.append(data));
+            versions.for_each(|time, data| at!(time).versions.push(std::mem::take(data)));
+            open_bars.for_each(|time, data| at!(time).open_bars.push(std::mem::take(data)));
             outcomes.for_each(|time, data| at!(time).outcome = data.pop().expect("one outcome a tick"));
             while let Some(entry) = open.first_entry()
                 && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))

@@ -1,14 +1,17 @@
 //! Messages a second through the decoder on one thread, beside a loop that only parses the same JSON into a borrowing struct.
 //!
 //! Estimate: 150 bytes of JSON at about 1 GB/s is 150 ns, plus 50 ns to read the fields and 20 ns to store the row: 4.5 M/s.
+//! Measured on two busy cores of a cloud machine: bare parse 3.0 to 3.2 M/s, binance trade 3.5 to 3.9 M/s, the same in an
+//! envelope 3.1 M/s, serialised twice 1.25 M/s, canonical over 5,000 symbols 2.1 M/s, CSV 9 to 10 M/s.
 
 use std::hint::black_box;
 use std::time::Instant;
 use tidewheel_connectors::decode::{DecodeConfig, Decoder, Format};
 use tidewheel_connectors::source::MessageBlock;
 
-const MESSAGES: u64 = 200_000;
-const ROUNDS: u32 = 7;
+const MESSAGES: u64 = 20_000;
+/// Short and many: the best of them was not interrupted.
+const ROUNDS: u32 = 150;
 
 /// What a program would read at least: the fields of a trade, unparsed.
 #[derive(serde::Deserialize)]
@@ -27,13 +30,13 @@ struct Bare<'a> {
 fn main() {
     let spot = |n: u64| {
         format!(
-            r#"{{"e":"trade","E":{},"s":"BTCUSDT","t":{},"p":"61837.{:02}000000","q":"0.0{}000000","T":{},"m":{},"M":true}}"#,
+            r#"{{"e":"trade","E":{},"s":"BTCUSDT","t":{},"p":"61837.{:02}000000","q":"0.{:08}","T":{},"m":{},"M":true}}"#,
             1_723_161_255_343 + n,
             3_735_683_259 + n,
             n % 100,
-            n % 10_000 + 1,
+            n % 10_000 * 1_000 + 1_000,
             1_723_161_255_342 + n,
-            n % 2 == 0,
+            n.is_multiple_of(2),
         )
     };
     let canonical = |n: u64| {

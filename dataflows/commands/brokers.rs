@@ -40,7 +40,7 @@ impl std::str::FromStr for Property {
     fn from_str(text: &str) -> Result<Self, &'static str> {
         match text.split_once('=') {
             Some((name, value)) if !name.is_empty() => Ok(Self { name: name.to_owned(), value: value.to_owned() }),
-            _ => Err("write it as name=value, as in security.protocol=SSL"),
+            _ => Err("write it as name=value, as in sasl.mechanism=PLAIN"),
         }
     }
 }

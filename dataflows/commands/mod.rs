@@ -4,6 +4,7 @@ mod arguments;
 mod brokers;
 mod check;
 mod config;
+mod demo;
 mod generate;
 mod rejects;
 mod replay;
@@ -13,6 +14,7 @@ mod table;
 
 pub use check::CheckArgs;
 pub use config::ConfigArgs;
+pub use demo::DemoArgs;
 pub use generate::GenerateArgs;
 pub use rejects::RejectsArgs;
 pub use replay::ReplayArgs;
@@ -28,6 +30,7 @@ use std::process::ExitCode;
 #[allow(missing_docs, reason = "clap would show docs of a variant instead of those of its arguments")]
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Demo(DemoArgs),
     Run(RunArgs),
     Replay(Box<ReplayArgs>),
     Config(ConfigArgs),
@@ -43,6 +46,7 @@ impl Command {
     /// If it cannot be done; the message says what to do.
     pub fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         match self {
+            Self::Demo(args) => args.run(out),
             Self::Run(args) => args.run(out),
             Self::Replay(args) => args.run(out),
             Self::Config(args) => args.run(out),
@@ -80,6 +84,16 @@ pub enum CommandError {
     /// A market cannot be written.
     #[error(transparent)]
     Generate(#[from] tidewheel_connectors::generate::GenerateError),
+    /// A message of a topic that should hold dead letters is none.
+    #[error("could not read {partition} offset {offset} as a dead letter: {detail}; name the topic PREFIX.rejects")]
+    Letter {
+        /// The partition, as `topic[3]`.
+        partition: String,
+        /// The message's offset.
+        offset: u64,
+        /// Why it is none.
+        detail: String,
+    },
     /// A file cannot be written.
     #[error("could not write {}: {source}", path.display())]
     File {

@@ -4,7 +4,7 @@ use super::CommandError;
 use super::arguments::{csv_columns, duration_ns, duration_or_none_ns, duration_or_zero_ns, interval, time_ns};
 use super::summary;
 use crate::engine;
-use crate::outbox::Outbox;
+use crate::outbox::{LakeOutput, Outbox};
 use crate::pipeline::PipelineConfig;
 use crate::replay::{AtEnd, Prefetch, Prepare, replay};
 use crate::status::Status;
@@ -180,14 +180,8 @@ impl ReplayArgs {
         let kafka = self.kafka.as_ref().map(|brokers| self.open_kafka(brokers, sources.clone())).transpose()?;
         let lake = self.lake.as_ref().map(|root| self.open_lake(root, sources)).transpose()?;
         let status = Arc::new(Status::new(&self.intervals));
-        let outbox = Outbox {
-            kafka,
-            lake,
-            lake_every: None,
-            bindings: None,
-            run: "replay".to_owned(),
-            status: Arc::clone(&status),
-        };
+        let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "replay".to_owned() });
+        let outbox = Outbox { kafka, lake, bindings: None, status: Arc::clone(&status) };
         let pipeline = PipelineConfig {
             intervals: self.intervals.clone(),
             lateness_ns: self.lateness,

@@ -5,7 +5,7 @@ use crate::bindings::SharedBindings;
 use crate::config::{self, Config};
 use crate::engine;
 use crate::live::{Live, LiveError};
-use crate::outbox::Outbox;
+use crate::outbox::{LakeOutput, Outbox};
 use crate::status::Status;
 use crate::ticks::Ticker;
 use std::io::Write;
@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use tidewheel_connectors::decode::Decoder;
 use tidewheel_connectors::kafka::sink::KafkaSink;
 use tidewheel_connectors::kafka::source::KafkaSource;
@@ -91,7 +90,8 @@ impl Session {
         let kafka = config.kafka_sink(&run).map(|sink| KafkaSink::open(&sink, names)).transpose()?;
         let bindings = config.lake().map(|lake| bindings_of(Path::new(&lake.path), &run)).transpose()?;
         let status = Arc::new(Status::new(&config.bars.intervals));
-        let lake_every = config.lake().map(|lake| Duration::from_millis(lake.commit_every.as_ms()));
+        let every = config.lake().map(|lake| lake.commit_every.as_duration());
+        let lake = lake.map(|lake| LakeOutput { lake, every, run: run.clone() });
         Ok(Self {
             source,
             decoder: Decoder::new(config.decode()),
@@ -99,7 +99,7 @@ impl Session {
             tick_ms: config.bars.tick.as_ms(),
             pipeline: config.pipeline(),
             workers: workers.unwrap_or_else(|| config.worker_count()),
-            outbox: Outbox { kafka, lake, lake_every, bindings, run, status },
+            outbox: Outbox { kafka, lake, bindings, status },
         })
     }
 

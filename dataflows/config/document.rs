@@ -85,7 +85,7 @@ impl<'t> Document<'t> {
                 self.problems.push(Problem { place, field: Some(path), detail: unknown(section, name) });
                 continue;
             }
-            self.places.push((value.span(), path.clone(), place));
+            self.note(key, value, &path, place);
             match value.get_ref().as_table() {
                 Some(inner) if is_section => self.walk(text, &path, inner),
                 Some(inner) => self.walk_open(text, &path, inner),
@@ -99,11 +99,17 @@ impl<'t> Document<'t> {
         for (key, value) in table.iter() {
             let path = join(path, key.get_ref());
             let place = Place::Line(line_of(text, key.span().start));
-            self.places.push((value.span(), path.clone(), place));
+            self.note(key, value, &path, place);
             if let Some(inner) = value.get_ref().as_table() {
                 self.walk_open(text, &path, inner);
             }
         }
+    }
+
+    /// Notes a value under its own bytes and those of its key: type errors point at one or the other.
+    fn note(&mut self, key: &Spanned<Cow<'_, str>>, value: &Spanned<DeValue<'_>>, path: &str, place: Place) {
+        self.places.push((key.span(), path.to_owned(), place.clone()));
+        self.places.push((value.span(), path.to_owned(), place));
     }
 
     fn override_field(&mut self, variable: &str, value: &'t str, span: Range<usize>) {

@@ -29,7 +29,7 @@ pub struct KafkaSection {
     /// Whether records are written exactly once, in transactions. Off is faster and writes some twice after a crash.
     pub transactions: bool,
     /// Further properties of the Kafka client, by librdkafka's names. The source's are not taken over.
-    /// Example: `{ "compression.type" = "zstd", "security.protocol" = "SSL" }`
+    /// Example: `{ "compression.type" = "zstd", "linger.ms" = 5 }`
     pub properties: Properties,
 }
 

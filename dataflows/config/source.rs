@@ -35,7 +35,7 @@ pub struct SourceSection {
     pub coinbase_advanced_maker_side: bool,
     /// Further properties of the Kafka client, by librdkafka's names. Give passwords through the environment, as
     /// `TIDEWHEEL_SOURCE__PROPERTIES__SASL_PASSWORD`: values of secrets are never printed.
-    /// Example: `{ "security.protocol" = "SASL_SSL", "sasl.mechanism" = "PLAIN", "sasl.username" = "tidewheel" }`
+    /// Example: `{ "security.protocol" = "SASL_PLAINTEXT", "sasl.mechanism" = "PLAIN", "sasl.username" = "tidewheel" }`
     pub properties: Properties,
     /// Column map, for `format = "csv"` only.
     #[serde(skip_serializing_if = "Option::is_none")]

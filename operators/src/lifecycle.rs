@@ -4,7 +4,7 @@ use crate::rollup::ChildUpdate;
 use crate::tape::Directory;
 use crate::{TickHeader, Upsert};
 use std::collections::{BTreeMap, VecDeque};
-use tidewheel_schemas::{Bar, BarVersion, Interval};
+use tidewheel_schemas::{Bar, BarVersion, Instrument, Interval};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
@@ -194,7 +194,8 @@ impl Ledger {
             }
             self.final_before_ns = final_before_ns;
         }
-        out.versions.sort_unstable_by_key(|version| (version.instrument, version.open_time_ns));
+        // Two sorted runs, which a stable sort merges.
+        out.versions.sort_by_key(|version| (version.instrument, version.open_time_ns));
     }
 
     /// Bars that open before the returned time have ended, with the allowed lateness, by the watermark.
@@ -245,7 +246,7 @@ impl Entry {
 
 /// What the lifecycle of an interval gives.
 pub struct LifecycleStreams<'scope> {
-    /// Versions to publish.
+    /// Versions to publish, each message ordered by instrument and open time.
     pub versions: StreamVec<'scope, u64, BarVersion>,
     /// At the last tick: bars that are not final, as they stand.
     pub open_bars: StreamVec<'scope, u64, BarVersion>,
@@ -295,7 +296,10 @@ pub fn lifecycle<'scope>(
                     })
                 };
             }
-            upserts.for_each(|time, data| pending!(time).upserts.append(data));
+            upserts.for_each(|time, data| {
+                let upserts = &mut pending!(time).upserts;
+                if upserts.is_empty() { std::mem::swap(upserts, data) } else { upserts.append(data) }
+            });
             headers.for_each(|time, data| pending!(time).header = data.pop());
 
             while let Some(entry) = open.first_entry()
@@ -305,24 +309,35 @@ pub fn lifecycle<'scope>(
                 let header = pending.header.expect("every tick has a header on every worker");
                 let changes = ledger.apply(&header, &mut pending.upserts);
                 let names = directory.borrow();
-                let name = |version: Version| BarVersion {
-                    instrument: names[version.instrument as usize].clone(),
-                    interval: config.interval,
-                    open_time_ns: version.open_time_ns,
-                    tick,
-                    revision: version.revision,
-                    is_final: version.is_final,
-                    bar: version.bar,
-                };
+                let named = |found: &[Version]| by_name(found, &names, config.interval, tick);
                 let [versions_at, open_bars_at, children_at] = &pending.capabilities;
-                versions.activate().session(versions_at).give_iterator(changes.versions.into_iter().map(name));
-                open_bars.activate().session(open_bars_at).give_iterator(changes.open_bars.into_iter().map(name));
+                versions.activate().session(versions_at).give_container(&mut named(&changes.versions));
+                open_bars.activate().session(open_bars_at).give_container(&mut named(&changes.open_bars));
                 let updates = changes.children.into_iter().map(|(key, bar, diff)| ((key, bar), tick, diff));
                 children.activate().session(children_at).give_iterator(updates);
             }
         }
     });
     LifecycleStreams { versions: versions_stream, open_bars: open_bars_stream, children: children_stream }
+}
+
+/// Versions with their names, ordered by instrument and open time. They come ordered by number and open time.
+fn by_name(versions: &[Version], names: &[Instrument], interval: Interval, tick: u64) -> Vec<BarVersion> {
+    let mut runs: Vec<&[Version]> = versions.chunk_by(|left, right| left.instrument == right.instrument).collect();
+    runs.sort_by_key(|run| &names[run[0].instrument as usize]);
+    let mut named = Vec::with_capacity(versions.len());
+    for version in runs.into_iter().flatten() {
+        named.push(BarVersion {
+            instrument: names[version.instrument as usize].clone(),
+            interval,
+            open_time_ns: version.open_time_ns,
+            tick,
+            revision: version.revision,
+            is_final: version.is_final,
+            bar: version.bar,
+        });
+    }
+    named
 }
 
 #[cfg(test)]

@@ -80,6 +80,10 @@ fn what_cannot_be_is_refused_with_line_and_field() {
             "[lake]\n[source.properties]\nrate = 0.5",
             "line 3: source.properties.rate: a property must be text, a whole number, true or false; put other values in quotes",
         ),
+        (
+            "[lake]\n[source.csv]\ntime_unit.signed = true",
+            "line 3: source.csv.time_unit.signed: unknown variant `signed`, expected one of `auto`, `s`, `ms`, `us`, `ns`",
+        ),
         // Keys nobody knows.
         ("wrokers = 4\n[lake]", "line 1: wrokers: unknown key; did you mean workers?"),
         ("[lake]\n[bar]", "line 2: bar: unknown key; did you mean bars?"),

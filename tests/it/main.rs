@@ -1,6 +1,8 @@
 //! Whole-pipeline tests, in one binary: what comes out, not which function did it. Those that need Kafka share one broker.
 
+mod commands;
 mod config;
+mod fuzz_config;
 mod harness;
 mod hostile;
 mod kafka_connectors;

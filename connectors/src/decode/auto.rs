@@ -67,7 +67,7 @@ fn decode_object<'a>(
     out: &mut Output<'_>,
 ) -> Result<(), Fault> {
     let Scratch { message, inner } = scratch;
-    message.read(payload)?;
+    message.read_with_data(payload, inner)?;
     let recognised = match only {
         Some(decoder) => (decoder.object)(message, inner, out)?,
         None => {

@@ -69,7 +69,8 @@ fn insert(object: &Object<'_>, out: &mut Output<'_>) -> Result<(), Fault> {
         kind: kind(object)?,
         receive_time_ns: receive_time_ns(object)?,
     };
-    let (venue, symbol) = instrument(object, out)?;
+    let venue = named(object, "venue", out.config.venue.as_deref())?;
+    let symbol = named(object, "symbol", out.config.symbol.as_deref())?;
     out.trade(&venue, &symbol, trade)
 }
 
@@ -102,17 +103,17 @@ fn amend(
     let sequence = field::optional(object, "sequence", "sequence")?;
     let sequence = sequence.map(|value| field::integer(value, "sequence")).transpose()?.unwrap_or(0);
     let receive_time_ns = receive_time_ns(object)?;
-    let (venue, symbol) = instrument(object, out)?;
+    let venue = named(object, "venue", out.config.venue.as_deref())?;
+    let symbol = named(object, "symbol", out.config.symbol.as_deref())?;
     out.amendment(&venue, &symbol, DecodedAmendment { id, change, original_time_ns, sequence, receive_time_ns })
 }
 
-/// Venue and symbol, from the configuration where the message has none.
-fn instrument<'a>(object: &Object<'a>, out: &Output<'a>) -> Result<(Cow<'a, [u8]>, Cow<'a, [u8]>), Fault> {
-    let named = |name: &'static str, configured: Option<&'a str>| match field::optional(object, name, name)? {
+/// Venue or symbol, from the configuration where the message has none.
+fn named<'a>(object: &Object<'a>, name: &'static str, configured: Option<&'a str>) -> Result<Cow<'a, [u8]>, Fault> {
+    match field::optional(object, name, name)? {
         Some(value) => field::text(value, name),
         None => Ok(Cow::Borrowed(configured.unwrap_or_default().as_bytes())),
-    };
-    Ok((named("venue", out.config.venue.as_deref())?, named("symbol", out.config.symbol.as_deref())?))
+    }
 }
 
 /// A trade id, or a source position in its printed form.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use tidewheel_schemas::{AggressorSide, DecimalError, PRICE_LIMIT_E8, TradeId, parse_positive_e8};
 
 /// A field that may be absent or null.
-#[inline]
+#[inline(always)]
 pub(super) fn optional<'a>(
     object: &Object<'a>,
     key: &'static str,
@@ -21,7 +21,7 @@ pub(super) fn optional<'a>(
 }
 
 /// A field that must be there.
-#[inline]
+#[inline(always)]
 pub(super) fn required<'a>(object: &Object<'a>, key: &'static str, name: &'static str) -> Result<Value<'a>, Fault> {
     optional(object, key, name)?.ok_or(Fault::Missing(name, key))
 }

@@ -6,22 +6,13 @@
 //! to `serde_json` on random input. It does not build a tree and does not look into nested values before it is asked.
 //! A key written with escapes matches no name: no venue writes one.
 
+mod scan;
+
+pub(super) use scan::JsonError;
+
+use scan::{end_of_text, expect, space_end, string_end, value_end};
 use std::borrow::Cow;
 use std::cell::Cell;
-
-/// Why a text is not JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum JsonError {
-    /// Something else than the grammar allows stands there.
-    #[error("not JSON at byte {0}")]
-    Unexpected(usize),
-    /// The text ends inside a value.
-    #[error("JSON ends too early")]
-    Truncated,
-    /// More than 128 levels of arrays and objects.
-    #[error("JSON is nested deeper than 128 levels")]
-    TooDeep,
-}
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,9 +78,28 @@ impl<'a> Value<'a> {
     pub(super) fn text(self) -> Option<Cow<'a, [u8]>> {
         let [b'"', content @ .., b'"'] = self.0 else { return None };
         if content.contains(&b'\\') {
-            return serde_json::from_slice::<String>(self.0).ok().map(|text| Cow::Owned(text.into_bytes()));
+            return self.unescape(content).map(Cow::Owned);
         }
         Some(Cow::Borrowed(content))
+    }
+
+    #[cold]
+    fn unescape(self, content: &[u8]) -> Option<Vec<u8>> {
+        let mut text = Vec::with_capacity(content.len());
+        let mut rest = content;
+        while let Some(at) = rest.iter().position(|&byte| byte == b'\\') {
+            match rest.get(at + 1) {
+                Some(&byte @ (b'"' | b'\\' | b'/')) => {
+                    text.extend_from_slice(&rest[..at]);
+                    text.push(byte);
+                    rest = &rest[at + 2..];
+                }
+                // The rarer escapes are somebody else's business.
+                _ => return serde_json::from_slice::<String>(self.0).ok().map(String::into_bytes),
+            }
+        }
+        text.extend_from_slice(rest);
+        Some(text)
     }
 
     /// The boolean.
@@ -140,6 +150,8 @@ impl<'a> Iterator for Elements<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Object<'a> {
     fields: Vec<(&'a [u8], Value<'a>)>,
+    /// What the fields were read from; nothing after a failure.
+    text: &'a [u8],
     /// One bit for each `key_bit` met: tells at once that a key is not there.
     met: u64,
     /// The bits met more than once: only there can a key be written twice.
@@ -156,24 +168,60 @@ impl<'a> Object<'a> {
     /// Reads a text that must be one object and nothing else. What was read before is forgotten.
     #[inline]
     pub(super) fn read(&mut self, text: &'a [u8]) -> Result<(), JsonError> {
+        if std::ptr::eq(self.text, text) && !text.is_empty() {
+            return Ok(());
+        }
+        let end = self.read_from(text, space_end(text, 0), None)?;
+        end_of_text(text, end)?;
+        self.text = text;
+        Ok(())
+    }
+
+    /// As [`Object::read`], and if the field `data` is an object reads that as well, in the same pass: reading it again from
+    /// the value of the field then costs nothing.
+    #[inline]
+    pub(super) fn read_with_data(&mut self, text: &'a [u8], data: &mut Self) -> Result<(), JsonError> {
+        let end = self.read_from(text, space_end(text, 0), Some(data))?;
+        end_of_text(text, end)?;
+        self.text = text;
+        Ok(())
+    }
+
+    /// Reads the object that opens at `at` and returns where it ends.
+    fn read_from(&mut self, text: &'a [u8], at: usize, mut data: Option<&mut Self>) -> Result<usize, JsonError> {
         self.fields.clear();
+        self.text = &[];
         (self.met, self.met_again) = (0, 0);
         self.next.set(0);
-        let at = space_end(text, 0);
         let mut at = space_end(text, expect(text, at, b'{')?);
         if text.get(at) == Some(&b'}') {
-            return end_of_text(text, at + 1);
+            return Ok(at + 1);
         }
         loop {
             let key_start = expect(text, at, b'"')?;
-            let key_end = string_end(text, key_start)?;
-            let value_start = space_end(text, expect(text, space_end(text, key_end), b':')?);
-            let end = value_end(text, value_start)?;
-            self.push(&text[key_start..key_end - 1], Value(&text[value_start..end]));
+            let (key_end, colon_end) = match text.get(key_start..) {
+                // Binance names its fields by letters.
+                Some([b'a'..=b'z' | b'A'..=b'Z', b'"', b':', ..]) => (key_start + 1, key_start + 3),
+                _ => {
+                    let end = string_end(text, key_start)?;
+                    (end - 1, expect(text, space_end(text, end), b':')?)
+                }
+            };
+            let key = &text[key_start..key_end];
+            let start = space_end(text, colon_end);
+            let end = match &mut data {
+                Some(data) if key == b"data" && text.get(start) == Some(&b'{') => {
+                    let end = data.read_from(text, start, None)?;
+                    data.text = &text[start..end];
+                    end
+                }
+                _ => value_end(text, start)?,
+            };
+            self.push(key, Value(&text[start..end]));
             let after = space_end(text, end);
             match text.get(after) {
                 Some(b',') => at = space_end(text, after + 1),
-                Some(b'}') => return end_of_text(text, after + 1),
+                Some(b'}') => return Ok(after + 1),
                 Some(_) => return Err(JsonError::Unexpected(after)),
                 None => return Err(JsonError::Truncated),
             }
@@ -189,7 +237,7 @@ impl<'a> Object<'a> {
     }
 
     /// The value of a key; nothing where it is absent.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value<'a>>, Repeated> {
         let bit = key_bit(key);
         if self.met & bit == 0 {
@@ -199,7 +247,13 @@ impl<'a> Object<'a> {
             return self.get_carefully(key);
         }
         let next = self.next.get();
-        let found = (next..self.fields.len()).chain(0..next).find(|&at| self.fields[at].0 == key);
+        if let Some((name, value)) = self.fields.get(next)
+            && same(name, key)
+        {
+            self.next.set(next + 1);
+            return Ok(Some(*value));
+        }
+        let found = self.fields.iter().position(|(name, _)| same(name, key));
         Ok(found.map(|at| {
             self.next.set(at + 1);
             self.fields[at].1
@@ -216,9 +270,9 @@ impl<'a> Object<'a> {
     }
 
     /// Whether a key is there, `null` included.
-    #[inline]
+    #[inline(always)]
     pub(super) fn has(&self, key: &[u8]) -> bool {
-        self.met & key_bit(key) != 0 && self.fields.iter().any(|(name, _)| *name == key)
+        self.met & key_bit(key) != 0 && self.fields.iter().any(|(name, _)| same(name, key))
     }
 
     /// Whether all these keys are there.
@@ -232,12 +286,12 @@ impl<'a> Object<'a> {
     }
 
     /// The first value of a key, for telling shapes apart.
-    #[inline]
+    #[inline(always)]
     pub(super) fn first(&self, key: &[u8]) -> Option<Value<'a>> {
         if self.met & key_bit(key) == 0 {
             return None;
         }
-        self.fields.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+        self.fields.iter().find(|(name, _)| same(name, key)).map(|(_, value)| *value)
     }
 
     /// All fields in the order in which they stand.
@@ -247,7 +301,7 @@ impl<'a> Object<'a> {
 }
 
 /// A bit for a key, different for all one-letter keys.
-#[inline]
+#[inline(always)]
 fn key_bit(key: &[u8]) -> u64 {
     match key {
         [] => 1,
@@ -256,177 +310,14 @@ fn key_bit(key: &[u8]) -> u64 {
     }
 }
 
-#[inline]
-fn expect(text: &[u8], at: usize, byte: u8) -> Result<usize, JsonError> {
-    match text.get(at) {
-        Some(&found) if found == byte => Ok(at + 1),
-        Some(_) => Err(JsonError::Unexpected(at)),
-        None => Err(JsonError::Truncated),
+/// Equality that does not call a function for one letter.
+#[inline(always)]
+fn same(left: &[u8], right: &[u8]) -> bool {
+    match (left, right) {
+        ([left], [right]) => left == right,
+        ([_], _) | (_, [_]) => false,
+        _ => left == right,
     }
-}
-
-fn end_of_text(text: &[u8], at: usize) -> Result<(), JsonError> {
-    let at = space_end(text, at);
-    if at == text.len() { Ok(()) } else { Err(JsonError::Unexpected(at)) }
-}
-
-#[inline]
-fn space_end(text: &[u8], mut at: usize) -> usize {
-    while let Some(b' ' | b'\t' | b'\n' | b'\r') = text.get(at) {
-        at += 1;
-    }
-    at
-}
-
-/// One past the value that starts at `at`.
-#[inline]
-fn value_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
-    match text.get(at) {
-        Some(b'"') => string_end(text, at + 1),
-        Some(b'-' | b'0'..=b'9') => number_end(text, at),
-        Some(b'{' | b'[') => nested_end(text, at),
-        Some(b't') => word_end(text, at, b"true"),
-        Some(b'f') => word_end(text, at, b"false"),
-        Some(b'n') => word_end(text, at, b"null"),
-        Some(_) => Err(JsonError::Unexpected(at)),
-        None => Err(JsonError::Truncated),
-    }
-}
-
-#[inline]
-fn word_end(text: &[u8], at: usize, word: &[u8]) -> Result<usize, JsonError> {
-    match text[at..].starts_with(word) {
-        true => Ok(at + word.len()),
-        false if word.starts_with(&text[at..]) => Err(JsonError::Truncated),
-        false => Err(JsonError::Unexpected(at)),
-    }
-}
-
-#[inline]
-fn number_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
-    let digits_end = |mut at: usize| {
-        while text.get(at).is_some_and(u8::is_ascii_digit) {
-            at += 1;
-        }
-        at
-    };
-    let some_digits_end = |at: usize| match text.get(at) {
-        Some(byte) if byte.is_ascii_digit() => Ok(digits_end(at + 1)),
-        Some(_) => Err(JsonError::Unexpected(at)),
-        None => Err(JsonError::Truncated),
-    };
-    let whole = if text[at] == b'-' { at + 1 } else { at };
-    let mut at = if text.get(whole) == Some(&b'0') { whole + 1 } else { some_digits_end(whole)? };
-    if text.get(at) == Some(&b'.') {
-        at = some_digits_end(at + 1)?;
-    }
-    if let Some(b'e' | b'E') = text.get(at) {
-        let sign = usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
-        at = some_digits_end(at + 1 + sign)?;
-    }
-    Ok(at)
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
-
-/// One past the closing quote of the string whose content starts at `at`.
-#[inline]
-fn string_end(text: &[u8], mut at: usize) -> Result<usize, JsonError> {
-    loop {
-        // Eight bytes at a time. The lowest bit set is exact; those above it may be carries.
-        while let Some(bytes) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-            let word = u64::from_le_bytes(*bytes);
-            let zero_in = |word: u64| word.wrapping_sub(ONES) & !word;
-            let quote = zero_in(word ^ (ONES * u64::from(b'"')));
-            let backslash = zero_in(word ^ (ONES * u64::from(b'\\')));
-            let control = word.wrapping_sub(ONES * 0x20) & !word;
-            let special = (quote | backslash | control) & HIGHS;
-            if special != 0 {
-                at += (special.trailing_zeros() / 8) as usize;
-                break;
-            }
-            at += 8;
-        }
-        match text.get(at) {
-            Some(b'"') => return Ok(at + 1),
-            Some(b'\\') => at = escape_end(text, at + 1)?,
-            Some(0..0x20) => return Err(JsonError::Unexpected(at)),
-            Some(_) => at += 1,
-            None => return Err(JsonError::Truncated),
-        }
-    }
-}
-
-fn escape_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
-    match text.get(at) {
-        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 1),
-        Some(b'u') => match text.get(at + 1..at + 5) {
-            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => Ok(at + 5),
-            Some(_) => Err(JsonError::Unexpected(at)),
-            None => Err(JsonError::Truncated),
-        },
-        Some(_) => Err(JsonError::Unexpected(at)),
-        None => Err(JsonError::Truncated),
-    }
-}
-
-/// One past the array or object that opens at `at`. Without recursion: a bit for each open level tells arrays from objects.
-fn nested_end(text: &[u8], mut at: usize) -> Result<usize, JsonError> {
-    let (mut objects, mut depth) = (0u128, 0u32);
-    loop {
-        // Here a value is due.
-        match text.get(at) {
-            Some(&open @ (b'{' | b'[')) => {
-                if depth == 128 {
-                    return Err(JsonError::TooDeep);
-                }
-                objects = objects << 1 | u128::from(open == b'{');
-                depth += 1;
-                at = space_end(text, at + 1);
-                match (text.get(at), open) {
-                    (Some(b'}'), b'{') | (Some(b']'), b'[') => {}
-                    (_, b'{') => {
-                        at = key_end(text, at)?;
-                        continue;
-                    }
-                    _ => continue,
-                }
-            }
-            _ => at = space_end(text, value_end(text, at)?),
-        }
-        // Here a value has ended, or an empty container is about to close.
-        loop {
-            let in_object = objects & 1 == 1;
-            match text.get(at) {
-                Some(b',') if in_object => {
-                    at = key_end(text, space_end(text, at + 1))?;
-                    break;
-                }
-                Some(b',') => {
-                    at = space_end(text, at + 1);
-                    break;
-                }
-                Some(&close) if close == if in_object { b'}' } else { b']' } => {
-                    objects >>= 1;
-                    depth -= 1;
-                    at += 1;
-                    if depth == 0 {
-                        return Ok(at);
-                    }
-                    at = space_end(text, at);
-                }
-                Some(_) => return Err(JsonError::Unexpected(at)),
-                None => return Err(JsonError::Truncated),
-            }
-        }
-    }
-}
-
-/// From a key's opening quote to the value behind its colon.
-fn key_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
-    let end = string_end(text, expect(text, at, b'"')?)?;
-    Ok(space_end(text, expect(text, space_end(text, end), b':')?))
 }
 
 #[cfg(test)]
@@ -443,40 +334,8 @@ mod tests {
         let seed: u64 = 0x7469_6465;
         println!("seed {seed}");
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-        let pieces = [
-            "{",
-            "}",
-            "[",
-            "]",
-            ":",
-            ",",
-            "\"a\"",
-            "\"\\u00e9\\n\"",
-            "\"\\x\"",
-            "0",
-            "-",
-            "1.5",
-            "1e9",
-            "1e",
-            "01",
-            ".5",
-            "true",
-            "tru",
-            "null",
-            " ",
-            "\n",
-            "\"",
-            "\\",
-            "é",
-            "\u{1}",
-            "\"key\":",
-            "[]",
-            "{}",
-            "\"a\":1",
-            "NaN",
-            "1,2",
-            "{\"a\":[1,{}]}",
-        ];
+        let pieces = r#"{ } [ ] : , "a" "\u00e9\n" "\x" 0 - 1.5 1e9 1e 01 .5 true tru null " \ é "key": "data": [] {} "a":1 NaN 1,2 {"a":[1,{}]}"#;
+        let pieces: Vec<&str> = pieces.split(' ').chain([" ", "\n", "\u{1}"]).collect();
         let mut accepted = 0;
         for _ in 0..300_000 {
             let text: String =
@@ -484,6 +343,8 @@ mod tests {
             assert_eq!(Value::scan(text.as_bytes()).is_ok(), is_json(&text), "{text:?}");
             let is_object = is_json(&text) && text.trim_start().starts_with('{');
             assert_eq!(Object::default().read(text.as_bytes()).is_ok(), is_object, "{text:?}");
+            let (mut object, mut data) = (Object::default(), Object::default());
+            assert_eq!(object.read_with_data(text.as_bytes(), &mut data).is_ok(), is_object, "{text:?}");
             accepted += u32::from(is_json(&text));
         }
         assert!(accepted > 1_000, "only {accepted} texts were JSON");
@@ -500,6 +361,35 @@ mod tests {
         assert_eq!(raw("nested"), Some(&br#"{"p":[1,{"a":"}"}]}"#[..]));
         assert_eq!(raw("absent"), None);
         assert_eq!(object.first(b"q").and_then(Value::text).as_deref(), Some(&b"x/y"[..]));
+    }
+
+    #[test]
+    fn escapes_are_resolved() {
+        let table = [
+            (r#""""#, Some("")),
+            (r#""a\"b\\\/c""#, Some("a\"b\\/c")),
+            (r#""\u00e9\n""#, Some("é\n")),
+            (r#""\u0041\/""#, Some("A/")),
+            (r#""\ud83d""#, None),
+            ("1", None),
+        ];
+        for (text, expected) in table {
+            let value = Value::scan(text.as_bytes()).expect("JSON");
+            assert_eq!(value.text().as_deref(), expected.map(str::as_bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn data_is_read_along() {
+        let text = br#"{"stream":"x","data":{"p":1,"q":{"r":2}},"more":[]}"#;
+        let (mut object, mut data) = (Object::default(), Object::default());
+        object.read_with_data(text, &mut data).expect("JSON");
+        let value = object.first(b"data").expect("it is there");
+        assert_eq!(value.raw(), br#"{"p":1,"q":{"r":2}}"#);
+        assert!(std::ptr::eq(data.text, value.raw()));
+        assert_eq!(data.first(b"q").map(Value::raw), Some(&br#"{"r":2}"#[..]));
+        data.read(b"{}").expect("JSON");
+        assert_eq!((data.fields().count(), object.fields().count()), (0, 3));
     }
 
     #[test]

@@ -271,12 +271,13 @@ impl Instruments {
             return Ok(*index);
         }
         let instrument = instrument_of(venue, symbol)?;
-        // The venue may be known by another spelling.
-        let index = known.iter().position(|other| *other == instrument).unwrap_or_else(|| {
+        // A venue in capitals may be known already by its proper name.
+        let proper = format!("{}|{}", instrument.venue, instrument.symbol).into_bytes();
+        let index = *self.by_name.entry(proper).or_insert_with(|| {
             known.push(instrument);
-            known.len() - 1
+            known.len() as u32 - 1
         });
-        self.last = index as u32;
+        self.last = index;
         self.by_name.insert(self.name.clone(), self.last);
         Ok(self.last)
     }

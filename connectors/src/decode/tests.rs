@@ -202,7 +202,7 @@ fn bad_records_are_refused_for_their_reason() {
         (r#""t":9"#, r#""t":"@1:2""#, "trade_id: trade_id: begins with @, which is kept for source positions"),
         (r#""t":9,"#, "", r#"field: trade_id: missing, expected in "t""#),
         (r#","M":true}"#, "", "malformed: JSON ends too early"),
-        (r#","M":true}"#, r#","M":true}}"#, "malformed: not JSON at byte 91"),
+        (r#","M":true}"#, r#","M":true}}"#, "malformed: not JSON at byte 101"),
         (r#""e":"trade","#, "", "malformed: unknown message shape: no known message looks like this"),
         (r#""e":"trade""#, r#""e":5"#, "malformed: unknown message shape: no known message looks like this"),
         (GOOD, "", "malformed: message is empty"),

@@ -22,7 +22,7 @@ fn check_in(folder: &Path, text: &str) -> (String, bool) {
 fn a_plan_for_a_cluster_that_has_what_is_needed() {
     let broker = EmbeddedBroker::start(&["trades", "tidewheel.bars.1m"], 2).expect("a broker");
     let text = format!(
-        "workers = 2\n[source]\nbrokers = \"{}\"\n[source.properties]\n\"ssl.key.password\" = \"hunter2\"\n\
+        "workers = 2\n[source]\nbrokers = \"{}\"\n[source.properties]\n\"sasl.password\" = \"hunter2\"\n\
          [bars]\nintervals = [\"1m\", \"1h\"]\n[kafka]\n[kafka.properties]\n\"linger.ms\" = 5\n\
          [lake]\npath = \"DIR/lake\"\n",
         broker.bootstrap()
@@ -31,7 +31,7 @@ fn a_plan_for_a_cluster_that_has_what_is_needed() {
     let expected = "\
 config   DIR/tidewheel.toml
 read     kafka BROKER, format auto, from earliest, read_committed
-           ssl.key.password = ***
+           sasl.password = ***
            trades: 2 partitions, up to 0 messages
              trades[0]: offsets 0 to 0
              trades[1]: offsets 0 to 0

@@ -3,7 +3,7 @@
 //! The same arguments give the same bytes on every machine, but for `--live`, where the market opens now.
 
 mod fraction;
-mod send;
+pub(super) mod send;
 
 use super::brokers::BrokerArgs;
 use super::table::Table;

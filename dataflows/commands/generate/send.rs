@@ -4,6 +4,7 @@ use crate::commands::brokers::BrokerArgs;
 use crate::commands::{CommandError, now_ns};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use tidewheel_connectors::generate::{Event, Market, TextOptions, WireFormat, Written, csv_header, render};
 use tidewheel_connectors::kafka::publish::{Outgoing, Publisher};
@@ -30,16 +31,14 @@ impl Pace {
     }
 
     /// How long to wait before a message is due.
-    fn wait(self, event: &Event, sent: u64, elapsed: Duration) -> Duration {
+    fn wait(self, receive_time_ns: i64, sent: u64, elapsed: Duration) -> Duration {
         match self {
             Self::Unbounded => Duration::ZERO,
             Self::Even(rate) => {
                 let due_ns = u128::from(sent) * 1_000_000_000 / u128::from(rate);
                 Duration::from_nanos(u64::try_from(due_ns).unwrap_or(u64::MAX)).saturating_sub(elapsed)
             }
-            Self::Clock => {
-                Duration::from_nanos(u64::try_from(event.receive_time_ns.saturating_sub(now_ns())).unwrap_or(0))
-            }
+            Self::Clock => Duration::from_nanos(u64::try_from(receive_time_ns.saturating_sub(now_ns())).unwrap_or(0)),
         }
     }
 }
@@ -62,13 +61,14 @@ pub fn to_writer(market: &mut Market, options: TextOptions, out: &mut dyn Write)
         }
         line.extend_from_slice(message);
         line.push(b'\n');
-        out.write_all(&line).map_err(CommandError::Output)
+        out.write_all(&line).map_err(CommandError::Output)?;
+        Ok(ControlFlow::Continue(()))
     })?;
     out.flush().map_err(CommandError::Output)?;
     Ok(written)
 }
 
-/// Sends all events to a topic, keyed by venue and symbol, stamped with their receive times.
+/// Sends all events to a topic, with a progress bar.
 pub fn to_topic(
     market: &mut Market,
     format: WireFormat,
@@ -76,19 +76,41 @@ pub fn to_topic(
     topic: &str,
     pace: Pace,
 ) -> Result<Written, CommandError> {
-    let mut publisher =
+    let publisher =
         Publisher::connect(cluster.required()?, topic, &cluster.properties(), cluster.timeout.as_duration())?;
-    let instruments = market.instruments().iter();
-    let keys: Vec<String> = instruments.map(|of| format!("{}|{}", of.venue, of.symbol)).collect();
     let progress = ProgressBar::new(market.config().trades).with_message(topic.to_owned());
     let template = "{msg} {wide_bar} {human_pos}/{human_len} {per_sec}, {eta} to go";
     progress.set_style(ProgressStyle::with_template(template).expect("a constant template"));
+    let written = publish(market, format, publisher, pace, |sent| {
+        if sent.is_multiple_of(512) {
+            progress.set_position(sent);
+        }
+        true
+    })?;
+    progress.finish_and_clear();
+    Ok(written)
+}
+
+/// Sends events, keyed by venue and symbol, stamped with their receive times, until there are no more or `go_on`, asked
+/// before each with the number sent, says no.
+pub fn publish(
+    market: &mut Market,
+    format: WireFormat,
+    mut publisher: Publisher,
+    pace: Pace,
+    mut go_on: impl FnMut(u64) -> bool,
+) -> Result<Written, CommandError> {
+    let instruments = market.instruments().iter();
+    let keys: Vec<String> = instruments.map(|of| format!("{}|{}", of.venue, of.symbol)).collect();
     let (started, mut sent) = (Instant::now(), 0u64);
     let written = for_each_message(market, format, |event, instrument, message| {
-        let wait = pace.wait(event, sent, started.elapsed());
+        let wait = pace.wait(event.receive_time_ns, sent, started.elapsed());
         // The system sleeps about a tenth of a millisecond too long: shorter waits are made up for by the next ones.
         if wait > Duration::from_millis(1) {
             std::thread::sleep(wait);
+        }
+        if !go_on(sent) {
+            return Ok(ControlFlow::Break(()));
         }
         publisher.send(&Outgoing {
             key: Some(keys[instrument].as_bytes()),
@@ -96,13 +118,9 @@ pub fn to_topic(
             timestamp_ms: Some(event.receive_time_ns / 1_000_000),
         })?;
         sent += 1;
-        if sent % 512 == 0 {
-            progress.set_position(sent);
-        }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
     publisher.finish()?;
-    progress.finish_and_clear();
     Ok(written)
 }
 
@@ -110,7 +128,7 @@ pub fn to_topic(
 fn for_each_message(
     market: &mut Market,
     format: WireFormat,
-    mut take: impl FnMut(&Event, usize, &[u8]) -> Result<(), CommandError>,
+    mut take: impl FnMut(&Event, usize, &[u8]) -> Result<ControlFlow<()>, CommandError>,
 ) -> Result<Written, CommandError> {
     let instruments = market.instruments().to_vec();
     let (mut written, mut message) = (Written::default(), Vec::with_capacity(512));
@@ -118,7 +136,9 @@ fn for_each_message(
         message.clear();
         let instrument = event.instrument as usize;
         if render(&event, &instruments[instrument], format, &mut message) {
-            take(&event, instrument, &message)?;
+            if take(&event, instrument, &message)?.is_break() {
+                break;
+            }
             written.records += 1;
             written.tally.add(event.cause);
         } else {
@@ -126,4 +146,18 @@ fn for_each_message(
         }
     }
     Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_even_pace_makes_up_for_time_lost() {
+        let pace = Pace::new(1_000, false);
+        let wait = |sent, elapsed_ms| pace.wait(0, sent, Duration::from_millis(elapsed_ms)).as_millis();
+        assert_eq!([wait(0, 0), wait(1, 0), wait(500, 100), wait(500, 500), wait(500, 900)], [0, 1, 400, 0, 0]);
+        assert_eq!(Pace::new(0, false).wait(0, u64::MAX, Duration::ZERO), Duration::ZERO);
+        assert_eq!(Pace::new(5, true).wait(0, 9, Duration::ZERO), Duration::ZERO, "what is overdue goes at once");
+    }
 }

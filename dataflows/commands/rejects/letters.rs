@@ -107,10 +107,8 @@ fn of_topic(
             let Work::Messages(block) = work else { continue };
             for message in &block.messages {
                 let letter = of_json(block.payload(message)).map_err(|detail| {
-                    let (name, offset) = (reader.name(), message.position);
-                    CommandError::Usage(format!(
-                        "could not read {name} offset {offset} as a dead letter: {detail}; name the topic PREFIX.rejects"
-                    ))
+                    let partition = reader.name().to_owned();
+                    CommandError::Letter { partition, offset: message.position, detail }
                 })?;
                 if !take(letter)? {
                     return Ok(());

@@ -181,33 +181,41 @@ impl InstrumentTape {
         }
     }
 
-    /// The seconds that changed since the last call, ascending. Those that amendments touched are folded anew now, once,
-    /// however many amendments there were.
-    pub fn take_changes(&mut self, chunks: &Chunks) -> Vec<i64> {
+    /// Hands out the seconds that changed since the last call, ascending, and after the last of each minute, the minute.
+    /// Seconds that amendments touched are folded anew now, once, however many amendments there were.
+    pub fn take_changes(
+        &mut self,
+        chunks: &Chunks,
+        mut second: impl FnMut(i64, Option<Bar>),
+        mut minute: impl FnMut(i64, Option<Bar>),
+    ) {
         let mut dirty = std::mem::take(&mut self.dirty);
         dirty.sort_unstable();
-        dirty.dedup();
-        for open in &dirty {
-            if let Some(at) = self.find_leaf(*open) {
-                self.leaves[at].is_dirty = false;
-                if std::mem::take(&mut self.leaves[at].is_stale) {
-                    self.leaves[at].bar = self.refold(&self.leaves[at], chunks);
-                }
+        let mut at = 0;
+        for (number, open) in dirty.iter().enumerate() {
+            // Changed seconds mostly lie side by side, at the end.
+            if number == 0 || self.leaves.get(at).is_none_or(|leaf| leaf.open_time_ns != *open) {
+                at = self.leaves.partition_point(|leaf| leaf.open_time_ns < *open);
+            }
+            if self.leaves[at].is_stale {
+                self.leaves[at].bar = self.refold(&self.leaves[at], chunks);
+            }
+            let leaf = &mut self.leaves[at];
+            (leaf.is_dirty, leaf.is_stale) = (false, false);
+            second(*open, leaf.bar);
+            at += 1;
+            let open_minute = Interval::M1.open_of(*open);
+            if dirty.get(number + 1).is_none_or(|next| Interval::M1.open_of(*next) != open_minute) {
+                minute(open_minute, self.minute_bar(open_minute, at));
             }
         }
-        dirty
     }
 
-    /// The bar of one second.
-    pub fn leaf_bar(&self, open_time_ns: i64) -> Option<Bar> {
-        self.find_leaf(open_time_ns).and_then(|at| self.leaves[at].bar)
-    }
-
-    /// The bar of one minute, from its seconds.
-    pub fn minute_bar(&self, open_time_ns: i64) -> Option<Bar> {
-        let start = self.leaves.partition_point(|leaf| leaf.open_time_ns < open_time_ns);
+    /// The bar of one minute, from its seconds; `inside` is the number of a leaf in it or just behind it.
+    fn minute_bar(&self, open_time_ns: i64, inside: usize) -> Option<Bar> {
         let end_ns = open_time_ns + Interval::M1.duration_ns();
-        let leaves = self.leaves.range(start..).take_while(|leaf| leaf.open_time_ns < end_ns);
+        let first = (0..inside).rev().take_while(|&at| self.leaves[at].open_time_ns >= open_time_ns).last();
+        let leaves = self.leaves.range(first.unwrap_or(inside)..).take_while(|leaf| leaf.open_time_ns < end_ns);
         Bar::merge_all(leaves.filter_map(|leaf| leaf.bar.as_ref()))
     }
 

@@ -19,8 +19,7 @@ use chunks::{Chunks, RowRef};
 use instrument::{InstrumentTape, Outcome};
 use std::sync::Arc;
 use tidewheel_schemas::{
-    AcceptedRows, Amendment, Change, Counters, Instrument, InstrumentId, Interval, LateRecord, Reject, RejectReason,
-    TradeColumns,
+    AcceptedRows, Amendment, Change, Counters, Instrument, InstrumentId, LateRecord, Reject, RejectReason, TradeColumns,
 };
 
 /// What a tick did to the tape.
@@ -245,16 +244,11 @@ impl Tape {
         changed.sort_unstable();
         changed.dedup();
         for instrument in changed {
-            let tape = &mut self.tapes[instrument as usize];
-            let mut last_minute = None;
-            for open_time_ns in tape.take_changes(&self.chunks) {
-                seconds.push(Upsert { instrument, open_time_ns, bar: tape.leaf_bar(open_time_ns) });
-                let minute = Interval::M1.open_of(open_time_ns);
-                if last_minute != Some(minute) {
-                    last_minute = Some(minute);
-                    minutes.push(Upsert { instrument, open_time_ns: minute, bar: tape.minute_bar(minute) });
-                }
-            }
+            self.tapes[instrument as usize].take_changes(
+                &self.chunks,
+                |open_time_ns, bar| seconds.push(Upsert { instrument, open_time_ns, bar }),
+                |open_time_ns, bar| minutes.push(Upsert { instrument, open_time_ns, bar }),
+            );
         }
         (seconds, minutes)
     }

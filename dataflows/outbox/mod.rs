@@ -4,20 +4,20 @@
 //! into fewer, larger commits. Before either, the bindings of the ticks are made durable. A sink that is slow holds the
 //! workers back, they hold back the source, and nothing piles up.
 
+mod lake_writer;
+
+pub use lake_writer::LakeOutput;
+
 use crate::bindings::SharedBindings;
 use crate::engine::{MergedTick, Outputs};
 use crate::status::Status;
+use lake_writer::LakeWriter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidewheel_connectors::kafka::KafkaError;
 use tidewheel_connectors::kafka::sink::KafkaSink;
-use tidewheel_connectors::lake::{CommitProgress, Lake, LakeError};
+use tidewheel_connectors::lake::LakeError;
 use tidewheel_schemas::{Counters, TickOutput};
-
-/// Rows in memory after which the lake commits, whatever the clock says.
-const LAKE_ROWS_PER_COMMIT: usize = 1_500_000;
-/// Bytes in memory after which the lake commits.
-const LAKE_BYTES_PER_COMMIT: usize = 768 << 20;
 
 /// How long Kafka's progress record may stand still while nothing is published.
 const QUIET_PROGRESS: Duration = Duration::from_secs(5);
@@ -29,13 +29,9 @@ pub struct Outbox {
     /// The topics, if they are written.
     pub kafka: Option<KafkaSink>,
     /// The lake, if one is written.
-    pub lake: Option<Lake>,
-    /// How often the lake commits; only by size if absent.
-    pub lake_every: Option<Duration>,
+    pub lake: Option<LakeOutput>,
     /// The log of ticks, for live runs.
     pub bindings: Option<SharedBindings>,
-    /// Names the run in progress records.
-    pub run: String,
     /// Where the run shows itself.
     pub status: Arc<Status>,
 }
@@ -49,6 +45,9 @@ pub enum OutboxError {
     /// Kafka.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
+    /// The system has no thread left.
+    #[error("could not start the thread that writes the lake: {0}")]
+    Thread(std::io::Error),
     /// The log of ticks.
     #[error("could not write the bindings log {path}: {source}")]
     Bindings {
@@ -65,28 +64,24 @@ impl Outbox {
     /// # Errors
     /// If a sink fails. The engine then finds nobody reading and stops.
     pub fn run(mut self, outputs: Outputs) -> Result<Counters, OutboxError> {
-        let mut last = (0, 0, Counters::default());
-        let mut committed_at = Instant::now();
+        let lake = self.lake.take();
+        let start = |output| LakeWriter::start(output, self.bindings.clone(), Arc::clone(&self.status));
+        let lake = lake.map(start).transpose().map_err(OutboxError::Thread)?;
+        let mut last = (0, Counters::default());
         let mut published_at = Instant::now();
         for tick in outputs {
-            last = (tick.output.tick, tick.output.watermark_ns, tick.output.counters.clone());
+            last = (tick.output.tick, tick.output.counters.clone());
             self.note(&tick);
             if self.publish(&tick.output, published_at.elapsed() >= QUIET_PROGRESS)? {
                 published_at = Instant::now();
             }
-            if let Some(lake) = &mut self.lake {
-                lake.append(tick.output);
-                lake.close_open_bars(tick.open_bars);
-            }
-            let is_due = self.lake_every.is_some_and(|every| committed_at.elapsed() >= every);
-            if is_due || self.lake.as_ref().is_some_and(is_full) {
-                self.commit_lake(&last)?;
-                committed_at = Instant::now();
+            if lake.as_ref().is_some_and(|lake| !lake.write(tick.output, tick.open_bars)) {
+                break;
             }
         }
-        self.commit_lake(&last)?;
-        self.close_kafka(last.0, &last.2)?;
-        Ok(last.2)
+        lake.map_or(Ok(()), LakeWriter::finish)?;
+        self.close_kafka(last.0, &last.1)?;
+        Ok(last.1)
     }
 
     /// Writes a tick to Kafka and commits it; without anything to write, only when progress has stood still for long.
@@ -95,7 +90,7 @@ impl Outbox {
         if self.kafka.is_none() || !(has_records || is_quiet) {
             return Ok(false);
         }
-        self.sync_bindings()?;
+        sync(self.bindings.as_ref())?;
         let Some(kafka) = &mut self.kafka else { return Ok(false) };
         let mut attempt = 1;
         loop {
@@ -121,38 +116,6 @@ impl Outbox {
         Ok(())
     }
 
-    fn commit_lake(&mut self, (tick, watermark_ns, counters): &(u64, i64, Counters)) -> Result<(), OutboxError> {
-        self.sync_bindings()?;
-        let Some(lake) = &mut self.lake else { return Ok(()) };
-        let report = lake.commit(&CommitProgress {
-            tick_frontier: tick + 1,
-            run: self.run.clone(),
-            counters: counters.clone(),
-            watermark_ns: *watermark_ns,
-        })?;
-        tracing::debug!(
-            seq = report.seq,
-            rows = report.rows,
-            files = report.files,
-            bytes = report.bytes,
-            elapsed_ms = report.elapsed.as_millis() as u64,
-            "lake committed"
-        );
-        self.status.update(|snapshot| {
-            snapshot.lake_commits += 1;
-            snapshot.lake_rows += report.rows;
-            snapshot.lake_bytes += report.bytes;
-            snapshot.lake_time += report.elapsed;
-        });
-        Ok(())
-    }
-
-    fn sync_bindings(&self) -> Result<(), OutboxError> {
-        self.bindings.as_ref().map_or(Ok(()), |bindings| {
-            bindings.sync().map_err(|source| OutboxError::Bindings { path: bindings.path(), source })
-        })
-    }
-
     fn note(&self, tick: &MergedTick) {
         let TickOutput { bars, counters, .. } = &tick.output;
         self.status.note_bars(bars);
@@ -165,6 +128,8 @@ impl Outbox {
     }
 }
 
-fn is_full(lake: &Lake) -> bool {
-    lake.buffered_rows() >= LAKE_ROWS_PER_COMMIT || lake.buffered_bytes() >= LAKE_BYTES_PER_COMMIT
+/// Makes the bindings of the ticks so far durable: before any output of theirs is committed.
+fn sync(bindings: Option<&SharedBindings>) -> Result<(), OutboxError> {
+    let Some(bindings) = bindings else { return Ok(()) };
+    bindings.sync().map_err(|source| OutboxError::Bindings { path: bindings.path(), source })
 }

@@ -1,0 +1,200 @@
+//! Messages of a small corpus, damaged at random, through every decoder.
+//!
+//! Whatever comes: no panic, every message ends somewhere, the same block gives the same chunk, and where a block is cut makes
+//! no difference. `TIDEWHEEL_FUZZ_SECONDS` runs it for that long instead of a fixed number of blocks, and
+//! `TIDEWHEEL_FUZZ_SEED` repeats a run.
+
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tidewheel_connectors::decode::{CsvColumns, DecodeConfig, Decoder, Format};
+use tidewheel_connectors::source::{DecodedChunk, MessageBlock};
+use tidewheel_schemas::{Amendment, Instrument, Reject, Trade};
+
+const BLOCKS: usize = 3_000;
+const MESSAGES_PER_BLOCK: usize = 12;
+const HEADER: &str = "id,time,price,quantity,side";
+
+#[test]
+fn damaged_messages_end_somewhere() {
+    let seed = std::env::var("TIDEWHEEL_FUZZ_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_090_103);
+    let seconds = std::env::var("TIDEWHEEL_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
+    println!("seed {seed}");
+    let deadline = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let corpus = corpus();
+    let decoders = decoders();
+    let mut blocks = 0;
+    let mut found = Found::default();
+    while deadline.map_or(blocks < BLOCKS, |deadline| Instant::now() < deadline) {
+        let messages: Vec<Vec<u8>> = (0..MESSAGES_PER_BLOCK).map(|_| damaged(&corpus, &mut random)).collect();
+        let received: Vec<Option<i64>> =
+            (0..MESSAGES_PER_BLOCK).map(|_| random.random_bool(0.2).then_some(5)).collect();
+        for decoder in &decoders {
+            found.add(&check(decoder, &messages, &received));
+        }
+        blocks += 1;
+    }
+    println!("{blocks} blocks: {found:?}");
+    assert!(found.trades > 0 && found.amendments > 0 && found.rejects > 0 && found.ignored > 0, "{found:?}");
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    trades: usize,
+    amendments: usize,
+    rejects: usize,
+    ignored: u64,
+}
+
+impl Found {
+    fn add(&mut self, outcome: &Outcome) {
+        self.trades += outcome.trades.len();
+        self.amendments += outcome.amendments.len();
+        self.rejects += outcome.rejects.len();
+        self.ignored += outcome.ignored.values().sum::<u64>();
+    }
+}
+
+/// A chunk without what depends on the cut of the blocks.
+#[derive(Debug, Default, PartialEq)]
+struct Outcome {
+    trades: Vec<(Instrument, Trade, u64, Option<i64>)>,
+    amendments: Vec<Amendment>,
+    rejects: Vec<Reject>,
+    ignored: BTreeMap<String, u64>,
+}
+
+impl Outcome {
+    fn of(chunk: DecodedChunk) -> Self {
+        let columns = &chunk.columns;
+        let row = |row: usize| {
+            let receive_time_ns = columns.receive_time_of(row).filter(|time| *time != i64::MIN);
+            (columns.instrument_of(row).clone(), columns.trade(row), columns.position[row], receive_time_ns)
+        };
+        let trades = (0..columns.len()).map(row).collect();
+        assert!(columns.receive_time_ns.is_empty() || columns.receive_time_ns.len() == columns.len());
+        assert!(columns.position.is_sorted());
+        Self { trades, amendments: chunk.amendments, rejects: chunk.rejects, ignored: chunk.ignored }
+    }
+
+    fn append(&mut self, other: Self) {
+        self.trades.extend(other.trades);
+        self.amendments.extend(other.amendments);
+        self.rejects.extend(other.rejects);
+        for (kind, count) in other.ignored {
+            *self.ignored.entry(kind).or_default() += count;
+        }
+    }
+}
+
+fn check(decoder: &Decoder, messages: &[Vec<u8>], received: &[Option<i64>]) -> Outcome {
+    let block = |from: usize, to: usize| {
+        let mut block = MessageBlock { partition: 2, header: Some(HEADER.into()), ..MessageBlock::default() };
+        (from..to).for_each(|at| block.push(&messages[at], at as u64, received[at]));
+        block
+    };
+    let whole = Outcome::of(decoder.decode(block(0, messages.len())));
+    assert_eq!(whole, Outcome::of(decoder.decode(block(0, messages.len()))), "twice the same block");
+    let mut joined = Outcome::default();
+    for (at, message) in messages.iter().enumerate() {
+        let part = Outcome::of(decoder.decode(block(at, at + 1)));
+        let taken = part.trades.len() + part.amendments.len() + part.rejects.len();
+        let ignored: u64 = part.ignored.values().sum();
+        assert!(
+            if taken == 0 { ignored == 1 } else { ignored == 0 },
+            "{decoder:?} {} {part:?}",
+            message.escape_ascii()
+        );
+        assert!(part.rejects.iter().all(|reject| *reject.raw == **message));
+        assert!(
+            part.trades.iter().all(|(_, trade, ..)| trade.price_e8 > 0 && trade.quantity_e8 > 0 && trade.count > 0)
+        );
+        joined.append(part);
+    }
+    assert_eq!(whole, joined, "one by one");
+    whole
+}
+
+fn decoders() -> Vec<Decoder> {
+    use Format::*;
+    let formats = [Auto, Canonical, Binance, Cryptofeed, Bybit, Coinbase, Kraken, Csv, Parquet];
+    let csv = CsvColumns { id: Some("id".into()), side: Some("5".into()), signed: true, ..CsvColumns::default() };
+    let config = |format| DecodeConfig {
+        format,
+        venue: Some("venue".into()),
+        symbol: Some("AAABBB".into()),
+        csv: csv.clone(),
+        ..DecodeConfig::default()
+    };
+    formats.into_iter().map(|format| Decoder::new(config(format))).collect()
+}
+
+fn corpus() -> Vec<Vec<u8>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/decode");
+    let entries = std::fs::read_dir(folder).expect("the corpus is part of the repository");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
+    paths.sort();
+    let texts = paths.iter().map(|path| std::fs::read(path).expect("a readable file"));
+    texts.flat_map(|text| text.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>()).collect()
+}
+
+/// A message of the corpus after none to four accidents.
+fn damaged(corpus: &[Vec<u8>], random: &mut ChaCha8Rng) -> Vec<u8> {
+    let mut message = corpus.choose(random).expect("a corpus").clone();
+    for _ in 0..random.random_range(0..5) {
+        let at = random.random_range(0..=message.len());
+        match random.random_range(0..8) {
+            0 => message.truncate(at),
+            1 if at < message.len() => message[at] ^= 1 << random.random_range(0..8),
+            2 => {
+                let other = corpus.choose(random).expect("a corpus");
+                let cut = random.random_range(0..=other.len());
+                message.splice(at.., other[cut..].iter().copied());
+            }
+            3 => {
+                let end = random.random_range(at..=message.len());
+                let piece = message[at..end].to_vec();
+                message.splice(at..at, piece);
+            }
+            4 => {
+                let end = random.random_range(at..=message.len());
+                message.drain(at..end);
+            }
+            _ => replace_number(&mut message, at, random),
+        }
+    }
+    message
+}
+
+/// Puts something extreme in place of the next run of digits.
+fn replace_number(message: &mut Vec<u8>, from: usize, random: &mut ChaCha8Rng) {
+    const EXTREMES: [&str; 20] = [
+        "0",
+        "-1",
+        "00",
+        "1e5",
+        "1E-9",
+        "0.000000001",
+        "9999999999.99999999",
+        "10000000000",
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551616",
+        "99999999999999999999999999999999999999",
+        "1e999999999",
+        "NaN",
+        "null",
+        "\"\"",
+        "1230767999999",
+        "7289654400000",
+        "[]",
+        "{\"p\":1}",
+    ];
+    let Some(start) = (from..message.len()).find(|&at| message[at].is_ascii_digit()) else { return };
+    let end = (start..message.len()).find(|&at| !message[at].is_ascii_digit()).unwrap_or(message.len());
+    let extreme = EXTREMES.choose(random).expect("some extremes");
+    message.splice(start..end, extreme.bytes());
+}

@@ -1,0 +1,132 @@
+//! `tidewheel demo`: everything at once on one machine, with nothing installed.
+//!
+//! The broker is librdkafka's mock cluster inside this process, the trades come from the market generator; what reads,
+//! computes and writes is what `run` runs.
+
+mod view;
+
+use super::generate::send::{Pace, publish};
+use super::run::{Session, stop_on_signal};
+use super::{CommandError, now_ns, summary};
+use crate::config::{Config, TimeSpan};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tidewheel_connectors::generate::{Faults, Market, MarketConfig, WireFormat, Written};
+use tidewheel_connectors::kafka::embedded::EmbeddedBroker;
+use tidewheel_connectors::kafka::publish::Publisher;
+use tidewheel_connectors::lake::OnExisting;
+use view::View;
+
+const TRADES_TOPIC: &str = "trades";
+const PARTITIONS: i32 = 4;
+/// A market without an end.
+const ENDLESS: u64 = 100_000_000_000;
+
+/// Show the whole pipeline at work: an embedded broker, a generated market, bars in topics and in a lake
+///
+/// A market with all the troubles of real feeds is written to a Kafka topic inside this process; the pipeline reads it,
+/// and publishes bars to topics and to a lake folder. Ctrl-C ends it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tidewheel demo
+  tidewheel demo --for 30s --symbols 50 --rate 20000 --lake /tmp/demo-lake")]
+pub struct DemoArgs {
+    /// End after this time instead of on Ctrl-C
+    #[arg(long = "for", value_name = "TIME")]
+    duration: Option<TimeSpan>,
+    /// Number of symbols; the n-th is traded 1/n as often as the first
+    #[arg(long, value_name = "NUMBER", default_value = "20", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    symbols: u32,
+    /// Trades a second
+    #[arg(long, value_name = "NUMBER", default_value = "2000", value_parser = clap::value_parser!(u64).range(1..=500_000))]
+    rate: u64,
+    /// Seed of the market
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    seed: u64,
+    /// The lake's folder; what an earlier demo left there is replaced
+    #[arg(long, value_name = "DIR", default_value = "tidewheel-demo")]
+    lake: PathBuf,
+}
+
+impl DemoArgs {
+    /// Runs until the time is over or a signal comes.
+    ///
+    /// # Errors
+    /// If the embedded broker cannot be started, or the lake cannot be written.
+    pub fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
+        let stop = stop_on_signal()?;
+        let (broker, config) = self.start_broker()?;
+        let session = Session::open(&config, None, OnExisting::Replace)?;
+        let status = session.status();
+        let feed_over = Arc::new(AtomicBool::new(false));
+
+        let feeder = self.feed(broker.bootstrap(), Arc::clone(&feed_over))?;
+        let (is_over, deadline) = (Arc::clone(&stop), self.duration.map(|time| Instant::now() + time.as_duration()));
+        let watched = Arc::clone(&status);
+        let is_terminal = std::io::stdout().is_terminal();
+        let watcher = std::thread::spawn(move || {
+            let mut view = View::new(is_terminal);
+            while !is_over.load(Ordering::Relaxed) && deadline.is_none_or(|deadline| Instant::now() < deadline) {
+                view.show(&watched, now_ns());
+                std::thread::sleep(view.period());
+            }
+            // First the market closes, then the pipeline reads what is left of it.
+            feed_over.store(true, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(500));
+            is_over.store(true, Ordering::Relaxed);
+            view.clear();
+        });
+        let counters = session.run(&stop)?;
+        watcher.join().expect("a panic ends the process");
+        let sent = feeder.join().expect("a panic ends the process")?;
+        drop(broker);
+
+        let mut text = format!("the market sent {} messages\n", summary::number(sent.records));
+        text += &summary::counts(&counters);
+        text += &summary::published(&status);
+        text += &summary::lake(&self.lake, &tidewheel_connectors::lake::read::manifest(&self.lake)?);
+        out.write_all(text.as_bytes()).map_err(CommandError::Output)?;
+        Ok(if counters.reconcile() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn start_broker(&self) -> Result<(EmbeddedBroker, Config), CommandError> {
+        let broker = EmbeddedBroker::start(&[TRADES_TOPIC], PARTITIONS)?;
+        let lake = toml::Value::String(self.lake.display().to_string());
+        let text = format!(
+            "[source]\nbrokers = \"{}\"\ntopics = [\"{TRADES_TOPIC}\"]\n\
+             [kafka]\nprefix = \"demo\"\n\
+             [lake]\npath = {lake}\ncommit_every = \"10s\"\n",
+            broker.bootstrap()
+        );
+        let config = Config::parse(&text, &[]).map_err(|problems| CommandError::Usage(problems.to_string()))?;
+        // The embedded broker creates no topic on request.
+        config.output_topics().iter().try_for_each(|topic| broker.create_topic(topic, PARTITIONS))?;
+        Ok((broker, config))
+    }
+
+    /// Opens the market now and sends what it trades as it is due.
+    fn feed(
+        &self,
+        bootstrap: &str,
+        is_over: Arc<AtomicBool>,
+    ) -> Result<std::thread::JoinHandle<Result<Written, CommandError>>, CommandError> {
+        let mut market = Market::new(MarketConfig {
+            seed: self.seed,
+            symbols: self.symbols,
+            trades: ENDLESS,
+            start_time_ns: now_ns(),
+            trades_per_second: self.rate,
+            faults: Faults::SOME,
+            ..MarketConfig::default()
+        })
+        .map_err(CommandError::Usage)?;
+        let publisher = Publisher::connect(bootstrap, TRADES_TOPIC, &Default::default(), Duration::from_secs(10))?;
+        Ok(std::thread::spawn(move || {
+            publish(&mut market, WireFormat::Canonical, publisher, Pace::Clock, |_| !is_over.load(Ordering::Relaxed))
+        }))
+    }
+}
