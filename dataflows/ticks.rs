@@ -80,18 +80,19 @@ impl Chunk {
         self.next_row
     }
 
-    /// Takes the rows before `row`, and the other records that stand before it in the source. A message is never split
-    /// between ticks: rows that share the position of the last one taken come along.
+    /// Takes the rows before `row`, and the other records that stand before it in the source. The rows of one message may
+    /// fall into several ticks: an answer that holds an hour of trades is read at the pace of those trades, or most of
+    /// them would lie in the future of its first tick.
+    ///
+    /// # Panics
+    /// If there are fewer rows.
     pub fn take_until(&mut self, row: usize) -> Piece {
         let positions = &self.columns.position;
-        let mut end = row;
-        while end > self.next_row && end < positions.len() && positions[end] == positions[end - 1] {
-            end += 1;
-        }
-        let end_position = positions.get(end).copied().unwrap_or(self.end_position);
-        let rows = self.next_row..end;
-        self.next_row = end;
-        let is_all = end == positions.len();
+        assert!(row <= positions.len(), "row {row} of {}", positions.len());
+        let end_position = positions.get(row).copied().unwrap_or(self.end_position);
+        let rows = self.next_row..row;
+        self.next_row = row;
+        let is_all = row == positions.len();
         Piece {
             columns: Arc::clone(&self.columns),
             raw: self.raw.clone(),

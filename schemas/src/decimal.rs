@@ -5,6 +5,16 @@ use std::fmt::Write;
 /// One past the largest price, at eight decimals: what `DECIMAL(18,8)` holds in the lake.
 pub const PRICE_LIMIT_E8: i64 = 1_000_000_000_000_000_000;
 
+/// One past the largest price times quantity of one trade, at sixteen decimals: ten trillion of the quote asset. A bar of a
+/// thousand million trades that large still fits the lake's `DECIMAL(38,16)`.
+pub const NOTIONAL_LIMIT_E16: i128 = 10i128.pow(29);
+
+/// Whether price times quantity of a trade stays below [`NOTIONAL_LIMIT_E16`].
+#[inline]
+pub const fn is_notional_in_range(price_e8: i64, quantity_e8: i64) -> bool {
+    (price_e8 as i128) * (quantity_e8 as i128) < NOTIONAL_LIMIT_E16
+}
+
 /// Why a text is not a decimal with at most eight places that fits 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecimalError {

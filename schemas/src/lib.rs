@@ -14,7 +14,10 @@ mod trade_id;
 
 pub use bar::{Bar, BarVersion, TradeKey};
 pub use chunk::{AcceptedRows, TradeColumns};
-pub use decimal::{DecimalError, PRICE_LIMIT_E8, format_e8, format_e16, parse_e8, parse_positive_e8};
+pub use decimal::{
+    DecimalError, NOTIONAL_LIMIT_E16, PRICE_LIMIT_E8, format_e8, format_e16, is_notional_in_range, parse_e8,
+    parse_positive_e8,
+};
 pub use instrument::{Instrument, InstrumentError, InstrumentId};
 pub use interval::{Interval, UnknownInterval};
 pub use outcome::{Counters, LateRecord, Reject, RejectReason, TickOutput};

@@ -273,6 +273,9 @@ mod tests {
             let time = random.random_range(1_230_768_000_000_000_000..7_289_654_400_000_000_000i64);
             let price_e8 = 1 + random.random_range(0..PRICE_LIMIT_E8 - 1) / 10i64.pow(random.random_range(0..18));
             let quantity_e8 = 1 + random.random_range(0..i64::MAX - 1) / 10i64.pow(random.random_range(0..18));
+            // The largest of both at once make no trade.
+            let largest = i64::try_from((NOTIONAL_LIMIT_E16 - 1) / i128::from(price_e8)).unwrap_or(i64::MAX);
+            let quantity_e8 = quantity_e8.min(largest);
             let side = *sides.choose(&mut random).expect("three sides");
             let id = *ids.choose(&mut random).expect("some ids");
             let instrument = instruments.choose(&mut random).expect("two instruments").clone();

@@ -8,7 +8,8 @@ use super::fault::Fault;
 use crate::source::{DecodedChunk, Message, MessageBlock};
 use std::collections::HashMap;
 use tidewheel_schemas::{
-    AggressorSide, Amendment, Change, Instrument, InstrumentError, Reject, RejectReason, Trade, TradeId, TradeKind,
+    AggressorSide, Amendment, Change, DecimalError, Instrument, InstrumentError, Reject, RejectReason, Trade, TradeId,
+    TradeKind, is_notional_in_range,
 };
 
 /// A trade as a decoder read it. Without an id, its place in the source names it.
@@ -124,9 +125,13 @@ impl<'b> Output<'b> {
     /// Adds a trade.
     ///
     /// # Errors
-    /// If venue and symbol do not name an instrument, or the trade has neither an id nor a place in the message.
+    /// If venue and symbol do not name an instrument, the trade has neither an id nor a place in the message, or price
+    /// times quantity is too large for the bars it would be added to.
     #[inline]
     pub(super) fn trade(&mut self, venue: &[u8], symbol: &[u8], trade: DecodedTrade) -> Result<(), Fault> {
+        if !is_notional_in_range(trade.price_e8, trade.quantity_e8) {
+            return Err(Fault::Decimal("price times quantity", DecimalError::OutOfRange));
+        }
         let columns = &mut self.chunk.columns;
         let instrument = self.instruments.index_of(&mut columns.instruments, venue, symbol)?;
         let id = match trade.id {

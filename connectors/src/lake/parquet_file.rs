@@ -108,7 +108,8 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), LakeError> {
 
 /// Creates a folder and those above it, and makes their names durable.
 pub(super) fn create_folder(path: &Path) -> Result<(), LakeError> {
-    if path.is_dir() {
+    // The parent of a plain name is an empty path: the folder we stand in.
+    if path.is_dir() || path.as_os_str().is_empty() {
         return Ok(());
     }
     if let Some(parent) = path.parent() {
@@ -123,7 +124,8 @@ pub(super) fn create_folder(path: &Path) -> Result<(), LakeError> {
         }
         _ => {}
     }
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_folder)
+    let here = |parent: &Path| parent.as_os_str().is_empty();
+    path.parent().map_or(Ok(()), |parent| sync_folder(if here(parent) { Path::new(".") } else { parent }))
 }
 
 /// A file that counts and sums what is written to it.

@@ -3,8 +3,8 @@
 use super::chunks::{Chunks, RowRef};
 use super::ids::IdSet;
 use crate::hash::FixedMap;
-use std::collections::VecDeque;
-use tidewheel_schemas::{Amendment, Bar, Change, Interval, Trade, TradeId};
+use std::collections::{BTreeMap, VecDeque};
+use tidewheel_schemas::{Amendment, Bar, Change, Interval, Trade, TradeId, is_notional_in_range};
 
 /// One second of trades.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(super) struct Leaf {
     /// Trades that a correction moved here from another second. Their ids are in `amended`.
     moved_here: Vec<TradeId>,
     is_dirty: bool,
+    /// Whether an amendment touched it, so that the bar must be folded anew from its trades.
+    is_stale: bool,
 }
 
 /// What amendments made of a trade.
@@ -44,6 +46,8 @@ pub(super) enum Outcome {
     Late,
     /// An amendment whose trade has not come yet.
     Pending,
+    /// A correction that would make price times quantity too large to be added up.
+    TooLarge,
 }
 
 /// The state of one instrument.
@@ -56,8 +60,8 @@ pub(super) struct InstrumentTape {
     leaves: VecDeque<Leaf>,
     ids: IdSet,
     amended: FixedMap<TradeId, Amended>,
-    /// Amendments that came before their trade, with the watermark at that moment.
-    pending: Vec<(Amendment, i64)>,
+    /// Amendments that came before their trade, with the watermark at that moment, by the trade they wait for.
+    pending: BTreeMap<TradeId, Vec<(Amendment, i64)>>,
     dirty: Vec<i64>,
 }
 
@@ -89,11 +93,7 @@ impl InstrumentTape {
         if self.pending.is_empty() {
             return Vec::new();
         }
-        let (found, waiting) =
-            std::mem::take(&mut self.pending).into_iter().partition(|(amendment, _)| amendment.id == id);
-        self.pending = waiting;
-        let found: Vec<(Amendment, i64)> = found;
-        found.into_iter().map(|(amendment, _)| amendment).collect()
+        self.pending.remove(&id).into_iter().flatten().map(|(amendment, _)| amendment).collect()
     }
 
     /// Applies a cancel or a correction. `frozen_ns` tells a late one from one that is early.
@@ -120,14 +120,14 @@ impl InstrumentTape {
         let after = amended.current;
         if before != after {
             let original_open_ns = Interval::S1.open_of(amended.original.event_time_ns);
-            self.move_trade(original_open_ns, before, after, chunks);
+            self.move_trade(original_open_ns, before, after);
         }
         outcome
     }
 
     /// Keeps an amendment until its trade comes.
     pub fn wait(&mut self, amendment: Amendment, watermark_ns: i64) {
-        self.pending.push((amendment, watermark_ns));
+        self.pending.entry(amendment.id).or_default().push((amendment, watermark_ns));
     }
 
     /// Amendments whose trade has not come within the horizon.
@@ -135,16 +135,19 @@ impl InstrumentTape {
         if self.pending.is_empty() || watermark_ns == i64::MIN {
             return;
         }
-        self.pending.retain_mut(|(amendment, since_ns)| {
-            if *since_ns == i64::MIN {
-                *since_ns = watermark_ns;
-            }
-            let since_ns = (*since_ns).max(amendment.original_time_ns.unwrap_or(i64::MIN));
-            let is_over = watermark_ns == i64::MAX || since_ns.saturating_add(horizon_ns) < watermark_ns;
-            if is_over {
-                expired.push(amendment.clone());
-            }
-            !is_over
+        self.pending.retain(|_, waiting| {
+            waiting.retain_mut(|(amendment, since_ns)| {
+                if *since_ns == i64::MIN {
+                    *since_ns = watermark_ns;
+                }
+                let since_ns = (*since_ns).max(amendment.original_time_ns.unwrap_or(i64::MIN));
+                let is_over = watermark_ns == i64::MAX || since_ns.saturating_add(horizon_ns) < watermark_ns;
+                if is_over {
+                    expired.push(amendment.clone());
+                }
+                !is_over
+            });
+            !waiting.is_empty()
         });
     }
 
@@ -179,7 +182,13 @@ impl InstrumentTape {
     }
 
     /// Hands out the seconds that changed since the last call, ascending, and after the last of each minute, the minute.
-    pub fn take_changes(&mut self, mut second: impl FnMut(i64, Option<Bar>), mut minute: impl FnMut(i64, Option<Bar>)) {
+    /// Seconds that amendments touched are folded anew now, once, however many amendments there were.
+    pub fn take_changes(
+        &mut self,
+        chunks: &Chunks,
+        mut second: impl FnMut(i64, Option<Bar>),
+        mut minute: impl FnMut(i64, Option<Bar>),
+    ) {
         let mut dirty = std::mem::take(&mut self.dirty);
         dirty.sort_unstable();
         let mut at = 0;
@@ -188,8 +197,11 @@ impl InstrumentTape {
             if number == 0 || self.leaves.get(at).is_none_or(|leaf| leaf.open_time_ns != *open) {
                 at = self.leaves.partition_point(|leaf| leaf.open_time_ns < *open);
             }
+            if self.leaves[at].is_stale {
+                self.leaves[at].bar = self.refold(&self.leaves[at], chunks);
+            }
             let leaf = &mut self.leaves[at];
-            leaf.is_dirty = false;
+            (leaf.is_dirty, leaf.is_stale) = (false, false);
             second(*open, leaf.bar);
             at += 1;
             let open_minute = Interval::M1.open_of(*open);
@@ -263,7 +275,7 @@ impl InstrumentTape {
     }
 
     /// Takes a trade's old form out of its second and puts the new one into its own.
-    fn move_trade(&mut self, original_open_ns: i64, before: Option<Trade>, after: Option<Trade>, chunks: &Chunks) {
+    fn move_trade(&mut self, original_open_ns: i64, before: Option<Trade>, after: Option<Trade>) {
         let open_of = |trade: Trade| Interval::S1.open_of(trade.event_time_ns);
         let (left, entered) = (before.map(open_of), after.map(open_of));
         if let (Some(open), Some(trade)) = (entered, after)
@@ -275,14 +287,18 @@ impl InstrumentTape {
             }
         }
         for open in left.into_iter().chain(entered.filter(|_| entered != left)) {
-            self.refold(open, chunks);
+            let at = self.leaf_at(open);
+            let leaf = &mut self.leaves[at];
+            leaf.is_stale = true;
+            if !leaf.is_dirty {
+                leaf.is_dirty = true;
+                self.dirty.push(open);
+            }
         }
     }
 
     /// Folds a second anew from its trades: minimum, maximum, first and last have no inverse.
-    fn refold(&mut self, open_time_ns: i64, chunks: &Chunks) {
-        let at = self.leaf_at(open_time_ns);
-        let leaf = &self.leaves[at];
+    fn refold(&self, leaf: &Leaf, chunks: &Chunks) -> Option<Bar> {
         let mut bar: Option<Bar> = None;
         let mut add = |trade: &Trade| {
             if trade.kind.is_in_bars() {
@@ -292,7 +308,7 @@ impl InstrumentTape {
                 }
             }
         };
-        let lies_here = |trade: &Trade| Interval::S1.open_of(trade.event_time_ns) == open_time_ns;
+        let lies_here = |trade: &Trade| Interval::S1.open_of(trade.event_time_ns) == leaf.open_time_ns;
         for row in &leaf.rows {
             let trade = chunks.trade(*row);
             match self.amended.get(&trade.id) {
@@ -305,12 +321,7 @@ impl InstrumentTape {
                 amended.current.iter().filter(|trade| lies_here(trade)).for_each(&mut add);
             }
         }
-        let leaf = &mut self.leaves[at];
-        leaf.bar = bar;
-        if !leaf.is_dirty {
-            leaf.is_dirty = true;
-            self.dirty.push(open_time_ns);
-        }
+        bar
     }
 }
 
@@ -325,6 +336,7 @@ impl Leaf {
             greatest_id: nothing.1,
             moved_here: Vec::new(),
             is_dirty: false,
+            is_stale: false,
         }
     }
 
@@ -360,17 +372,21 @@ impl Amended {
                 if correction.event_time_ns.is_some_and(|time| time < frozen_ns) {
                     return Outcome::Late;
                 }
+                let original = self.original;
+                let corrected = Trade {
+                    event_time_ns: correction.event_time_ns.unwrap_or(original.event_time_ns),
+                    price_e8: correction.price_e8.unwrap_or(original.price_e8),
+                    quantity_e8: correction.quantity_e8.unwrap_or(original.quantity_e8),
+                    side: correction.side.unwrap_or(original.side),
+                    ..original
+                };
+                if !is_notional_in_range(corrected.price_e8, corrected.quantity_e8) {
+                    return Outcome::TooLarge;
+                }
                 self.corrections.push((amendment.sequence, amendment.change));
                 if !self.is_cancelled && amendment.sequence >= self.sequence {
-                    let original = self.original;
                     self.sequence = amendment.sequence;
-                    self.current = Some(Trade {
-                        event_time_ns: correction.event_time_ns.unwrap_or(original.event_time_ns),
-                        price_e8: correction.price_e8.unwrap_or(original.price_e8),
-                        quantity_e8: correction.quantity_e8.unwrap_or(original.quantity_e8),
-                        side: correction.side.unwrap_or(original.side),
-                        ..original
-                    });
+                    self.current = Some(corrected);
                 }
                 Outcome::Accepted
             }

@@ -44,7 +44,7 @@ pub struct TapeSizes {
     pub trades: usize,
     /// Runs of ids and single ids.
     pub ids: usize,
-    /// Amended trades and amendments waiting.
+    /// Amended trades, and trades that amendments wait for.
     pub amendments: usize,
 }
 
@@ -197,6 +197,10 @@ impl Tape {
                 self.counters.pending += 1;
                 tape.wait(amendment, header.watermark_ns);
             }
+            Outcome::TooLarge => {
+                let detail = "price times quantity: out of range once corrected".to_owned();
+                self.reject(amendment, RejectReason::Number, detail, outcome);
+            }
         }
     }
 
@@ -210,23 +214,28 @@ impl Tape {
         }
         for amendment in expired {
             self.counters.pending -= 1;
-            self.counters.reject(RejectReason::UnknownTrade);
             let what = match amendment.change {
                 Change::Cancel => "cancel",
                 Change::Correct(_) => "correction",
             };
-            outcome.rejects.push(Reject {
-                partition: amendment.partition,
-                position: amendment.position,
-                reason: RejectReason::UnknownTrade,
-                detail: format!(
-                    "{what} of trade {} of {:?}, which did not come within the correction horizon",
-                    amendment.id, amendment.instrument
-                ),
-                raw: amendment.raw,
-                receive_time_ns: amendment.receive_time_ns,
-            });
+            let detail = format!(
+                "{what} of trade {} of {:?}, which did not come within the correction horizon",
+                amendment.id, amendment.instrument
+            );
+            self.reject(amendment, RejectReason::UnknownTrade, detail, outcome);
         }
+    }
+
+    fn reject(
+        &mut self,
+        amendment: Amendment,
+        reason: RejectReason,
+        detail: String,
+        TapeOutcome { rejects, .. }: &mut TapeOutcome,
+    ) {
+        let Amendment { partition, position, raw, receive_time_ns, .. } = amendment;
+        self.counters.reject(reason);
+        rejects.push(Reject { partition, position, reason, detail, raw, receive_time_ns });
     }
 
     fn take_changes(&mut self) -> (Vec<Upsert>, Vec<Upsert>) {
@@ -236,6 +245,7 @@ impl Tape {
         changed.dedup();
         for instrument in changed {
             self.tapes[instrument as usize].take_changes(
+                &self.chunks,
                 |open_time_ns, bar| seconds.push(Upsert { instrument, open_time_ns, bar }),
                 |open_time_ns, bar| minutes.push(Upsert { instrument, open_time_ns, bar }),
             );

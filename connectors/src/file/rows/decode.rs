@@ -13,7 +13,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::fmt::Write;
 use tidewheel_schemas::{
     Amendment, Change, Correction, Instrument, PRICE_LIMIT_E8, Reject, RejectReason, Trade, TradeColumns, TradeId,
-    TradeKind,
+    TradeKind, is_notional_in_range,
 };
 
 /// What all batches of a file share.
@@ -205,6 +205,7 @@ impl<'a> Batch<'a> {
         self.event_time.fill(&mut columns.event_time_ns, &mut suspects);
         self.price.fill(PRICE_LIMIT_E8, &mut columns.price_e8, &mut suspects);
         self.quantity.fill(i64::MAX, &mut columns.quantity_e8, &mut suspects);
+        push_large(columns, rows, &mut suspects);
         self.fill_ids(rows, &mut columns.id, &mut suspects);
         self.fill_counts(rows, &mut columns.count, &mut suspects);
         match &self.side {
@@ -276,6 +277,9 @@ impl<'a> Batch<'a> {
                 side: self.side(row)?,
                 kind: self.kind(row)?,
             };
+            if !is_notional_in_range(trade.price_e8, trade.quantity_e8) {
+                return Err((RejectReason::Number, "price times quantity: out of range".to_owned()));
+            }
             return Ok(Row::Trade(instrument, trade));
         }
         let original_time = self.time(Role::OriginalTime, self.original_time.as_ref(), row)?;
@@ -381,6 +385,16 @@ impl<'a> Batch<'a> {
         }
         json.push('}');
         json.into_bytes().into()
+    }
+}
+
+/// Names those of the last `rows` rows whose price times quantity is too large for the bars it would be added to.
+fn push_large(columns: &TradeColumns, rows: usize, suspects: &mut Vec<u32>) {
+    let start = columns.price_e8.len() - rows;
+    let products = || columns.price_e8[start..].iter().zip(&columns.quantity_e8[start..]);
+    let is_large = |(price, quantity): (&i64, &i64)| !is_notional_in_range(*price, *quantity);
+    if products().fold(false, |any, product| any | is_large(product)) {
+        suspects.extend((0u32..).zip(products()).filter(|(_, product)| is_large(*product)).map(|(row, _)| row));
     }
 }
 

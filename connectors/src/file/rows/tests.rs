@@ -88,6 +88,15 @@ fn times(rows: usize) -> ArrayRef {
     Arc::new(TimestampNanosecondArray::from(vec![TIME_NS; rows]))
 }
 
+#[test]
+fn a_price_and_a_quantity_that_multiply_to_too_much() {
+    let (price, quantity) = (decimals(vec![Some(5_000_000_000); 3], 18, 0), [1_999, 2_000, 2_001]);
+    let quantity: ArrayRef = Arc::new(Int64Array::from(quantity.to_vec()));
+    let got = read(vec![("event_time", times(3)), ("price", price), ("quantity", quantity)], &options());
+    let large = "! number price times quantity: out of range";
+    assert_eq!(got, [&format!("v|S @0:0 {TIME_NS} 5000000000 1999 - 1 market"), large, large]);
+}
+
 /// A column of prices, and what becomes of each.
 fn check_prices(prices: ArrayRef, expected: &[&str]) {
     let rows = prices.len();
