@@ -3,7 +3,9 @@
 //! Estimate before measuring: a message costs librdkafka some 300 ns on its way to the reader and a copy of its bytes, hence
 //! 2 M messages of 150 bytes a second on one core; a bar costs some 700 ns to encode and the same to hand over.
 //!
-//! Measured, broker and client together on 2 cores shared with other work: see what it prints.
+//! Measured, Kafka 4.3.0 and client together on 2 cores that others loaded four times over, 2 M messages of 130 bytes:
+//! live source 0.72 M messages/s, replay 0.83 M/s, transactional bars 0.17 to 0.23 M/s with a commit every 10,000, a commit of
+//! ten bars 8 ms at the median and 43 ms at p99.
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};

@@ -37,7 +37,14 @@ const RESERVED: [&str; 8] = [
 #[derive(Default)]
 pub(super) struct Context {
     last_error: Mutex<Option<String>>,
-    failed_delivery: Mutex<Option<(String, String)>>,
+    failed_delivery: Mutex<Option<Failed>>,
+}
+
+/// A record that could not be delivered, and why; one that was refused goes before those thrown away with it.
+struct Failed {
+    topic: String,
+    error: String,
+    thrown_away: bool,
 }
 
 impl Context {
@@ -53,7 +60,8 @@ impl Context {
 
     /// The topic and the reason of the first record that could not be delivered since the last call.
     pub(super) fn take_failed_delivery(&self) -> Option<(String, String)> {
-        self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let failed = self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failed.map(|failed| (failed.topic, failed.error))
     }
 }
 
@@ -98,8 +106,12 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         use rdkafka::Message;
         if let Err((error, message)) = result {
+            use rdkafka::types::RDKafkaErrorCode as Code;
+            let thrown_away = matches!(error.rdkafka_error_code(), Some(Code::PurgeQueue | Code::PurgeInflight));
             let mut failed = self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.get_or_insert_with(|| (message.topic().to_owned(), error.to_string()));
+            if failed.as_ref().is_none_or(|failed| failed.thrown_away && !thrown_away) {
+                *failed = Some(Failed { topic: message.topic().to_owned(), error: error.to_string(), thrown_away });
+            }
         }
     }
 }

@@ -53,7 +53,7 @@ impl EmbeddedBroker {
     pub fn create_topic(&self, name: &str, partitions: i32) -> Result<(), KafkaError> {
         let (answer, answered) = bounded(1);
         let request = CreateTopic { name: name.to_owned(), partitions, answer };
-        let requests = self.requests.as_ref().expect("taken only when dropped");
+        let requests = self.requests.as_ref().ok_or_else(|| failed(&"it has ended"))?;
         requests.send(request).map_err(|error| failed(&error))?;
         answered.recv().map_err(|error| failed(&error))?
     }
@@ -188,5 +188,30 @@ mod tests {
             more += polled.blocks.iter().map(|block| block.messages.len()).sum::<usize>();
         }
         assert_eq!(more, 5);
+    }
+
+    #[test]
+    fn a_refused_record_rolls_its_transaction_back_and_can_be_written_again() {
+        use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+        let cluster = MockCluster::new(1).expect("the cluster starts");
+        TOPICS.iter().for_each(|topic| cluster.create_topic(topic, 1, 1).expect("the topic is new"));
+        let brokers = cluster.bootstrap_servers();
+        let mut sink = sink(&brokers);
+        let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE];
+        cluster.request_errors(RDKafkaApiKey::Produce, &refused);
+        let mut attempt = || {
+            sink.write(&output(100, 2))
+                .and_then(|()| sink.commit(100, &Counters::default()))
+                .map(|_| sink.committed_tick())
+        };
+        let error = attempt().expect_err("the record was refused");
+        assert!(matches!(error, KafkaError::Aborted { .. }), "{error}");
+        assert!(error.is_transient());
+        assert!(error.to_string().contains("Message size too large"), "{error}");
+
+        // librdkafka notices the gap that the refused record left in its numbering at the next transaction, and rolls that
+        // back too.
+        let committed = (0..3).find_map(|_| attempt().ok()).expect("the broker takes the records");
+        assert_eq!(committed, Some(100));
     }
 }

@@ -98,7 +98,8 @@ pub enum KafkaError {
         /// Why.
         detail: String,
     },
-    /// The transaction was rolled back; nothing of it is visible. Writing again from the tick after the committed one is safe.
+    /// The transaction was rolled back; nothing of it is visible. Writing again from the tick after the committed one is safe,
+    /// and may be rolled back once more before it succeeds.
     #[error("could not {action} the transaction of {transactional_id:?}, it was aborted: {detail}")]
     Aborted {
         /// What was attempted.

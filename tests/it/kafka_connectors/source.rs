@@ -28,8 +28,8 @@ fn all_partitions_of_all_topics_are_read_and_their_ends_told_apart() {
     broker().write(&left, &[(0, Some("k"), Some("l0")), (1, None, Some("l1")), (0, None, Some("")), (1, None, None)]);
     broker().write(&right, &[(1, None, Some("r0")), (1, Some("k"), Some("r1"))]);
     let mut source = connect(&KafkaSourceConfig::new(broker().address(), &[&right, &left]));
-    let names = ["a", "a", "b", "b"].iter().zip([&left, &left, &right, &right]).zip([0, 1, 0, 1]);
-    let names: Vec<String> = names.map(|((_, topic), partition)| format!("{topic}[{partition}]")).collect();
+    let names = [(&left, 0), (&left, 1), (&right, 0), (&right, 1)];
+    let names = names.map(|(topic, partition)| format!("{topic}[{partition}]"));
     assert_eq!(source.partition_names(), names);
     let (blocks, ignored) = drain(&mut source);
     assert_eq!(lines(&blocks), ["0@0 l0", "0@1 ", "1@0 l1", "3@0 r0", "3@1 r1"]);
@@ -201,23 +201,13 @@ fn other_consumer_groups_are_left_alone() {
     offsets.add_partition_offset(&topic, 0, Offset::Offset(1)).expect("the offset is valid");
     let other: BaseConsumer = broker().client().set("group.id", &topic).create().expect("a valid configuration");
     other.commit(&offsets, CommitMode::Sync).expect("the broker takes the offset");
-    let groups = || {
-        let groups = other.fetch_group_list(None, PATIENCE).expect("the broker answers");
-        groups
-            .groups()
-            .iter()
-            .map(|group| group.name().to_owned())
-            .filter(|name| !name.ends_with(char::is_numeric))
-            .count()
-    };
-    let before = groups();
-
     let mut source = connect(&KafkaSourceConfig::new(broker().address(), &[&topic]));
     assert_eq!(lines(&drain(&mut source).0), ["0@0 a", "0@1 b"]);
     drop(source);
     let committed = other.committed_offsets(offsets, PATIENCE).expect("the broker answers");
     assert_eq!(committed.find_partition(&topic, 0).map(|found| found.offset()), Some(Offset::Offset(1)));
-    assert_eq!(groups(), before);
+    let groups = other.fetch_group_list(None, PATIENCE).expect("the broker answers");
+    assert!(groups.groups().iter().all(|group| group.name() != "tidewheel"), "no group of ours appears");
 }
 
 #[test]

@@ -87,17 +87,15 @@ impl Writer {
 
     /// Rolls back, where a transaction is open.
     pub(super) fn abort(&mut self) -> Result<(), KafkaError> {
-        if std::mem::take(&mut self.in_transaction) {
-            abort_transaction(&self.producer, Timeout::Never).map_err(|error| self.failure("abort", &error))?;
-        }
+        let rolled_back = self.end_rolled_back();
         self.producer.context().take_failed_delivery();
-        Ok(())
+        rolled_back
     }
 
     fn commit(&mut self) -> Result<(), KafkaError> {
         self.drain();
-        if let Some((topic, detail)) = self.producer.context().take_failed_delivery() {
-            return Err(self.roll_back("commit", format!("topic {topic:?}: {detail}")));
+        if self.producer.context().has_failed_delivery() {
+            return Err(self.roll_back("commit", "a record was not delivered"));
         }
         loop {
             // No timeout of our own: librdkafka knows the transaction's, and an answer given up is an answer unknown.
@@ -107,7 +105,7 @@ impl Writer {
                     tracing::warn!(transactional_id = self.transactional_id, %error, "commit is tried again");
                 }
                 Err(ClientError::Transaction(error)) if error.txn_requires_abort() => {
-                    return Err(self.roll_back("commit", error.to_string()));
+                    return Err(self.roll_back("commit", &error.string()));
                 }
                 Err(error) => return Err(self.failure("commit", &error)),
             }
@@ -139,20 +137,31 @@ impl Writer {
         match error {
             // A transaction with a failed record can only be rolled back, and tells so at the next record.
             ClientError::MessageProduction(Code::State) if self.in_transaction => {
-                let failed = self.producer.context().take_failed_delivery();
-                let detail = failed.map_or_else(|| error.to_string(), |(topic, why)| format!("topic {topic:?}: {why}"));
-                self.roll_back("continue", detail)
+                self.roll_back("continue", &error.to_string())
             }
             error => KafkaError::Produce { topic: topic.to_owned(), detail: error.to_string() },
         }
     }
 
     /// Rolls back, and says why; or why even that failed.
-    fn roll_back(&mut self, action: &'static str, detail: String) -> KafkaError {
-        match self.abort() {
+    fn roll_back(&mut self, action: &'static str, why: &str) -> KafkaError {
+        let rolled_back = self.end_rolled_back();
+        // Only now are all records reported, and the one that was refused among those thrown away after it.
+        let detail = match self.producer.context().take_failed_delivery() {
+            Some((topic, error)) => format!("topic {topic:?}: {error}"),
+            None => why.to_owned(),
+        };
+        match rolled_back {
             Ok(()) => KafkaError::Aborted { action, transactional_id: self.transactional_id.clone(), detail },
             Err(error) => error,
         }
+    }
+
+    fn end_rolled_back(&mut self) -> Result<(), KafkaError> {
+        if std::mem::take(&mut self.in_transaction) {
+            abort_transaction(&self.producer, Timeout::Never).map_err(|error| self.failure("abort", &error))?;
+        }
+        Ok(())
     }
 
     /// The error of a producer that cannot go on.
