@@ -3,6 +3,7 @@
 mod config;
 mod harness;
 mod kafka_connectors;
+mod kafka_live;
 mod law_one;
 mod market;
 mod readers;
