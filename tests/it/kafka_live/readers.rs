@@ -96,6 +96,7 @@ fn for_each(brokers: &str, topic: &str, mut take: impl FnMut(&BorrowedMessage<'_
 /// Follows a topic from its start until a record satisfies.
 pub fn wait_for_record(brokers: &str, topic: &str, mut is_wanted: impl FnMut(&Record) -> bool) -> Record {
     let consumer = consumer(brokers);
+    wait_for_topic(&consumer, topic, || true);
     assign(&consumer, topic);
     let deadline = Instant::now() + PATIENCE;
     let mut last = None;
@@ -120,14 +121,11 @@ pub fn last_progress(
 ) -> Option<Counters> {
     let topic = format!("{prefix}.progress");
     let consumer = consumer(brokers);
-    let deadline = Instant::now() + PATIENCE;
-    while !has_topic(&consumer, &topic) {
-        assert!(Instant::now() < deadline, "no topic {topic}");
-        if !goes_on() {
-            return None;
-        }
+    if !wait_for_topic(&consumer, &topic, &mut goes_on) {
+        return None;
     }
     assign(&consumer, &topic);
+    let deadline = Instant::now() + PATIENCE;
     let mut last = Counters::default();
     while goes_on() {
         assert!(Instant::now() < deadline, "topic {topic}: the run does not come to what is waited for: {last:?}");
@@ -216,9 +214,20 @@ fn consumer(brokers: &str) -> BaseConsumer {
         .expect("the configuration is valid")
 }
 
-fn has_topic(consumer: &BaseConsumer, topic: &str) -> bool {
-    let metadata = consumer.fetch_metadata(None, PATIENCE).expect("the broker answers");
-    metadata.topics().iter().any(|found| found.name() == topic && !found.partitions().is_empty())
+/// Waits until a topic is there; false if `goes_on` says that it will not come.
+fn wait_for_topic(consumer: &BaseConsumer, topic: &str, mut goes_on: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while goes_on() {
+        assert!(Instant::now() < deadline, "no topic {topic}");
+        let metadata = consumer.fetch_metadata(None, PATIENCE).expect("the broker answers");
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        if found.is_some_and(|found| !found.partitions().is_empty()) {
+            return true;
+        }
+        // A pause, so as not to keep the broker from creating it.
+        drop(consumer.poll(Duration::from_millis(20)));
+    }
+    false
 }
 
 /// Starts at the beginning of all partitions, and says how many there are.
