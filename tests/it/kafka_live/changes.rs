@@ -86,7 +86,9 @@ fn an_idle_partition_holds_nothing_back_and_what_it_brings_later_is_not_lost() {
     let mut run = setup.start();
     // Partition 1 brings one trade and falls silent, partition 2 is silent from the start.
     write(&topic, 1, &[trade(1, 0, "10")]);
-    write(&topic, 0, &[trade(2, 10, "20"), trade(3, 180, "30")]);
+    write(&topic, 0, &[trade(2, 10, "20")]);
+    run.wait_until_read(2);
+    write(&topic, 0, &[trade(3, 180, "30")]);
     assert!(wait_for(&setup, "1m", &key("1m", 0), "0").is_final());
     write(&topic, 1, &[trade(4, 50, "40")]);
     wait_for(&setup, "1m", &key("1m", 0), "1");
