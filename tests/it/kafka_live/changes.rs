@@ -4,7 +4,8 @@ use super::markets::opening_ns;
 use super::program::Setup;
 use super::readers::{Record, records, wait_for_record};
 use crate::harness::kafka::broker;
-use tidewheel_schemas::SECOND_NS;
+use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig};
+use tidewheel_schemas::{Counters, Reject, RejectReason, SECOND_NS, TickOutput};
 
 /// Partitions of these tests' topics.
 const PARTITIONS: i32 = 3;
@@ -97,5 +98,36 @@ fn an_idle_partition_holds_nothing_back_and_what_it_brings_later_is_not_lost() {
     assert_eq!((&last["close"], &last["trade_count"]), (&"50".into(), &4.into()));
     let counters = run.wait_until_read(5);
     assert_eq!((counters.accepted, counters.late), (5, 0));
+    run.stop();
+}
+
+#[test]
+fn progress_of_a_former_run_leaves_nothing_out_of_a_new_one() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let topic = broker().topic("anew", 1);
+    let setup = Setup::new(broker().address(), &topic, folder.path());
+    // A former process, whose clock went far ahead, got as far as the middle of a tick.
+    let config = KafkaSinkConfig { max_transaction_records: 1, ..KafkaSinkConfig::new(&setup.brokers, &setup.prefix) };
+    let mut former = KafkaSink::open(&config, Vec::new()).expect("the sink opens");
+    let reject = |position| Reject {
+        partition: 0,
+        position,
+        reason: RejectReason::Malformed,
+        detail: "from a former run".to_owned(),
+        raw: Box::from(&b"x"[..]),
+        receive_time_ns: None,
+    };
+    let output =
+        |tick, rejects: u64| TickOutput { tick, rejects: (0..rejects).map(reject).collect(), ..TickOutput::default() };
+    let far_ms = u64::try_from(opening_ns() / 1_000_000).expect("after 1970") + 86_400_000;
+    former.write(&output(far_ms, 1)).expect("the broker takes the record");
+    former.commit(far_ms, &Counters::default()).expect("the commit succeeds");
+    former.write(&output(far_ms + 1, 4)).expect("the broker takes the records");
+    drop(former);
+
+    write(&topic, 0, &[trade(1, 0, "10"), trade(2, 180, "20")]);
+    let run = setup.start();
+    assert!(wait_for(&setup, "1s", &key("1s", 0), "0").is_final());
+    assert!(wait_for(&setup, "1m", &key("1m", 0), "0").is_final());
     run.stop();
 }
