@@ -87,7 +87,9 @@ impl Session {
         let names = source.partition_names();
         let run = format!("run-{}", jiff::Timestamp::now().as_millisecond());
         let lake = config.lake_sink(names.clone(), on_existing).map(Lake::open).transpose()?;
-        let kafka = config.kafka_sink(&run).map(|sink| KafkaSink::open(&sink, names)).transpose()?;
+        let mut kafka = config.kafka_sink(&run).map(|sink| KafkaSink::open(&sink, names)).transpose()?;
+        // A run starts from its source's beginning, not from where another ended.
+        kafka.iter_mut().for_each(KafkaSink::begin_anew);
         let bindings = config.lake().map(|lake| bindings_of(Path::new(&lake.path), &run)).transpose()?;
         let status = Arc::new(Status::new(&config.bars.intervals));
         let every = config.lake().map(|lake| lake.commit_every.as_duration());

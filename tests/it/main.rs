@@ -6,6 +6,7 @@ mod fuzz_config;
 mod harness;
 mod hostile;
 mod kafka_connectors;
+mod kafka_live;
 mod law_one;
 mod market;
 mod readers;

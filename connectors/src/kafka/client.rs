@@ -207,19 +207,45 @@ pub(super) fn metadata(
 }
 
 /// Offsets of a partition: the least there is, and one past the greatest that the consumer's isolation lets it see.
+///
+/// # Errors
+/// If the broker does not answer in time. A partition that has no leader yet, as after its creation, is waited for.
 pub(super) fn offsets(
     consumer: &BaseConsumer<Context>,
     topic: &str,
     partition: i32,
     timeout: Duration,
 ) -> Result<(u64, u64), KafkaError> {
+    const RETRY_PAUSE: Duration = Duration::from_millis(20);
     let unreadable = |detail: String| KafkaError::Offsets { partition: partition_name(topic, partition), detail };
-    let (low, end) =
-        consumer.fetch_watermarks(topic, partition, timeout).map_err(|error| unreadable(error.to_string()))?;
+    let deadline = Instant::now() + timeout;
+    let (low, end) = loop {
+        match consumer.fetch_watermarks(topic, partition, until(deadline)) {
+            Ok(offsets) => break offsets,
+            Err(error) if is_between_leaders(&error) && !until(deadline).is_zero() => {
+                drop(consumer.poll(until(deadline).min(RETRY_PAUSE)));
+            }
+            Err(error) => return Err(unreadable(error.to_string())),
+        }
+    };
     match (u64::try_from(low), u64::try_from(end)) {
         (Ok(low), Ok(end)) => Ok((low, end)),
         _ => Err(unreadable(format!("the broker answered {low} and {end}"))),
     }
+}
+
+/// Whether a partition's leader is just changing, or not yet known to all.
+fn is_between_leaders(error: &ClientError) -> bool {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::NotLeaderForPartition
+                | Code::LeaderNotAvailable
+                | Code::ReplicaNotAvailable
+                | Code::UnknownLeaderEpoch
+        )
+    )
 }
 
 /// How a partition is called in messages: `topic[3]`.

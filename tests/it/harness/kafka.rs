@@ -7,7 +7,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::fs::File;
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -70,6 +71,32 @@ impl Broker {
         &self.address
     }
 
+    /// Kills it as a failing machine would, and waits until nobody listens. Its records stay for [`resume`](Self::resume).
+    ///
+    /// # Panics
+    /// If its guard is gone.
+    pub fn kill(&mut self) {
+        self.order("kill");
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(&self.address).is_ok() {
+            assert!(Instant::now() < deadline, "the Kafka broker at {} does not die", self.address);
+        }
+    }
+
+    /// Starts it again at the same address, with the records it had, and waits until it answers.
+    ///
+    /// # Panics
+    /// If it does not start: with its log.
+    pub fn resume(&mut self) {
+        self.order("resume");
+        self.wait_until_it_answers();
+    }
+
+    fn order(&mut self, order: &str) {
+        let guard = self.process.stdin.as_mut().expect("taken only when dropped");
+        writeln!(guard, "{order}").expect("the guard reads as long as this process lives");
+    }
+
     fn wait_until_it_answers(&self) {
         let deadline = Instant::now() + PATIENCE;
         let client: BaseConsumer =
@@ -129,10 +156,18 @@ fn properties_text(broker_port: u16, controller_port: u16, data: &str) -> String
 }
 
 /// The command under a shell that kills it, and removes its folder, when this process is gone, however it went: the shared
-/// broker lives in a static and is never dropped.
+/// broker lives in a static and is never dropped. Until then it kills and resumes on demand.
 fn guarded(command: &Command, folder: &Path) -> Command {
-    const GUARD: &str =
-        r#"folder=$1; shift; "$@" & broker=$!; cat > /dev/null; kill -9 $broker; wait; rm -rf "$folder""#;
+    const GUARD: &str = r#"
+        folder=$1; shift
+        "$@" & broker=$!
+        while read -r order; do
+            case $order in
+                kill) kill -9 $broker; wait $broker ;;
+                resume) "$@" & broker=$! ;;
+            esac
+        done
+        kill -9 $broker; wait; rm -rf "$folder""#;
     let mut guarded = Command::new("sh");
     guarded.args(["-c", GUARD, "guard"]).arg(folder).arg(command.get_program()).args(command.get_args());
     guarded.stdin(Stdio::piped());

@@ -138,6 +138,12 @@ impl KafkaSink {
         self.committed.committed_tick
     }
 
+    /// Forgets how far a former process came: for a run that computes from its own start instead of resuming. Its ticks are
+    /// others, and taking them for those of the former process would leave records out.
+    pub fn begin_anew(&mut self) {
+        self.committed = Progress::default();
+    }
+
     /// The last progress record, of this process or of the one before.
     pub fn progress(&self) -> &Progress {
         &self.committed

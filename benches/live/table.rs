@@ -1,0 +1,61 @@
+//! What was measured, as one table.
+
+use super::harness::distribution::KAFKA_VERSION;
+use super::latency::RATE;
+use super::throughput::Filled;
+
+/// Prints the table.
+pub fn print(topic: &Filled, bare: &[f64], pipeline: &[f64], latencies_us: &[u64]) {
+    let (bare_median, pipeline_median) = (median(bare), median(pipeline));
+    println!("machine   {}", machine());
+    println!(
+        "source    Apache Kafka {KAFKA_VERSION} on the same cores, {} trades of {} bytes (Binance JSON), {} partitions",
+        topic.trades,
+        topic.bytes_per_trade,
+        super::PARTITIONS
+    );
+    println!();
+    println!("bare      {bare_median:>10.0} trades/s   consume and parse, one thread; runs {}", runs(bare));
+    println!(
+        "pipeline  {pipeline_median:>10.0} trades/s   {} workers, transactions, topics and lake; runs {}",
+        workers(),
+        runs(pipeline)
+    );
+    println!("ratio     {:>10.2} of bare", pipeline_median / bare_median);
+    println!();
+    let quantile = |per_mille: usize| latencies_us[(latencies_us.len() - 1) * per_mille / 1_000] as f64 / 1_000.0;
+    println!("latency   trade due to provisional bar readable, {RATE} trades/s offered, tick 100 ms, {} trades", {
+        latencies_us.len()
+    });
+    println!(
+        "          p50 {:.0} ms   p99 {:.0} ms   p99.9 {:.0} ms   max {:.0} ms",
+        quantile(500),
+        quantile(990),
+        quantile(999),
+        quantile(1_000)
+    );
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn runs(values: &[f64]) -> String {
+    values.iter().map(|value| format!("{value:.0}")).collect::<Vec<_>>().join(" ")
+}
+
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The processor, its cores, and how busy others keep them.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown processor");
+    let load = read("/proc/loadavg");
+    let load = load.split(' ').next().unwrap_or("?");
+    format!("{}, {} cores, load {load} at the end", model.trim_start_matches(['\t', ' ', ':']), workers())
+}

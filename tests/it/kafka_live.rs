@@ -1,0 +1,17 @@
+//! The program on a real broker, end to end: a generated market into a topic, `tidewheel run` and `tidewheel replay` over
+//! it, and what a `read_committed` consumer and the lake then hold, against a replay of the same records from a file.
+//!
+//! The yardstick of every bar is the file replay, which other tests hold against a slow oracle and against exchanges' own
+//! bars. Markets open an hour or two ago, because a live run tells the future by the wall clock; apart from that hour they
+//! are the same each time.
+
+mod changes;
+mod embedded;
+mod faults;
+mod markets;
+mod program;
+mod readers;
+mod refusals;
+mod replayed;
+mod running;
+mod tools;
