@@ -8,3 +8,4 @@ mod kafka_connectors;
 mod law_one;
 mod market;
 mod readers;
+mod tidy;
