@@ -267,6 +267,9 @@ struct Pending {
 /// current bars for the next interval. **Order** none needed inside a tick. **State** bars of the correction horizon and
 /// of the parent interval that is not frozen. **Late** changes of frozen bars are retractions of forgotten inputs, and
 /// ignored.
+///
+/// # Panics
+/// If a tick has records but no header on this worker.
 pub fn lifecycle<'scope>(
     upserts: StreamVec<'scope, u64, Upsert>,
     headers: StreamVec<'scope, u64, TickHeader>,

@@ -68,6 +68,9 @@ struct Pending {
 /// changed seconds and minutes, keyed by instrument number and open time; one outcome a tick. **Order** none needed: a
 /// tick's records are sorted by source position. **State** the correction horizon's trades, see [`Tape::sizes`]. **Late**
 /// records go to the outcome.
+///
+/// # Panics
+/// If a tick has records but no header on this worker.
 pub fn tape<'scope>(
     rows: StreamVec<'scope, u64, RoutedRows>,
     amendments: StreamVec<'scope, u64, Amendment>,
