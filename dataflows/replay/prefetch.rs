@@ -49,6 +49,9 @@ struct State {
 
 impl Prefetch {
     /// Starts reading.
+    ///
+    /// # Panics
+    /// If the system cannot start a thread.
     pub fn start(readers: Vec<Box<dyn PartitionReader>>, decoder: &Decoder, prepare: &Prepare, threads: usize) -> Self {
         let (jobs, queue) = unbounded::<Job>();
         for _ in 0..threads.max(1) {
@@ -99,6 +102,9 @@ impl Prefetch {
     ///
     /// # Errors
     /// If the partition cannot be read.
+    ///
+    /// # Panics
+    /// If a thread that reads or decodes has panicked.
     pub fn next(&self, partition: usize) -> Result<Option<Chunk>, SourceError> {
         let partition = &self.partitions[partition];
         let mut state = partition.lock();
