@@ -51,7 +51,7 @@ impl Prefetch {
     /// Starts reading.
     ///
     /// # Panics
-    /// If the system has no thread left.
+    /// If the system cannot start a thread.
     pub fn start(readers: Vec<Box<dyn PartitionReader>>, decoder: &Decoder, prepare: &Prepare, threads: usize) -> Self {
         let (jobs, queue) = unbounded::<Job>();
         for _ in 0..threads.max(1) {
@@ -104,7 +104,7 @@ impl Prefetch {
     /// If the partition cannot be read.
     ///
     /// # Panics
-    /// If a thread that decodes panicked.
+    /// If a thread that reads or decodes has panicked.
     pub fn next(&self, partition: usize) -> Result<Option<Chunk>, SourceError> {
         let partition = &self.partitions[partition];
         let mut state = partition.lock();

@@ -269,7 +269,7 @@ struct Pending {
 /// ignored.
 ///
 /// # Panics
-/// If a tick comes without its header.
+/// If a tick has records but no header on this worker.
 pub fn lifecycle<'scope>(
     upserts: StreamVec<'scope, u64, Upsert>,
     headers: StreamVec<'scope, u64, TickHeader>,

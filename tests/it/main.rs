@@ -11,4 +11,5 @@ mod law_one;
 mod market;
 mod readers;
 mod replay;
+mod tidy;
 mod truth;

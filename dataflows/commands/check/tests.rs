@@ -1,3 +1,5 @@
+//! What the checks find, without a cluster.
+
 use super::*;
 use std::path::Path;
 use tidewheel_connectors::kafka::embedded::EmbeddedBroker;

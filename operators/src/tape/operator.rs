@@ -70,7 +70,7 @@ struct Pending {
 /// records go to the outcome.
 ///
 /// # Panics
-/// If a tick comes without its header.
+/// If a tick has records but no header on this worker.
 pub fn tape<'scope>(
     rows: StreamVec<'scope, u64, RoutedRows>,
     amendments: StreamVec<'scope, u64, Amendment>,
