@@ -273,7 +273,8 @@ fn a_run_that_is_terminated_leaves_a_lake_that_is_whole_or_empty() {
     let market = Market::troubled("market.jsonl");
     let expected = market.replayed(&[]).1;
     let has_entries = |path: PathBuf| std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-    let moments: [(&str, &dyn Fn(&Path) -> bool); 3] = [
+    type Moment<'a> = (&'a str, &'a dyn Fn(&Path) -> bool);
+    let moments: [Moment<'_>; 3] = [
         ("opened", &|lake| lake.join("_tidewheel/manifests").exists()),
         ("staging", &|lake| has_entries(lake.join("_tidewheel/staging"))),
         ("committed", &|lake| has_entries(lake.join("_tidewheel/manifests"))),
