@@ -1,5 +1,6 @@
 //! The house rules that a compiler does not hold: sizes, module docs, layers, and documents that name only what exists.
 
+use clap::Subcommand;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -157,4 +158,35 @@ fn the_readme_names_every_reason_of_a_reject() {
     let missing: Vec<_> =
         RejectReason::ALL.iter().filter(|reason| !readme.contains(&format!("| `{reason}` |"))).collect();
     assert!(missing.is_empty(), "README.md has no row for {missing:?}");
+}
+
+/// The lines of shell in a document that call the program, as words, without comments and redirections.
+fn calls(document: &str) -> Vec<Vec<String>> {
+    let mut calls = Vec::new();
+    for block in document.split("```sh\n").skip(1) {
+        let block = block.split("```").next().unwrap_or_default().replace("\\\n", " ");
+        for line in block.lines() {
+            let arguments = line.strip_prefix("tidewheel ").or_else(|| line.strip_prefix("cargo run --release -- "));
+            let Some(arguments) = arguments else { continue };
+            let words = arguments.split_whitespace().take_while(|word| !matches!(*word, "#" | ">"));
+            let words = words.map(|word| word.trim_matches('\'').to_owned());
+            calls.push(std::iter::once("tidewheel".to_owned()).chain(words).collect());
+        }
+    }
+    calls
+}
+
+#[test]
+fn the_readme_calls_the_program_as_it_wants_to_be_called() {
+    let calls = calls(&read(&root().join("README.md")));
+    assert!(calls.len() >= 10, "only {} calls were found in README.md", calls.len());
+    let program = || tidewheel::commands::Command::augment_subcommands(clap::Command::new("tidewheel"));
+    let refused = calls.iter().filter_map(|call| {
+        let error = program().try_get_matches_from(call).err()?;
+        Some(format!("{}\n{error}", call.join(" ")))
+    });
+    none(refused.collect());
+    let missing = program().get_subcommands().map(|command| command.get_name().to_owned());
+    let missing = missing.filter(|name| !calls.iter().any(|call| call[1] == *name));
+    none(missing.map(|name| format!("README.md does not show the command {name}")).collect());
 }
