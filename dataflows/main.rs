@@ -7,7 +7,7 @@ use tidewheel::commands::{Command, CommandError};
 // Ticks allocate on one thread and free on another, in large pieces: the system's allocator gives the pages back and asks
 // for them again each time.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Streams of trades into exact, self-repairing OHLCV bars, in Kafka and in a Parquet lake.
 #[derive(Debug, Parser)]

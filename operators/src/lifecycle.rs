@@ -93,7 +93,8 @@ impl Ledger {
 
     /// Applies the changes of a tick.
     pub fn apply(&mut self, header: &TickHeader, upserts: &mut [Upsert]) -> LedgerTick {
-        let mut out = LedgerTick::default();
+        // Most changes become versions, now or a few ticks later.
+        let mut out = LedgerTick { versions: Vec::with_capacity(upserts.len()), ..LedgerTick::default() };
         self.forget_frozen(header.frozen_ns, &mut out);
         // A replacement arrives as a removal and a value in any order: the value, sorted last, wins.
         upserts.sort_by_key(|upsert| (upsert.instrument, upsert.open_time_ns, upsert.bar.is_some()));
