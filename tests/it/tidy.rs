@@ -186,7 +186,8 @@ fn the_readme_calls_the_program_as_it_wants_to_be_called() {
         Some(format!("{}\n{error}", call.join(" ")))
     });
     none(refused.collect());
-    let missing = program().get_subcommands().map(|command| command.get_name().to_owned());
+    let program = program();
+    let missing = program.get_subcommands().map(|command| command.get_name().to_owned());
     let missing = missing.filter(|name| !calls.iter().any(|call| call[1] == *name));
     none(missing.map(|name| format!("README.md does not show the command {name}")).collect());
 }
