@@ -17,7 +17,7 @@ pub enum RejectReason {
     Truncated,
     /// A field that the format must have is not there, or of the wrong type.
     Field,
-    /// Price or quantity is not a number, not positive, too large, or has too many decimals.
+    /// Price or quantity is not a number, not positive, has too many decimals, or is too large, alone or multiplied.
     Number,
     /// A time that cannot be: in an ambiguous unit, before 2009 or after 2200.
     Time,

@@ -35,7 +35,7 @@ pub enum LakeError {
         lock: PathBuf,
     },
     /// The lake holds data and the configuration says not to touch it.
-    #[error("lake {} holds data already: resume it, replace it, or choose another folder", root.display())]
+    #[error("lake {} holds data already: choose another folder, or let --replace compute it anew", root.display())]
     Exists {
         /// The lake.
         root: PathBuf,

@@ -61,7 +61,7 @@ fn a_lake_that_holds_data_is_refused_and_replaced_on_demand() {
 
     check(
         &setup,
-        &[&format!("lake {} holds data already", setup.lake.display()), "replace it, or choose another folder"],
+        &[&format!("lake {} holds data already", setup.lake.display()), "choose another folder, or let --replace"],
     );
     let again = Setup { prefix: unique("again"), ..setup.clone() };
     let mut run = again.start_with(&["--replace"]);
