@@ -75,6 +75,14 @@ pub(super) fn optional_decimal(values: Values<i64>) -> ArrayRef {
     decimal64(values, nulls)
 }
 
+/// `DECIMAL(20,8)`: all that 64 bits hold, which is more than a decimal stored in 64 bits may have digits.
+pub(super) fn optional_quantity(values: Values<i64>) -> ArrayRef {
+    let (values, nulls) = values.finish();
+    let wide: Vec<i128> = values.iter().map(|value| i128::from(*value)).collect();
+    let array = Decimal128Array::new(wide.into(), nulls);
+    Arc::new(array.with_precision_and_scale(20, 8).expect("20 digits with 8 places are a Decimal128"))
+}
+
 /// `DECIMAL(18,8)`, stored in 64 bits.
 pub(super) fn decimal64(values: impl Into<ScalarBuffer<i64>>, nulls: Option<NullBuffer>) -> ArrayRef {
     let array = Decimal64Array::new(values.into(), nulls);

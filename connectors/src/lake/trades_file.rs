@@ -8,7 +8,8 @@
 //! | `trade_id` | string | as the venue writes it |
 //! | `event_time` | timestamp (us, UTC) | trade time, cut to microseconds; the corrected one in a correction, else null |
 //! | `event_time_ns` | int64 | the same, exact |
-//! | `price`, `quantity` | decimal(18,8) | null where a correction leaves them as they were, and in cancels |
+//! | `price` | decimal(18,8) | null where a correction leaves it as it was, and in cancels |
+//! | `quantity` | decimal(20,8) | likewise; coins of little worth trade by tens of billions |
 //! | `aggressor_side` | string | `buy`, `sell`, null for unknown; `unknown` in a correction that says so |
 //! | `trade_count` | int64 | fills it stands for; null in amendments |
 //! | `trade_kind` | string | `market` and the like; null in amendments |
@@ -22,7 +23,7 @@
 
 use super::columns::{
     Texts, Values, int64, name_type, names, optional, optional_decimal, optional_int64, optional_names,
-    optional_timestamp, required, timestamp_type, venues_and_symbols,
+    optional_quantity, optional_timestamp, required, timestamp_type, venues_and_symbols,
 };
 use super::commit::tick_ns;
 use super::error::LakeError;
@@ -53,7 +54,7 @@ fn fields() -> Vec<arrow::datatypes::Field> {
         optional("event_time", timestamp_type()),
         optional("event_time_ns", DataType::Int64),
         decimal("price"),
-        decimal("quantity"),
+        optional("quantity", DataType::Decimal128(20, 8)),
         optional("aggressor_side", name_type()),
         optional("trade_count", DataType::Int64),
         optional("trade_kind", name_type()),
@@ -272,11 +273,9 @@ impl<'a> Columns<'a> {
         price_e8: Option<i64>,
         quantity_e8: Option<i64>,
     ) -> Result<(), LakeError> {
-        for (column, value) in [("price_e8", price_e8), ("quantity_e8", quantity_e8)] {
-            if let Some(value) = value.filter(|value| value.unsigned_abs() >= PRICE_LIMIT_E8.unsigned_abs()) {
-                let what = format!("trade {instrument:?}|{id}");
-                return Err(LakeError::OutOfRange { column, value: value.to_string(), what });
-            }
+        if let Some(value) = price_e8.filter(|value| value.unsigned_abs() >= PRICE_LIMIT_E8.unsigned_abs()) {
+            let what = format!("trade {instrument:?}|{id}");
+            return Err(LakeError::OutOfRange { column: "price_e8", value: value.to_string(), what });
         }
         self.price_e8.push(price_e8);
         self.quantity_e8.push(quantity_e8);
@@ -295,7 +294,7 @@ impl<'a> Columns<'a> {
             optional_timestamp(self.event_time_us),
             optional_int64(self.event_time_ns),
             optional_decimal(self.price_e8),
-            optional_decimal(self.quantity_e8),
+            optional_quantity(self.quantity_e8),
             optional_names(self.side, &constants(&SIDES)),
             optional_int64(self.count),
             optional_names(self.kind, &constants(&TradeKind::ALL.map(TradeKind::name))),
