@@ -214,6 +214,8 @@ impl ReplayArgs {
         config.intervals = self.intervals.clone();
         config.archive = self.archive;
         config.sources = sources;
+        // Half of what a commit holds, so that both cores encode the long partition of seconds.
+        config.max_rows_per_file = 250_000;
         config.on_existing = if self.replace { OnExisting::Replace } else { OnExisting::Refuse };
         Ok(Lake::open(config)?)
     }
