@@ -9,6 +9,13 @@ use tidewheel::commands::{Command, CommandError};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// How jemalloc is set up: huge pages, of which a replay touches a thousandth as many (a fifth less time in all), and few
+/// arenas, because there are few threads. `_RJEM_MALLOC_CONF` overrides it.
+// jemalloc reads this symbol before `main`, as a pointer to text: that of the slice.
+#[allow(unsafe_code, reason = "exporting a symbol is the only way to configure jemalloc from inside the program")]
+#[unsafe(export_name = "_rjem_malloc_conf")]
+pub static MALLOC_CONF: &[u8] = b"thp:always,narenas:4\0";
+
 /// Streams of trades into exact, self-repairing OHLCV bars, in Kafka and in a Parquet lake.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110)]
