@@ -220,12 +220,16 @@ fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> Mer
     }
     output.bars = merge_bars(versions);
     merged.open_bars = merge_bars(open_bars);
-    output.late.sort_by_key(LateRecord::source);
-    output.rejects.sort_by_key(|reject| (reject.partition, reject.position));
+    output.late.sort_by_key(|record| match record {
+        LateRecord::Trade { trade, .. } => (record.source(), Some(trade.key())),
+        LateRecord::Amendment(_) => (record.source(), None),
+    });
+    // Several trades of one message share its position: what tells them apart orders them too.
+    output.rejects.sort();
     output.amendments.sort_by_key(|amendment| (amendment.partition, amendment.position));
     output.accepted.sort_by_key(|rows| {
         let first = rows.rows.first().copied().unwrap_or_default() as usize;
-        (rows.columns.partition, rows.columns.position.get(first).copied())
+        (rows.columns.partition, rows.columns.position.get(first).copied(), first)
     });
     merged
 }

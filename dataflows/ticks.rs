@@ -116,9 +116,9 @@ fn take_before<T>(items: &mut std::vec::IntoIter<T>, end: u64, position: impl Fn
 }
 
 impl Piece {
-    /// Trades in it.
-    pub fn rows(&self) -> usize {
-        self.rows.len()
+    /// Trades, cancels, corrections and dead letters in it.
+    pub fn records(&self) -> usize {
+        self.rows.len() + self.amendments.len() + self.rejects.len()
     }
 
     /// Its source partition.
@@ -131,10 +131,6 @@ impl Piece {
         for (kind, count) in ignored {
             *self.ignored.entry(kind).or_default() += count;
         }
-    }
-
-    fn has_records(&self) -> bool {
-        !self.rows.is_empty() || !self.amendments.is_empty()
     }
 }
 
@@ -184,8 +180,8 @@ impl Ticker {
         let mut has_records = vec![false; caught_up.len()];
         let mut input = self.open(tick, watermark_before_ns);
         for piece in pieces {
-            has_records[piece.partition() as usize] |= piece.has_records();
-            self.admit(piece, tick, &mut input);
+            let partition = piece.partition() as usize;
+            has_records[partition] |= self.admit(piece, tick, &mut input);
         }
         if self.intakes.len() < caught_up.len() {
             self.intakes.resize(caught_up.len(), Intake::default());
@@ -238,7 +234,9 @@ impl Ticker {
         TickInput { header, slices: Vec::new(), amendments: Vec::new(), source: SourceTick::default() }
     }
 
-    fn admit(&mut self, piece: Piece, tick: u64, input: &mut TickInput) {
+    /// Puts the records of a piece where they belong. Tells whether a trade was taken: only those move a clock, and a
+    /// partition that sends nothing but refused ones must not hold it.
+    fn admit(&mut self, piece: Piece, tick: u64, input: &mut TickInput) -> bool {
         let partition = piece.partition() as usize;
         if partition >= self.intakes.len() {
             self.intakes.resize(partition + 1, Intake::default());
@@ -271,10 +269,12 @@ impl Ticker {
                 input.amendments.push(amendment);
             }
         }
-        if !admission.taken.is_empty() {
+        let has_taken = !admission.taken.is_empty();
+        if has_taken {
             input.slices.push(RowSlice { columns, ranges: admission.taken });
         }
         source.raw.extend(raw);
+        has_taken
     }
 }
 

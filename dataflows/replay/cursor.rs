@@ -21,11 +21,6 @@ impl Cursor {
         Self { partition, clock: ReplayClock::default(), chunks: VecDeque::new(), has_ended: false }
     }
 
-    /// Whether everything was given out.
-    pub fn has_ended(&self) -> bool {
-        self.has_ended && self.chunks.is_empty()
-    }
-
     /// How far its clock has come.
     pub const fn now_ns(&self) -> Option<i64> {
         self.clock.now_ns()
@@ -47,6 +42,19 @@ impl Cursor {
             clock.pass(chunk.clock_ns(), chunk.next_row(), following, i64::MAX, skew_ns);
         }
         Ok(None)
+    }
+
+    /// Takes the next chunk whole, where nothing that is read ahead moves the clock: without a time to come, no tick of its
+    /// own is due for it.
+    ///
+    /// # Errors
+    /// If the partition cannot be read.
+    pub fn take_timeless(&mut self, source: &Prefetch, pieces: &mut Vec<Piece>) -> Result<(), SourceError> {
+        self.fill(source)?;
+        if let Some(chunk) = self.chunks.pop_front() {
+            pieces.push(chunk.take_all());
+        }
+        Ok(())
     }
 
     /// Takes the records before the clock reaches `end_ns`, at most about `budget` rows. Tells whether the clock got there.
@@ -72,10 +80,11 @@ impl Cursor {
             let jury = if limit < times.len() { &times[limit..] } else { following };
             let end = self.clock.pass(&times[..limit], start, jury, end_ns, skew_ns);
             let is_whole = end == times.len();
-            budget -= end - start;
             let chunk = self.chunks.front_mut().expect("there was a front");
             if is_whole {
-                pieces.push(self.chunks.pop_front().expect("there was a front").take_all());
+                let piece = self.chunks.pop_front().expect("there was a front").take_all();
+                budget = budget.saturating_sub(piece.records());
+                pieces.push(piece);
             } else {
                 if end > start {
                     pieces.push(chunk.take_until(end));

@@ -2,6 +2,7 @@
 //!
 //! Everything here goes through the built program and is read back from the lake.
 
+mod clock;
 mod extremes;
 mod records;
 mod world;

@@ -171,25 +171,25 @@ pub fn surviving_trades<'a>(arrivals: impl Iterator<Item = &'a Arrival> + Clone)
             trades.entry((arrival.instrument.clone(), trade.id)).or_insert(trade);
         }
     }
-    let originals = trades.clone();
-    let mut corrected: BTreeMap<(Instrument, TradeId), i64> = BTreeMap::new();
+    let is_amendment = |arrival: &&Arrival| matches!(arrival.record, Record::Amend { .. });
+    let mut amendments: Vec<&Arrival> = arrivals.filter(is_amendment).collect();
+    // Each field shows the correction of the greatest sequence that names it: applied in that order, the last one stays.
+    amendments.sort_by_key(|arrival| match arrival.record {
+        Record::Amend { sequence, .. } => sequence,
+        Record::Trade(_) => 0,
+    });
     let mut cancelled = BTreeSet::new();
-    for arrival in arrivals {
-        let Record::Amend { id, change, sequence, .. } = &arrival.record else { continue };
+    for arrival in amendments {
+        let Record::Amend { id, change, .. } = &arrival.record else { continue };
         let key = (arrival.instrument.clone(), *id);
-        match (change, originals.get(&key)) {
+        match (change, trades.get_mut(&key)) {
             (_, None) => {}
             (Change::Cancel, Some(_)) => drop(cancelled.insert(key)),
-            (Change::Correct(correction), Some(original)) => {
-                if corrected.get(&key).is_none_or(|greatest| sequence >= greatest) {
-                    corrected.insert(key.clone(), *sequence);
-                    let mut trade = *original;
-                    trade.price_e8 = correction.price_e8.unwrap_or(trade.price_e8);
-                    trade.quantity_e8 = correction.quantity_e8.unwrap_or(trade.quantity_e8);
-                    trade.event_time_ns = correction.event_time_ns.unwrap_or(trade.event_time_ns);
-                    trade.side = correction.side.unwrap_or(trade.side);
-                    trades.insert(key, trade);
-                }
+            (Change::Correct(correction), Some(trade)) => {
+                trade.price_e8 = correction.price_e8.unwrap_or(trade.price_e8);
+                trade.quantity_e8 = correction.quantity_e8.unwrap_or(trade.quantity_e8);
+                trade.event_time_ns = correction.event_time_ns.unwrap_or(trade.event_time_ns);
+                trade.side = correction.side.unwrap_or(trade.side);
             }
         }
     }

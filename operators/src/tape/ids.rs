@@ -14,13 +14,14 @@ const RUN_LIMIT: usize = 4_096;
 pub(super) struct IdSet {
     /// Disjoint half-open runs, ascending, not touching.
     runs: Vec<(TradeId, TradeId)>,
-    singles: FixedMap<TradeId, ()>,
+    /// With the second of their trade, so that the trade is found without a search.
+    singles: FixedMap<TradeId, i64>,
 }
 
 impl IdSet {
-    /// Adds an id; whether it was new.
+    /// Adds an id with the second of its trade; whether it was new.
     #[inline]
-    pub fn insert(&mut self, id: TradeId) -> bool {
+    pub fn insert(&mut self, id: TradeId, open_time_ns: i64) -> bool {
         if id.is_dense() {
             if let Some((_, end)) = self.runs.last_mut()
                 && *end == id
@@ -28,12 +29,12 @@ impl IdSet {
                 *end = id.next();
                 return true;
             }
-            return self.insert_dense(id);
+            return self.insert_dense(id, open_time_ns);
         }
-        self.singles.insert(id, ()).is_none()
+        self.add_single(id, open_time_ns)
     }
 
-    fn insert_dense(&mut self, id: TradeId) -> bool {
+    fn insert_dense(&mut self, id: TradeId, open_time_ns: i64) -> bool {
         let at = self.runs.partition_point(|run| run.0 <= id);
         if at > 0 && id < self.runs[at - 1].1 {
             return false;
@@ -52,10 +53,25 @@ impl IdSet {
             (false, true) => self.runs[at].0 = id,
             (false, false) if self.runs.len() < RUN_LIMIT => self.runs.insert(at, (id, id.next())),
             (false, false) => {
-                self.singles.insert(id, ());
+                self.singles.insert(id, open_time_ns);
             }
         }
         true
+    }
+
+    fn add_single(&mut self, id: TradeId, open_time_ns: i64) -> bool {
+        match self.singles.entry(id) {
+            std::collections::hash_map::Entry::Occupied(_) => false,
+            std::collections::hash_map::Entry::Vacant(free) => {
+                free.insert(open_time_ns);
+                true
+            }
+        }
+    }
+
+    /// The second of the trade of an id that is kept singly.
+    pub fn second_of(&self, id: TradeId) -> Option<i64> {
+        self.singles.get(&id).copied()
     }
 
     /// Whether an id was added and not forgotten.
@@ -102,7 +118,7 @@ mod tests {
                     _ => TradeId::parse(format!("x{}", random.random_range(0..500)).as_bytes()).expect("short text"),
                 };
                 assert_eq!(ids.contains(id), plain.contains(&id), "seed {seed} step {step} id {id}");
-                assert_eq!(ids.insert(id), plain.insert(id), "seed {seed} step {step} id {id}");
+                assert_eq!(ids.insert(id, 0), plain.insert(id), "seed {seed} step {step} id {id}");
             }
             assert!(ids.runs.len() <= RUN_LIMIT);
             assert!(ids.runs.windows(2).all(|pair| pair[0].1 < pair[1].0), "seed {seed}");

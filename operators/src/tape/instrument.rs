@@ -4,7 +4,7 @@ use super::chunks::{Chunks, RowRef};
 use super::ids::IdSet;
 use crate::hash::FixedMap;
 use std::collections::{BTreeMap, VecDeque};
-use tidewheel_schemas::{Amendment, Bar, Change, Interval, Trade, TradeId, is_notional_in_range};
+use tidewheel_schemas::{Amendment, Bar, Change, Correction, Interval, Trade, TradeId, is_notional_in_range};
 
 /// One second of trades.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ struct Amended {
     /// As it is now; none after a cancel.
     current: Option<Trade>,
     is_cancelled: bool,
-    /// The sequence of the correction that `current` shows.
-    sequence: i64,
+    /// The sequence of the correction that each of `current`'s time, price, quantity and side shows.
+    sequences: [i64; 4],
     /// All corrections taken, to tell a repeated one.
     corrections: Vec<(i64, Change)>,
 }
@@ -69,10 +69,13 @@ impl InstrumentTape {
     /// Takes in a trade that is not before the frozen frontier.
     #[inline]
     pub fn insert(&mut self, trade: &Trade, at: RowRef, chunks: &Chunks) -> Outcome {
-        if !self.ids.insert(trade.id) {
-            return self.seen_before(trade, chunks);
+        let open_time_ns = Interval::S1.open_of(trade.event_time_ns);
+        if !self.ids.insert(trade.id, open_time_ns)
+            && let Some(outcome) = self.seen_before(trade, chunks)
+        {
+            return outcome;
         }
-        let leaf_at = self.leaf_at(Interval::S1.open_of(trade.event_time_ns));
+        let leaf_at = self.leaf_at(open_time_ns);
         let leaf = &mut self.leaves[leaf_at];
         leaf.push(at, trade.id);
         if trade.kind.is_in_bars() {
@@ -109,7 +112,7 @@ impl InstrumentTape {
                 original,
                 current: Some(original),
                 is_cancelled: false,
-                sequence: i64::MIN,
+                sequences: [i64::MIN; 4],
                 corrections: Vec::new(),
             };
             self.amended.insert(amendment.id, untouched);
@@ -229,23 +232,27 @@ impl InstrumentTape {
         (self.leaves.len(), self.ids.len(), self.amended.len() + self.pending.len())
     }
 
+    /// What a trade is whose id is known; nothing if the id's trade is frozen: then it is forgotten, whatever its kind of id,
+    /// and this is another trade (some venues count anew each day).
     #[cold]
-    fn seen_before(&self, trade: &Trade, chunks: &Chunks) -> Outcome {
-        let first =
-            self.find(trade.id, Some(trade.event_time_ns), chunks).or_else(|| self.find(trade.id, None, chunks));
-        match first {
-            Some(first) if first != *trade => Outcome::Conflict,
-            _ => Outcome::Duplicate,
-        }
+    fn seen_before(&self, trade: &Trade, chunks: &Chunks) -> Option<Outcome> {
+        let first = self.find(trade.id, Some(trade.event_time_ns), chunks)?;
+        Some(if first == *trade { Outcome::Duplicate } else { Outcome::Conflict })
     }
 
-    /// The trade as first received. With a time, only that second is searched.
+    /// The trade as first received. The second it is said to be in is searched first.
     fn find(&self, id: TradeId, time_ns: Option<i64>, chunks: &Chunks) -> Option<Trade> {
         if let Some(time_ns) = time_ns
             && let Some(at) = self.find_leaf(Interval::S1.open_of(time_ns))
             && let Some(trade) = self.leaves[at].find(id, chunks)
         {
             return Some(trade);
+        }
+        if let Some(open_time_ns) = self.ids.second_of(id) {
+            return self.leaves[self.find_leaf(open_time_ns)?].find(id, chunks);
+        }
+        if !id.is_dense() {
+            return None;
         }
         // Trades are most often amended soon after they happened.
         self.leaves.iter().rev().find_map(|leaf| leaf.find(id, chunks))
@@ -372,25 +379,42 @@ impl Amended {
                 if correction.event_time_ns.is_some_and(|time| time < frozen_ns) {
                     return Outcome::Late;
                 }
-                let original = self.original;
-                let corrected = Trade {
-                    event_time_ns: correction.event_time_ns.unwrap_or(original.event_time_ns),
-                    price_e8: correction.price_e8.unwrap_or(original.price_e8),
-                    quantity_e8: correction.quantity_e8.unwrap_or(original.quantity_e8),
-                    side: correction.side.unwrap_or(original.side),
-                    ..original
-                };
+                let (corrected, sequences) = self.corrected(&correction, amendment.sequence);
                 if !is_notional_in_range(corrected.price_e8, corrected.quantity_e8) {
                     return Outcome::TooLarge;
                 }
                 self.corrections.push((amendment.sequence, amendment.change));
-                if !self.is_cancelled && amendment.sequence >= self.sequence {
-                    self.sequence = amendment.sequence;
-                    self.current = Some(corrected);
+                if !self.is_cancelled {
+                    (self.current, self.sequences) = (Some(corrected), sequences);
                 }
                 Outcome::Accepted
             }
         }
+    }
+
+    /// The trade with one more correction. Corrections may each tell a part: a field shows the one of the greatest sequence
+    /// that names it, the last to arrive among equals.
+    fn corrected(&self, correction: &Correction, sequence: i64) -> (Trade, [i64; 4]) {
+        let mut trade = self.current.unwrap_or(self.original);
+        let mut sequences = self.sequences;
+        let mut is_news = |field: usize| {
+            let is_news = sequence >= sequences[field];
+            sequences[field] = sequences[field].max(sequence);
+            is_news
+        };
+        if let Some(event_time_ns) = correction.event_time_ns.filter(|_| is_news(0)) {
+            trade.event_time_ns = event_time_ns;
+        }
+        if let Some(price_e8) = correction.price_e8.filter(|_| is_news(1)) {
+            trade.price_e8 = price_e8;
+        }
+        if let Some(quantity_e8) = correction.quantity_e8.filter(|_| is_news(2)) {
+            trade.quantity_e8 = quantity_e8;
+        }
+        if let Some(side) = correction.side.filter(|_| is_news(3)) {
+            trade.side = side;
+        }
+        (trade, sequences)
     }
 
     fn is_frozen(&self, frozen_ns: i64) -> bool {

@@ -19,7 +19,7 @@ use chunks::{Chunks, RowRef};
 use instrument::{InstrumentTape, Outcome};
 use std::sync::Arc;
 use tidewheel_schemas::{
-    AcceptedRows, Amendment, Change, Counters, Instrument, InstrumentId, LateRecord, Reject, RejectReason, TradeColumns,
+    AcceptedRows, Amendment, Change, Counters, Instrument, LateRecord, Reject, RejectReason, TradeColumns,
 };
 
 /// What a tick did to the tape.
@@ -52,7 +52,7 @@ pub struct TapeSizes {
 #[derive(Debug)]
 pub struct Tape {
     config: TapeConfig,
-    numbers: FixedMap<InstrumentId, u32>,
+    numbers: FixedMap<Instrument, u32>,
     names: Vec<Instrument>,
     tapes: Vec<InstrumentTape>,
     chunks: Chunks,
@@ -258,14 +258,11 @@ impl Tape {
     }
 
     fn number_of(&mut self, instrument: &Instrument) -> u32 {
-        let id = instrument.id();
-        if let Some(&number) = self.numbers.get(&id) {
-            let known = &self.names[number as usize];
-            assert!(known == instrument, "{known:?} and {instrument:?} have the same 64-bit id; rename one of them");
+        if let Some(&number) = self.numbers.get(instrument) {
             return number;
         }
         let number = u32::try_from(self.names.len()).expect("fewer than 2^32 instruments");
-        self.numbers.insert(id, number);
+        self.numbers.insert(instrument.clone(), number);
         self.names.push(instrument.clone());
         self.tapes.push(InstrumentTape::default());
         number
