@@ -9,7 +9,8 @@ const RUN_LIMIT: usize = 4_096;
 /// A set of ids: dense ids as runs, the others one by one.
 ///
 /// **State** Runs are never forgotten and number at most 4,096: most venues count their trades, which makes one run for
-/// ever. Single ids are forgotten when their trade's bar is frozen.
+/// ever. Single ids are forgotten when their trade's bar is frozen. That an id lies in a run does not make a record a
+/// repetition: the tape looks for the trade among those not frozen, so that all ids are remembered equally long.
 #[derive(Clone, Debug, Default)]
 pub(super) struct IdSet {
     /// Disjoint half-open runs, ascending, not touching.

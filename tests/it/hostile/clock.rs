@@ -98,6 +98,6 @@ fn many_cancels_of_trades_with_random_ids() {
     }
     let (counters, _) = case.replay("uuids.jsonl", text, &["--intervals", "1d"]);
     assert_eq!((counters.accepted, counters.amended), (80_000, 20_000));
-    let trades: u64 = bars_of_one(&case.lake(), Interval::D1).iter().map(|(_, bar)| bar.trade_count).sum();
+    let trades: u64 = bars_of_one(&case.lake(), Interval::D1).values().map(|bar| bar.trade_count).sum();
     assert_eq!(trades, 40_000);
 }
