@@ -258,7 +258,7 @@ impl Ticker {
         }
         for row in admission.late {
             self.counters.late += 1;
-            source.late.push(late_record(&columns, row as usize));
+            source.late.push(LateRecord::of_row(&columns, row as usize));
         }
         let latest_ns = tick_time_ns(tick).saturating_add(self.config.limits.skew_ns);
         for amendment in amendments {
@@ -282,16 +282,6 @@ const fn corrected_time_ns(amendment: &Amendment) -> Option<i64> {
     match amendment.change {
         Change::Correct(correction) => correction.event_time_ns,
         Change::Cancel => None,
-    }
-}
-
-fn late_record(columns: &TradeColumns, row: usize) -> LateRecord {
-    LateRecord::Trade {
-        instrument: columns.instrument_of(row).clone(),
-        trade: columns.trade(row),
-        partition: columns.partition,
-        position: columns.position[row],
-        receive_time_ns: columns.receive_time_of(row),
     }
 }
 

@@ -67,6 +67,17 @@ impl Outbox {
         let lake = self.lake.take();
         let start = |output| LakeWriter::start(output, self.bindings.clone(), Arc::clone(&self.status));
         let lake = lake.map(start).transpose().map_err(OutboxError::Thread)?;
+        let written = self.write_all(outputs, lake.as_ref());
+        // Whatever became of the topics, the lake keeps the ticks it was given, and says so if it cannot.
+        let kept = lake.map_or(Ok(()), LakeWriter::finish);
+        let (tick, counters) = written?;
+        kept?;
+        self.close_kafka(tick, &counters)?;
+        Ok(counters)
+    }
+
+    /// Writes ticks until there are no more, or the lake takes none. Returns the last tick and its counts.
+    fn write_all(&mut self, outputs: Outputs, lake: Option<&LakeWriter>) -> Result<(u64, Counters), OutboxError> {
         let mut last = (0, Counters::default());
         let mut published_at = Instant::now();
         for tick in outputs {
@@ -75,13 +86,11 @@ impl Outbox {
             if self.publish(&tick.output, published_at.elapsed() >= QUIET_PROGRESS)? {
                 published_at = Instant::now();
             }
-            if lake.as_ref().is_some_and(|lake| !lake.write(tick.output, tick.open_bars)) {
+            if lake.is_some_and(|lake| !lake.write(tick.output, tick.open_bars)) {
                 break;
             }
         }
-        lake.map_or(Ok(()), LakeWriter::finish)?;
-        self.close_kafka(last.0, &last.1)?;
-        Ok(last.1)
+        Ok(last)
     }
 
     /// Writes a tick to Kafka and commits it; without anything to write, only when progress has stood still for long.

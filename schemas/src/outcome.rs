@@ -1,6 +1,6 @@
 //! What became of the input at a tick: published bars, late and rejected records, and the counts that reconcile.
 
-use crate::{AcceptedRows, Amendment, BarVersion, Instrument, Trade};
+use crate::{AcceptedRows, Amendment, BarVersion, Instrument, Trade, TradeColumns};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -111,6 +111,20 @@ pub enum LateRecord {
 }
 
 impl LateRecord {
+    /// The trade of a row, with where it came from.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn of_row(columns: &TradeColumns, row: usize) -> Self {
+        Self::Trade {
+            instrument: columns.instrument_of(row).clone(),
+            trade: columns.trade(row),
+            partition: columns.partition,
+            position: columns.position[row],
+            receive_time_ns: columns.receive_time_of(row),
+        }
+    }
+
     /// The source partition and the position in it.
     pub fn source(&self) -> (u32, u64) {
         match self {

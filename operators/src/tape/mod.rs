@@ -18,9 +18,7 @@ use crate::{TickHeader, Upsert};
 use chunks::{Chunks, RowRef};
 use instrument::{InstrumentTape, Outcome};
 use std::sync::Arc;
-use tidewheel_schemas::{
-    AcceptedRows, Amendment, Change, Counters, Instrument, LateRecord, Reject, RejectReason, TradeColumns,
-};
+use tidewheel_schemas::{AcceptedRows, Amendment, Change, Counters, Instrument, LateRecord, Reject, RejectReason};
 
 /// What a tick did to the tape.
 #[derive(Debug, Default)]
@@ -137,7 +135,7 @@ impl Tape {
             let trade = columns.trade(index);
             if trade.event_time_ns < header.frozen_ns {
                 self.counters.late += 1;
-                outcome.late.push(late_trade(columns, index));
+                outcome.late.push(LateRecord::of_row(columns, index));
                 continue;
             }
             let tape = &mut self.tapes[number as usize];
@@ -164,7 +162,7 @@ impl Tape {
                 }
                 Outcome::Conflict => {
                     self.counters.reject(RejectReason::Conflict);
-                    outcome.conflicts.push(conflict(columns, index));
+                    outcome.conflicts.push(Conflict { columns_row: LateRecord::of_row(columns, index) });
                 }
                 _ => self.counters.duplicate += 1,
             }
@@ -267,20 +265,6 @@ impl Tape {
         self.tapes.push(InstrumentTape::default());
         number
     }
-}
-
-fn late_trade(columns: &TradeColumns, row: usize) -> LateRecord {
-    LateRecord::Trade {
-        instrument: columns.instrument_of(row).clone(),
-        trade: columns.trade(row),
-        partition: columns.partition,
-        position: columns.position[row],
-        receive_time_ns: columns.receive_time_of(row),
-    }
-}
-
-fn conflict(columns: &TradeColumns, row: usize) -> Conflict {
-    Conflict { columns_row: late_trade(columns, row) }
 }
 
 /// A trade whose id was seen before with other content. It becomes a reject where its raw bytes are still at hand.
