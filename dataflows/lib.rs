@@ -10,6 +10,8 @@ pub mod engine;
 pub mod live;
 pub mod outbox;
 pub mod pipeline;
+pub mod recovery;
 pub mod replay;
+pub mod snapshot;
 pub mod status;
 pub mod ticks;

@@ -3,7 +3,7 @@
 //! The sources differ in when a tick ends; what happens to the records of a tick is decided here, from the records and the
 //! tick alone.
 
-use crate::engine::{SourceTick, TickInput};
+use crate::engine::{SourceState, SourceTick, TickInput};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -156,6 +156,22 @@ impl Ticker {
         }
     }
 
+    /// A ticker after the tick of a snapshot.
+    pub fn restore(config: TickConfig, tick: u64, state: &SourceState) -> Self {
+        Self {
+            config,
+            intakes: state.max_event_times_ns.iter().copied().map(Intake::after).collect(),
+            watermark: Watermark::at(state.watermark_ns),
+            counters: state.counters.clone(),
+            last_tick: Some(tick),
+        }
+    }
+
+    /// The greatest event time taken of each partition, by number, nanoseconds.
+    pub fn max_event_times_ns(&self) -> Vec<Option<i64>> {
+        self.intakes.iter().map(Intake::max_event_time_ns).collect()
+    }
+
     /// The tick last made.
     pub const fn last_tick(&self) -> Option<u64> {
         self.last_tick
@@ -230,6 +246,8 @@ impl Ticker {
             watermark_ns: watermark_before_ns,
             publish_provisional,
             is_last: false,
+            save: None,
+            is_restore: false,
         };
         TickInput { header, slices: Vec::new(), amendments: Vec::new(), source: SourceTick::default() }
     }

@@ -193,7 +193,7 @@ impl ReplayArgs {
             provisional_every_ms: self.provisional.map(|every| (every / 1_000_000) as u64),
         });
         let source = Prefetch::start(readers, &decoder, &self.selection(), cores());
-        let (mut engine, outputs) = engine::start(workers, &pipeline)?;
+        let (mut engine, outputs) = engine::start(workers, &pipeline, None)?;
         let writer = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || outbox.run(outputs));
         let writer = writer.map_err(|error| CommandError::Usage(format!("could not start a thread: {error}")))?;
         let progress = ProgressLine::start(self.quiet);

@@ -118,7 +118,7 @@ impl Session {
     /// # Panics
     /// If a thread panicked; in the program the panic has ended the process by then.
     pub fn run(mut self, stop: &AtomicBool) -> Result<Counters, CommandError> {
-        let (mut engine, outputs) = engine::start(self.workers, &self.pipeline)?;
+        let (mut engine, outputs) = engine::start(self.workers, &self.pipeline, None)?;
         let bindings = self.outbox.bindings.clone();
         let outbox = self.outbox;
         let writer = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || outbox.run(outputs));

@@ -41,7 +41,7 @@ fn run(arrivals: &[Arrival], feeding: Feeding) -> Run {
         horizon_ns: HORIZON_NS,
         archive: true,
     };
-    let (mut engine, outputs) = engine::start(feeding.workers, &config).expect("threads");
+    let (mut engine, outputs) = engine::start(feeding.workers, &config, None).expect("threads");
     let collector = std::thread::spawn(move || outputs.collect::<Vec<_>>());
     let mut ticker = Ticker::new(TickConfig {
         limits: IntakeLimits { horizon_ns: HORIZON_NS, skew_ns: SKEW_NS },
