@@ -36,6 +36,10 @@ fn main() -> ExitCode {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
+    if let Err(error) = tidewheel_connectors::fault::configure_from_environment() {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
     // Not locked: the demo draws from another thread.
     match Cli::parse().command.run(&mut std::io::stdout()) {
         Ok(code) => code,

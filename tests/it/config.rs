@@ -200,6 +200,7 @@ fn the_environment_overrides_the_file() {
         ("TIDEWHEEL_KAFKA__ENABLED", "false"),
         ("TIDEWHEEL_LAKE__PATH", "/data/lake"),
         ("TIDEWHEEL_LOG", "info"),
+        ("TIDEWHEEL_FAULT", "lake.staged=kill"),
         ("TIDEWHEEL_SOURCE__BROKERS", "b:2,c:3"),
         ("TIDEWHEEL_SOURCE__PROPERTIES__SASL_PASSWORD", "hunter2"),
         ("TIDEWHEEL_TEST_SEED", "5"),
