@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::time::Duration;
 use tidewheel_connectors::decode::render_trade;
+use tidewheel_connectors::kafka::Fingerprint;
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::lifecycle::SavedBars;
 use tidewheel_operators::saved::RestoredState;
@@ -47,6 +48,8 @@ pub struct SourceTick {
     pub counters: Counters,
     /// The raw messages of the tick, from which conflicts take their bytes.
     pub raw: Vec<std::sync::Arc<tidewheel_connectors::source::MessageBlock>>,
+    /// The names of the source partitions by number, where they are known.
+    pub partitions: Option<std::sync::Arc<[String]>>,
     /// Where the source stands, where a snapshot is taken after this tick.
     pub state: Option<Box<SourceState>>,
 }
@@ -60,6 +63,8 @@ pub struct SourceState {
     pub max_event_times_ns: Vec<Option<i64>>,
     /// One past the last position read of each.
     pub ends: BTreeMap<String, u64>,
+    /// The last message read of each, to know it again.
+    pub last_read: BTreeMap<String, Fingerprint>,
     /// The source's counts.
     pub counters: Counters,
     /// The watermark after the tick, nanoseconds.
@@ -90,6 +95,8 @@ pub struct MergedTick {
     pub open_bars: Vec<BarVersion>,
     /// How much the tapes hold.
     pub sizes: TapeSizes,
+    /// The names of the source partitions by number, where they are known.
+    pub partitions: Option<std::sync::Arc<[String]>>,
     /// For a snapshot, where the tick asked for one.
     pub saved: Option<Box<SavedState>>,
 }
@@ -268,7 +275,7 @@ impl Outputs {
 
 fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> MergedTick {
     let mut merged = MergedTick::default();
-    let SourceTick { rejects, late, counters, raw, state } = source;
+    let SourceTick { rejects, late, counters, raw, partitions, state } = source;
     let (mut tapes, mut bars, mut tape_counters) = (Vec::new(), Vec::new(), Counters::default());
     let output = &mut merged.output;
     (output.tick, output.watermark_ns) = (header.tick, header.watermark_ns);
@@ -296,6 +303,7 @@ fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> Mer
         merged.sizes.amendments += outcome.sizes.amendments;
     }
     output.counters.add(&tape_counters);
+    merged.partitions = partitions;
     merged.saved = state.map(|source| Box::new(SavedState { source: *source, tapes, bars, tape_counters }));
     output.bars = merge_bars(versions);
     merged.open_bars = merge_bars(open_bars);

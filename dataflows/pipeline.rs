@@ -97,7 +97,8 @@ pub fn build(
         let headers = scope.input_from(&mut inputs.headers);
         let directory = Directory::default();
 
-        let tape_config = TapeConfig { horizon_ns: config.horizon_ns, archive: config.archive, is_saved: config.is_saved };
+        let tape_config =
+            TapeConfig { horizon_ns: config.horizon_ns, archive: config.archive, is_saved: config.is_saved };
         let rows = route(slices, peers);
         let known = Directory::clone(&directory);
         let taped = tape(rows, amendments, headers.clone(), tape_config, restored.as_mut(), known);

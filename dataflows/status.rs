@@ -2,6 +2,7 @@
 //!
 //! Written once a tick by the thread that feeds the sinks, read by the terminal.
 
+use crate::snapshot::SnapshotReport;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -35,13 +36,65 @@ pub struct Snapshot {
     pub lake_time: Duration,
     /// Transactions committed to Kafka.
     pub kafka_commits: u64,
+    /// What the run went on from, if it did.
+    pub recovered: Option<Recovered>,
+    /// The last snapshot written.
+    pub snapshot: Option<SnapshotReport>,
+    /// Snapshots written.
+    pub snapshots: u64,
     /// The latest version of the newest bar of each instrument, of the shortest interval published but seconds.
     pub latest: BTreeMap<Instrument, BarVersion>,
+}
+
+/// What a run went on from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// The tick of the snapshot; none where everything was made again from the first tick.
+    pub snapshot_tick: Option<u64>,
+    /// Its size.
+    pub snapshot_bytes: u64,
+    /// Logged ticks that were made again.
+    pub ticks: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Of the ticks, those that the topics held already.
+    pub skipped_in_topics: u64,
+    /// Of the ticks, those that the lake held already.
+    pub skipped_in_lake: u64,
+    /// From the start of the process until the first new tick could begin.
+    pub elapsed: Duration,
+}
+
+impl Recovered {
+    /// Tells those who watch the log.
+    pub fn tell(&self) {
+        let Self { snapshot_tick, snapshot_bytes, ticks, records, skipped_in_topics, skipped_in_lake, elapsed } = *self;
+        let elapsed_ms = elapsed.as_millis() as u64;
+        tracing::info!(
+            snapshot_tick,
+            snapshot_bytes,
+            ticks,
+            records,
+            skipped_in_topics,
+            skipped_in_lake,
+            elapsed_ms,
+            "recovered"
+        );
+    }
+}
+
+impl Snapshot {
+    /// Takes note of a snapshot of the state on disk.
+    pub fn note_snapshot(&mut self, report: &SnapshotReport) {
+        self.snapshot = Some(*report);
+        self.snapshots += 1;
+    }
 }
 
 /// A snapshot that several threads share.
 #[derive(Debug)]
 pub struct Status {
+    run: String,
     started: Instant,
     shown: Interval,
     snapshot: Mutex<Snapshot>,
@@ -52,7 +105,17 @@ impl Status {
     pub fn new(intervals: &[Interval]) -> Self {
         let minutes = intervals.iter().copied().filter(|interval| *interval > Interval::S1).min();
         let shown = minutes.or(intervals.first().copied()).unwrap_or(Interval::M1);
-        Self { started: Instant::now(), shown, snapshot: Mutex::default() }
+        Self { run: String::new(), started: Instant::now(), shown, snapshot: Mutex::default() }
+    }
+
+    /// Names the run.
+    pub fn set_run(&mut self, run: &str) {
+        run.clone_into(&mut self.run);
+    }
+
+    /// The run's name.
+    pub fn run(&self) -> &str {
+        &self.run
     }
 
     /// How long the run has gone on.

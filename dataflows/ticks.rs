@@ -226,9 +226,17 @@ impl Ticker {
 
     /// Makes the last tick of a live run: the input goes on, so bars that are open stay so.
     pub fn stop(&mut self) -> TickInput {
-        let tick = self.last_tick.map_or(0, |last| last + 1);
-        let mut input = self.open(tick, self.watermark.ns());
+        let mut input = self.pass(self.last_tick.map_or(0, |last| last + 1));
         input.header.is_last = true;
+        input
+    }
+
+    /// Makes a tick without records that tells nothing of the source.
+    ///
+    /// # Panics
+    /// If ticks do not ascend.
+    pub fn pass(&mut self, tick: u64) -> TickInput {
+        let mut input = self.open(tick, self.watermark.ns());
         input.source.counters = self.counters.clone();
         input
     }

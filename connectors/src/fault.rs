@@ -36,6 +36,11 @@ pub const POINTS: &[(&str, &str)] = &[
     ("compact.manifest_staged", "the same"),
     ("compact.committed", "the same"),
     ("compact.publishing", "the same"),
+    ("snapshot.parts", "the parts of a snapshot are durable; nothing names them"),
+    ("snapshot.staged", "what names them is durable too, but has no name yet"),
+    ("snapshot.committed", "it has its name"),
+    ("snapshot.forgotten", "older snapshots are deleted; their parts are not"),
+    ("bindings.synced", "the ticks of a commit are in the log; the commit has not begun"),
 ];
 
 /// How often a held point looks whether it may go on.

@@ -114,7 +114,8 @@ fn first_needed(files: &[PathBuf], after_tick: Option<u64>) -> Result<usize, Bin
 
 fn read_file(path: &Path, history: &mut History) -> Result<(), BindingsError> {
     let text = text_of(path)?;
-    let damaged = |line, detail: &str| BindingsError::Damaged { path: path.to_owned(), line, detail: detail.to_owned() };
+    let damaged =
+        |line, detail: &str| BindingsError::Damaged { path: path.to_owned(), line, detail: detail.to_owned() };
     let Some((opening, mut crc32)) = opening_of(path, &text) else {
         // A file cut off in its first line holds nothing.
         if text.contains('\n') {

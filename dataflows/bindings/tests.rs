@@ -80,7 +80,8 @@ fn changed_and_missing_lines_and_files_are_named() {
     write(folder.path(), "b", 5..9);
     let paths = paths(folder.path());
     let text = std::fs::read_to_string(&paths[0]).expect("text");
-    let without_third: String = text.split_inclusive('\n').enumerate().filter(|(at, _)| *at != 2).map(|(_, line)| line).collect();
+    let without_third: String =
+        text.split_inclusive('\n').enumerate().filter(|(at, _)| *at != 2).map(|(_, line)| line).collect();
     for damaged in [text.replacen("\"tick\":2", "\"tick\":3", 1), without_third, text[..text.len() - 30].to_owned()] {
         std::fs::write(&paths[0], damaged).expect("space");
         let told = read(folder.path(), None).expect_err("damage").to_string();

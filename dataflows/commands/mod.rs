@@ -9,6 +9,7 @@ mod generate;
 mod rejects;
 mod replay;
 mod run;
+mod session;
 mod summary;
 mod table;
 
@@ -18,7 +19,8 @@ pub use demo::DemoArgs;
 pub use generate::GenerateArgs;
 pub use rejects::RejectsArgs;
 pub use replay::ReplayArgs;
-pub use run::{RunArgs, Session, stop_on_signal};
+pub use run::{RunArgs, stop_on_signal};
+pub use session::{Begin, Session};
 
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -78,6 +80,9 @@ pub enum CommandError {
     /// The worker threads cannot be started.
     #[error(transparent)]
     Engine(#[from] crate::engine::EngineError),
+    /// There is state that cannot be gone on from.
+    #[error(transparent)]
+    Recovery(#[from] crate::recovery::RecoveryError),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),

@@ -181,12 +181,13 @@ impl ReplayArgs {
         let lake = self.lake.as_ref().map(|root| self.open_lake(root, sources)).transpose()?;
         let status = Arc::new(Status::new(&self.intervals));
         let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "replay".to_owned() });
-        let outbox = Outbox { kafka, lake, bindings: None, status: Arc::clone(&status) };
+        let outbox = Outbox { kafka, lake, bindings: None, snapshots: None, status: Arc::clone(&status) };
         let pipeline = PipelineConfig {
             intervals: self.intervals.clone(),
             lateness_ns: self.lateness,
             horizon_ns: self.horizon,
             archive: self.archive,
+            is_saved: false,
         };
         let mut ticker = Ticker::new(TickConfig {
             limits: IntakeLimits { horizon_ns: self.horizon, skew_ns: self.skew },

@@ -11,6 +11,7 @@ mod error;
 mod example;
 mod outputs;
 mod properties;
+mod recovery;
 mod schema;
 mod source;
 mod time_span;
@@ -22,6 +23,7 @@ pub use error::{ConfigError, Place, Problem, Problems};
 pub use example::example;
 pub use outputs::{KafkaSection, LakeSection};
 pub use properties::{Properties, is_secret};
+pub use recovery::RecoverySection;
 pub use source::{CsvSection, IsolationLevel, SourceSection, StartAt};
 pub use time_span::{Cadence, TimeSpan, TimeSpanError};
 
@@ -50,6 +52,9 @@ pub struct Config {
     /// Bars out to a lake, where there is such a section.
     #[serde(default)]
     pub lake: Option<LakeSection>,
+    /// What is kept to go on after a stop or a crash.
+    #[serde(default)]
+    pub recovery: RecoverySection,
 }
 
 /// What the example file says: both outputs are on.
@@ -61,6 +66,7 @@ impl Default for Config {
             bars: BarsSection::default(),
             kafka: Some(KafkaSection::default()),
             lake: Some(LakeSection::default()),
+            recovery: RecoverySection::default(),
         }
     }
 }

@@ -87,5 +87,6 @@ fn part_of<T: DeserializeOwned>(
     if crc32fast::hash(part) != *crc32 {
         return Err(damaged(format!("the checksum of bytes {offset} to {end} is wrong")));
     }
-    postcard::from_bytes(part).map_err(|error| damaged(format!("bytes {offset} to {end} are of another form ({error})")))
+    postcard::from_bytes(part)
+        .map_err(|error| damaged(format!("bytes {offset} to {end} are of another form ({error})")))
 }

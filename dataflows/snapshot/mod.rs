@@ -12,9 +12,11 @@
 
 mod load;
 mod store;
+mod timer;
 
 pub use load::{Loaded, load, ticks};
-pub use store::{SnapshotReport, SnapshotStore, WHOLE_EVERY};
+pub use store::{SnapshotReport, SnapshotStore};
+pub use timer::SnapshotTimer;
 
 use crate::engine::SourceState;
 use crate::recovery::Settings;
@@ -22,6 +24,9 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
 use tidewheel_schemas::{Counters, Interval};
+
+/// Snapshots from one whole part of a shard to its next.
+const WHOLE_EVERY: u32 = 16;
 
 /// What a snapshot's `.json` says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,11 +10,8 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tidewheel_connectors::fault;
-use tidewheel_operators::saved::{SHARDS, Saving};
+use tidewheel_operators::saved::SHARDS;
 use tidewheel_schemas::Interval;
-
-/// Snapshots from one whole part of a shard to its next.
-pub const WHOLE_EVERY: u32 = 16;
 
 /// What a snapshot came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +34,6 @@ pub struct SnapshotStore {
     settings: Settings,
     /// What the last one consists of.
     sections: Vec<Section>,
-    taken: u32,
 }
 
 impl SnapshotStore {
@@ -49,7 +45,7 @@ impl SnapshotStore {
     pub fn open(folder: &Path, run: &str, settings: Settings, after: Option<&Snapshot>) -> Result<Self, SnapshotError> {
         fs::create_dir_all(folder).map_err(SnapshotError::io("make folder", folder))?;
         let sections = after.map(|snapshot| snapshot.sections.clone()).unwrap_or_default();
-        let store = Self { folder: folder.to_owned(), run: run.to_owned(), settings, sections, taken: 0 };
+        let store = Self { folder: folder.to_owned(), run: run.to_owned(), settings, sections };
         let kept = after.map(|snapshot| snapshot.tick);
         store.delete_snapshots(|tick| kept.is_none_or(|kept| tick > kept))?;
         store.delete_unneeded_parts()?;
@@ -80,17 +76,7 @@ impl SnapshotStore {
         self.commit(&snapshot)?;
         let total_bytes = snapshot.sections.iter().map(|section| section.bytes).sum();
         self.sections = snapshot.sections;
-        self.taken += 1;
         Ok(SnapshotReport { tick, bytes, total_bytes, elapsed: started.elapsed() })
-    }
-
-    /// What the next snapshot is to save whole: every shard until there is one, then a few in turn.
-    pub fn saving_after(taken: u32, has_base: bool) -> Saving {
-        if taken == 0 && !has_base {
-            Saving::ALL
-        } else {
-            Saving { every: WHOLE_EVERY, turn: taken % WHOLE_EVERY }
-        }
     }
 
     /// Deletes snapshots before `tick`, and the parts that no snapshot needs any more.

@@ -11,5 +11,6 @@ mod law_one;
 mod market;
 mod readers;
 mod replay;
+mod restart;
 mod tidy;
 mod truth;

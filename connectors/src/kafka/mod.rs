@@ -26,3 +26,4 @@ pub mod sink;
 pub mod source;
 
 pub use error::KafkaError;
+pub use fingerprint::Fingerprint;

@@ -192,6 +192,13 @@ impl Lake {
         })
     }
 
+    /// Names the source partitions by number, for the ticks that follow; a live source may find more of them.
+    pub fn name_sources(&mut self, names: &[String]) {
+        if self.config.sources != names {
+            self.config.sources = names.to_vec();
+        }
+    }
+
     /// What is committed.
     pub fn state(&self) -> &LakeState {
         &self.state

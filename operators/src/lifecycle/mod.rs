@@ -85,7 +85,14 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger.
     pub fn new(config: LifecycleConfig) -> Self {
-        Self { config, books: Vec::new(), final_before_ns: i64::MIN, dirty: Vec::new(), unsaved: Vec::new(), entries: 0 }
+        Self {
+            config,
+            books: Vec::new(),
+            final_before_ns: i64::MIN,
+            dirty: Vec::new(),
+            unsaved: Vec::new(),
+            entries: 0,
+        }
     }
 
     /// Bars held.
@@ -399,8 +406,13 @@ mod tests {
 
     #[test]
     fn the_children_of_a_frozen_parent_are_retracted_and_forgotten() {
-        let config =
-            LifecycleConfig { interval: Interval::S1, parent: Some(Interval::M1), lateness_ns: 0, is_published: true, is_saved: false };
+        let config = LifecycleConfig {
+            interval: Interval::S1,
+            parent: Some(Interval::M1),
+            lateness_ns: 0,
+            is_published: true,
+            is_saved: false,
+        };
         let mut ledger = Ledger::new(config);
         let header = |frozen: i64| TickHeader {
             tick: 0,

@@ -20,6 +20,13 @@ pub struct SavedBars {
     bars: Vec<(Instrument, Vec<Entry>)>,
 }
 
+impl SavedBars {
+    /// A part without bars.
+    pub const fn nothing(interval: Interval, shard: u32, is_whole: bool) -> Self {
+        Self { interval, shard, is_whole, bars: Vec::new() }
+    }
+}
+
 impl Ledger {
     /// Takes what a snapshot must hold. What was taken counts as saved: the next call leaves it out where it saves changes.
     pub(super) fn save(&mut self, saving: Saving, names: &[Instrument]) -> Vec<SavedBars> {
@@ -28,7 +35,7 @@ impl Ledger {
         let mut add = |number: usize, bars: Vec<Entry>| {
             let shard = shard_of(names[number].id());
             let is_whole = saving.is_whole(shard);
-            let part = shards.entry(shard).or_insert_with(|| SavedBars { interval, shard, is_whole, bars: Vec::new() });
+            let part = shards.entry(shard).or_insert_with(|| SavedBars::nothing(interval, shard, is_whole));
             part.bars.push((names[number].clone(), bars));
         };
         let mut unsaved = std::mem::take(&mut self.unsaved);

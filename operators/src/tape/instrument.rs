@@ -6,7 +6,9 @@ use super::saved::SavedInstrument;
 use crate::hash::FixedMap;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
-use tidewheel_schemas::{Amendment, Bar, Change, Correction, Instrument, Interval, Trade, TradeId, is_notional_in_range};
+use tidewheel_schemas::{
+    Amendment, Bar, Change, Correction, Instrument, Interval, Trade, TradeId, is_notional_in_range,
+};
 
 /// One second of trades.
 #[derive(Debug)]

@@ -88,8 +88,8 @@ pub fn tape<'scope>(
 ) -> TapeStreams<'scope> {
     let mut builder = OperatorBuilder::new("Tape".to_owned(), rows.scope());
     let mut rows = builder.new_input(rows, Exchange::new(|routed: &RoutedRows| routed.worker));
-    let mut amendments =
-        builder.new_input(amendments, Exchange::new(|amendment: &Amendment| u64::from(shard_of(amendment.instrument.id()))));
+    let mut amendments = builder
+        .new_input(amendments, Exchange::new(|amendment: &Amendment| u64::from(shard_of(amendment.instrument.id()))));
     let mut headers = builder.new_input(headers, Pipeline);
     let (seconds, seconds_stream) = builder.new_output::<Vec<Upsert>>();
     let (minutes, minutes_stream) = builder.new_output::<Vec<Upsert>>();

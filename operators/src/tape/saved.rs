@@ -94,8 +94,7 @@ impl Tape {
         let mut tape = Self::new(config);
         tape.counters = std::mem::take(&mut state.counters);
         tape.counters.pending = 0;
-        let frozen_minute =
-            if state.frozen_ns == i64::MIN { i64::MIN } else { Interval::M1.open_of(state.frozen_ns) };
+        let frozen_minute = if state.frozen_ns == i64::MIN { i64::MIN } else { Interval::M1.open_of(state.frozen_ns) };
         let parts = since_whole(std::mem::take(&mut state.tapes), |part| (part.shard, part.is_whole));
         let (instruments, rows): (Vec<_>, Vec<_>) = parts.map(|part| (part.instruments, part.rows)).unzip();
         for saved in instruments.into_iter().flatten() {
