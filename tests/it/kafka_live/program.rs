@@ -4,6 +4,7 @@ use super::readers::last_progress;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 use tidewheel_schemas::Counters;
 
 /// The program with arguments, away from the environment of whoever runs the tests.
@@ -18,16 +19,35 @@ pub fn tidewheel(arguments: &[&str]) -> Command {
 
 /// Runs a command that must succeed, and returns what it printed.
 pub fn succeeds(mut command: Command) -> String {
-    let output = command.output().expect("the program starts");
+    let output = ended(&mut command);
     assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text_of(&output));
     String::from_utf8(output.stdout).expect("the program prints text")
 }
 
 /// Runs a command that must fail with a code, and returns what it complained of.
 pub fn fails(mut command: Command, code: i32) -> String {
-    let output = command.output().expect("the program starts");
+    let output = ended(&mut command);
     assert_eq!(output.status.code(), Some(code), "{command:?}\n{}", text_of(&output));
     String::from_utf8(output.stderr).expect("the program prints text")
+}
+
+/// What a program left that must end by itself.
+fn ended(command: &mut Command) -> Output {
+    const PATIENCE: Duration = Duration::from_secs(180);
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let id = child.id().to_string();
+    let (over, is_over) = std::sync::mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if is_over.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let _ = Command::new("kill").args(["-KILL", &id]).status();
+        }
+    });
+    drop(child.stdin.take());
+    let output = child.wait_with_output().expect("a child can be waited for");
+    drop(over);
+    watch.join().expect("watching does not panic");
+    output
 }
 
 fn text_of(output: &Output) -> String {
