@@ -1,7 +1,7 @@
 //! Changes that arrive after a bar is final: revisions and tombstones on the topic, and only where something changed.
 
 use super::markets::opening_ns;
-use super::program::Setup;
+use super::program::{Setup, fails};
 use super::readers::{Record, records, wait_for_record};
 use crate::harness::kafka::broker;
 use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig};
