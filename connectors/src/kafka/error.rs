@@ -138,6 +138,19 @@ pub enum KafkaError {
         /// Why, and what to do.
         detail: String,
     },
+    /// The log of a sink was asked for that keeps none.
+    #[error("could not use the log of the kafka sink: it is not enabled")]
+    NoLog,
+    /// The topic of a sink's log would lose records.
+    #[error("could not use topic {topic:?} as a log, since {detail}; {way_out}")]
+    LogTopic {
+        /// The topic.
+        topic: String,
+        /// What is wrong with it.
+        detail: String,
+        /// What to do, with the command of Kafka that mends it.
+        way_out: String,
+    },
     /// A record was not taken.
     #[error("could not write to topic {topic:?}: {detail}")]
     Produce {

@@ -2,7 +2,7 @@
 
 use super::distribution::{java, run};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -150,6 +150,8 @@ fn properties_text(broker_port: u16, controller_port: u16, data: &str) -> String
         "group.initial.rebalance.delay.ms=0".to_owned(),
         "num.network.threads=2".to_owned(),
         "num.io.threads=2".to_owned(),
+        // How soon it notices a transaction that is open for too long.
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms=1000".to_owned(),
         "log.cleaner.dedupe.buffer.size=8388608".to_owned(),
     ]
     .join("\n")
@@ -197,6 +199,18 @@ impl Broker {
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(topic, partition, Offset::Offset(before)).expect("the offset is valid");
         wait(admin.delete_records(&offsets, &AdminOptions::new())).expect("the broker removes records");
+    }
+
+    /// Sets the configuration of a topic; what is not named goes back to its default.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn configure(&self, topic: &str, settings: &[(&str, &str)]) {
+        let admin: AdminClient<_> = self.client().create().expect("the configuration is valid");
+        let alter = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        let alter = settings.iter().fold(alter, |alter, (name, value)| alter.set(name, value));
+        let altered = wait(admin.alter_configs([&alter], &AdminOptions::new())).expect("the broker answers");
+        assert!(altered.iter().all(Result::is_ok), "{altered:?}");
     }
 
     /// Writes records of (partition, key, value), in their order.
