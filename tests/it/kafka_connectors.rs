@@ -4,6 +4,7 @@ mod catch_up;
 mod log;
 mod sink;
 mod source;
+mod topics;
 mod transactions;
 
 use crate::harness::kafka::PATIENCE;

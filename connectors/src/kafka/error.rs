@@ -102,8 +102,8 @@ pub enum KafkaError {
     },
     /// A topic with fewer partitions than were read.
     #[error(
-        "could not find partition {partition} of topic {topic:?}, which a former run has read; the topic was deleted and \
-         created anew with fewer partitions: {}",
+        "could not find partition {partition} of topic {topic:?}, which was read before; the topic was deleted and \
+         created anew with fewer partitions; {}",
         WAY_OUT
     )]
     PartitionGone {
@@ -172,8 +172,8 @@ pub enum KafkaError {
     },
     /// Another process took over the transactional id.
     #[error(
-        "could not {action} the transaction of {transactional_id:?}: another process has taken over this id; stop one of the \
-         two, or give each its own"
+        "could not {action} the transaction of {transactional_id:?}: another process has taken over this id, or this one was \
+         paused or cut off for longer than the transaction timeout; stop the other or give each its own id, and start again"
     )]
     Fenced {
         /// What was attempted.

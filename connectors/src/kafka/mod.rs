@@ -24,5 +24,6 @@ pub mod publish;
 pub mod replay;
 pub mod sink;
 pub mod source;
+mod watch;
 
 pub use error::KafkaError;
