@@ -1,8 +1,11 @@
 //! The Kafka connectors on a real broker: what is read, what is visible when, and what survives a restart.
 
 mod catch_up;
+mod log;
 mod sink;
 mod source;
+mod topics;
+mod transactions;
 
 use crate::harness::kafka::PATIENCE;
 use std::time::Instant;

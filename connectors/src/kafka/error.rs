@@ -102,8 +102,8 @@ pub enum KafkaError {
     },
     /// A topic with fewer partitions than were read.
     #[error(
-        "could not find partition {partition} of topic {topic:?}, which a former run has read; the topic was deleted and \
-         created anew with fewer partitions: {}",
+        "could not find partition {partition} of topic {topic:?}, which was read before; the topic was deleted and \
+         created anew with fewer partitions; {}",
         WAY_OUT
     )]
     PartitionGone {
@@ -138,6 +138,19 @@ pub enum KafkaError {
         /// Why, and what to do.
         detail: String,
     },
+    /// The log of a sink was asked for that keeps none.
+    #[error("could not use the log of the kafka sink: it is not enabled")]
+    NoLog,
+    /// The topic of a sink's log would lose records.
+    #[error("could not use topic {topic:?} as a log, since {detail}; {way_out}")]
+    LogTopic {
+        /// The topic.
+        topic: String,
+        /// What is wrong with it.
+        detail: String,
+        /// What to do, with the command of Kafka that mends it.
+        way_out: String,
+    },
     /// A record was not taken.
     #[error("could not write to topic {topic:?}: {detail}")]
     Produce {
@@ -159,8 +172,8 @@ pub enum KafkaError {
     },
     /// Another process took over the transactional id.
     #[error(
-        "could not {action} the transaction of {transactional_id:?}: another process has taken over this id; stop one of the \
-         two, or give each its own"
+        "could not {action} the transaction of {transactional_id:?}: another process has taken over this id, or this one was \
+         paused or cut off for longer than the transaction timeout; stop the other or give each its own id, and start again"
     )]
     Fenced {
         /// What was attempted.

@@ -8,6 +8,7 @@ use super::client::{Context, consumer, offsets, partition_name};
 use super::fingerprint::Fingerprint;
 use super::partitions::{Found, Slot, find, number};
 use super::source::{Isolation, KafkaSourceConfig, Start};
+use super::watch::{Known, persistent, verify};
 use crate::source::MessageBlock;
 use rdkafka::Message;
 use rdkafka::consumer::base_consumer::PartitionQueue;
@@ -42,8 +43,12 @@ pub(super) struct Lane {
     pub(super) caught_up: bool,
     /// Messages without a value seen since they were last counted.
     pub(super) tombstones: u64,
-    /// The last message taken, by this run or by a former one.
+    /// The last message taken by this run.
     pub(super) last: Option<Fingerprint>,
+    /// A message taken, of which it is known that the topic was still the same afterwards.
+    pub(super) anchor: Option<Fingerprint>,
+    /// The last message taken when the anchor was last asked for: the next anchor.
+    pub(super) candidate: Option<Fingerprint>,
     pub(super) max_message_bytes: usize,
     /// The end as it was known before fetching began: once the broker has said that nothing follows, all before it was seen.
     certain_end: u64,
@@ -156,6 +161,18 @@ impl Lane {
     /// An empty block of this partition.
     pub(super) fn block(&self) -> MessageBlock {
         MessageBlock { partition: self.index, end_position: self.position, ..MessageBlock::default() }
+    }
+
+    /// What is to be asked of the brokers: whether the anchor is still there.
+    pub(super) fn question(&mut self) -> Known {
+        self.candidate = self.last;
+        let (topic, partition, position) = (self.topic.clone(), self.partition, self.position);
+        Known { topic, partition, position, anchor: self.anchor }
+    }
+
+    /// The anchor is still there.
+    pub(super) fn confirm(&mut self) {
+        self.anchor = self.candidate.take().or(self.anchor);
     }
 
     /// Whether its topic is read: else only its number is kept.
@@ -299,7 +316,9 @@ pub(super) fn open(
         Isolation::ReadCommitted => "read_committed",
         Isolation::ReadUncommitted => "read_uncommitted",
     };
-    let finder = consumer(&config.brokers, &config.properties, &[], isolation)?;
+    // It fetches a message now and then and should not bring more along.
+    let one = [("queued.min.messages", "1"), ("max.partition.fetch.bytes", "1024")];
+    let finder = consumer(&config.brokers, &config.properties, &one, isolation)?;
     let found = find(&finder, &config.brokers, &config.topics, config.connect_timeout)?;
     let caps = FetchCaps::of(config, found.len());
     let defaults = caps.properties();
@@ -310,6 +329,11 @@ pub(super) fn open(
         lanes.push(match slot {
             Slot::Found(found) => {
                 let position = start(&found)?;
+                let anchor = config.fingerprints.get(&found.name).copied();
+                if anchor.is_some() {
+                    let known = Known { topic: found.topic.clone(), partition: found.partition, position, anchor };
+                    persistent(|| verify(&finder, &known))?;
+                }
                 Lane::new(config, &consumer, found, index, position)?
             }
             Slot::Unread { name, topic, partition } => Lane::unread(config, &consumer, name, topic, partition, index),
@@ -349,7 +373,9 @@ impl Lane {
             certain_end: found.end,
             caught_up: false,
             tombstones: 0,
-            last: config.fingerprints.get(&found.name).copied(),
+            last: None,
+            anchor: config.fingerprints.get(&found.name).copied(),
+            candidate: None,
             held: None,
             max_message_bytes: config.max_message_bytes,
             queue: Some(queue),
@@ -381,7 +407,9 @@ impl Lane {
             certain_end: position,
             caught_up: true,
             tombstones: 0,
-            last: config.fingerprints.get(&name).copied(),
+            last: None,
+            anchor: config.fingerprints.get(&name).copied(),
+            candidate: None,
             held: None,
             max_message_bytes: config.max_message_bytes,
             queue: None,

@@ -24,6 +24,7 @@ pub mod publish;
 pub mod replay;
 pub mod sink;
 pub mod source;
+mod watch;
 
 pub use error::KafkaError;
 pub use fingerprint::Fingerprint;

@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(check(&["a[0]", "a[1]"], &["gone[0]", "a[1]", "gone[7]"]), "(gone[0]) a[1] (gone[7]) a[0]");
         assert_eq!(
             check(&["a[0]"], &["a[0]", "a[1]"]),
-            "could not find partition 1 of topic \"a\", which a former run has read"
+            "could not find partition 1 of topic \"a\", which was read before"
         );
         for name in ["a", "a[", "a[]", "a[-1]", "a[x]", "[0]]x"] {
             assert_eq!(

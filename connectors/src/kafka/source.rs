@@ -9,6 +9,7 @@ use super::client::{Context, Properties, until};
 use super::fingerprint::Fingerprint;
 use super::lane::{Lane, Opened, Taken, open, serve};
 use super::partitions::Found;
+use super::watch::Watch;
 use crate::source::MessageBlock;
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::consumer::BaseConsumer;
@@ -46,6 +47,8 @@ pub struct KafkaSourceConfig {
     pub fetch_bytes: usize,
     /// How long the first contact with the cluster may take.
     pub connect_timeout: Duration,
+    /// How often [`discover`](KafkaSource::discover) asks the brokers, at most.
+    pub discover_every: Duration,
 }
 
 impl KafkaSourceConfig {
@@ -63,6 +66,7 @@ impl KafkaSourceConfig {
             prefetch_bytes: 64 << 20,
             fetch_bytes: 32 << 20,
             connect_timeout: Duration::from_secs(10),
+            discover_every: Duration::from_secs(10),
         }
     }
 }
@@ -108,6 +112,7 @@ pub struct KafkaSource {
     wake: Sender<u32>,
     /// Taken by a call that did not come to its end.
     pub(super) partial: BTreeMap<u32, MessageBlock>,
+    pub(super) watch: Watch,
     pub(super) config: KafkaSourceConfig,
     /// After the lanes: it must be dropped last.
     pub(super) consumer: Arc<BaseConsumer<Context>>,
@@ -120,7 +125,7 @@ impl KafkaSource {
     /// If no broker answers in time, a topic is missing, an offset to resume from is gone, a partition that a former run knew
     /// is missing, or a property is not usable.
     pub fn connect(config: &KafkaSourceConfig) -> Result<Self, KafkaError> {
-        let Opened { lanes, consumer, .. } = open(config, |found| start_offset(&config.start, found))?;
+        let Opened { lanes, consumer, finder } = open(config, |found| start_offset(&config.start, found))?;
         let (wake, woken) = crossbeam_channel::unbounded();
         let mut source = Self {
             lanes: Vec::with_capacity(lanes.len()),
@@ -129,6 +134,7 @@ impl KafkaSource {
             woken,
             wake,
             partial: BTreeMap::new(),
+            watch: Watch::start(finder, &config.brokers, &config.topics, config.discover_every)?,
             config: config.clone(),
             consumer,
         };
@@ -245,9 +251,10 @@ impl KafkaSource {
         self.lanes[partition as usize].position
     }
 
-    /// The last message taken of each partition, by this run or by a former one, for a run to come.
+    /// A message taken of each partition, by this run or by a former one, for a run to come: the last of which it is known
+    /// that the topic was still the same afterwards.
     pub fn fingerprints(&self) -> BTreeMap<String, Fingerprint> {
-        self.lanes.iter().filter_map(|lane| Some((lane.name.clone(), lane.last?))).collect()
+        self.lanes.iter().filter_map(|lane| Some((lane.name.clone(), lane.anchor.or(lane.last)?))).collect()
     }
 
     /// One past the partition's last offset, as last asked for by [`refresh_end_offsets`](Self::refresh_end_offsets). In a

@@ -2,10 +2,13 @@
 
 use super::distribution::{java, run};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode;
 use std::fs::File;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -150,6 +153,8 @@ fn properties_text(broker_port: u16, controller_port: u16, data: &str) -> String
         "group.initial.rebalance.delay.ms=0".to_owned(),
         "num.network.threads=2".to_owned(),
         "num.io.threads=2".to_owned(),
+        // How soon it notices a transaction that is open for too long.
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms=1000".to_owned(),
         "log.cleaner.dedupe.buffer.size=8388608".to_owned(),
     ]
     .join("\n")
@@ -181,11 +186,46 @@ impl Broker {
     /// If the broker refuses.
     pub fn topic(&self, name: &str, partitions: i32) -> String {
         let topic = unique(name);
-        let admin: AdminClient<_> = self.client().create().expect("the configuration is valid");
-        let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
-        let created = wait(admin.create_topics([&new], &AdminOptions::new()));
-        assert_eq!(created, Ok(vec![Ok(topic.clone())]));
+        self.create_topic(&topic, partitions);
         topic
+    }
+
+    /// Creates a topic of this name; one that is just being deleted is waited for.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn create_topic(&self, topic: &str, partitions: i32) {
+        let admin: AdminClient<_> = self.client().create().expect("the configuration is valid");
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let created = wait(admin.create_topics([&new], &AdminOptions::new())).expect("the broker answers");
+            match &created[..] {
+                [Err((_, RDKafkaErrorCode::TopicAlreadyExists))] if Instant::now() < deadline => {}
+                created => return assert_eq!(created, [Ok(topic.to_owned())]),
+            }
+        }
+    }
+
+    /// Deletes a topic.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn delete_topic(&self, topic: &str) {
+        let admin: AdminClient<_> = self.client().create().expect("the configuration is valid");
+        let deleted = wait(admin.delete_topics(&[topic], &AdminOptions::new())).expect("the broker answers");
+        assert_eq!(deleted, [Ok(topic.to_owned())]);
+    }
+
+    /// Gives a topic more partitions, so many in all.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn add_partitions(&self, topic: &str, partitions: usize) {
+        let admin: AdminClient<_> = self.client().create().expect("the configuration is valid");
+        let new = NewPartitions::new(topic, partitions);
+        let added = wait(admin.create_partitions([&new], &AdminOptions::new())).expect("the broker answers");
+        assert_eq!(added, [Ok(topic.to_owned())]);
     }
 
     /// Removes the records of a partition below an offset, as retention does.
@@ -197,6 +237,18 @@ impl Broker {
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(topic, partition, Offset::Offset(before)).expect("the offset is valid");
         wait(admin.delete_records(&offsets, &AdminOptions::new())).expect("the broker removes records");
+    }
+
+    /// Sets the configuration of a topic; what is not named goes back to its default.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn configure(&self, topic: &str, settings: &[(&str, &str)]) {
+        let admin: AdminClient<_> = self.client().create().expect("the configuration is valid");
+        let alter = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        let alter = settings.iter().fold(alter, |alter, (name, value)| alter.set(name, value));
+        let altered = wait(admin.alter_configs([&alter], &AdminOptions::new())).expect("the broker answers");
+        assert!(altered.iter().all(Result::is_ok), "{altered:?}");
     }
 
     /// Writes records of (partition, key, value), in their order.

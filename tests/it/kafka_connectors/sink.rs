@@ -15,7 +15,7 @@ use tidewheel_schemas::{
     Trade, TradeId, TradeKind,
 };
 
-fn config(prefix: &str) -> KafkaSinkConfig {
+pub fn config(prefix: &str) -> KafkaSinkConfig {
     KafkaSinkConfig {
         intervals: vec![Interval::S1, Interval::M1],
         partitions: 2,
@@ -24,7 +24,7 @@ fn config(prefix: &str) -> KafkaSinkConfig {
     }
 }
 
-fn open(config: &KafkaSinkConfig) -> KafkaSink {
+pub fn open(config: &KafkaSinkConfig) -> KafkaSink {
     KafkaSink::open(config, vec!["trades[0]".to_owned()]).expect("the sink opens")
 }
 
@@ -41,7 +41,7 @@ fn trade(id: u64) -> Trade {
 }
 
 /// Bars of one instrument, a minute each, told apart by their open time.
-fn output(tick: u64, bars: std::ops::Range<i64>) -> TickOutput {
+pub fn output(tick: u64, bars: std::ops::Range<i64>) -> TickOutput {
     let bar = |number: i64| BarVersion {
         instrument: Instrument::new("binance", "BTCUSDT").expect("a name"),
         interval: Interval::M1,
@@ -55,7 +55,7 @@ fn output(tick: u64, bars: std::ops::Range<i64>) -> TickOutput {
 }
 
 /// The open times, in minutes, of the bars a reader sees, in their order.
-fn minutes(prefix: &str, isolation: Isolation) -> Vec<u64> {
+pub fn minutes(prefix: &str, isolation: Isolation) -> Vec<u64> {
     let lines = held(broker().address(), &format!("{prefix}.bars.1m"), isolation);
     let minute = |line: String| {
         let (_, value) = line.split_once(' ').expect("a value behind the position");

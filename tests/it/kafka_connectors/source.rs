@@ -144,7 +144,7 @@ fn partitions_keep_the_numbers_of_a_former_run() {
     let known = vec![format!("{left}[2]")];
     let message = failure(KafkaSource::connect(&KafkaSourceConfig { known, ..one }));
     assert!(
-        message.starts_with(&format!("could not find partition 2 of topic {left:?}, which a former ")),
+        message.starts_with(&format!("could not find partition 2 of topic {left:?}, which was read ")),
         "{message}"
     );
 }

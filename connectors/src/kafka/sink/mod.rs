@@ -10,6 +10,7 @@
 //! | `PREFIX.rejects` | `source:position` | the dead letter with its reason and raw bytes |
 //! | `PREFIX.late` | `source:position` | the trade or amendment that came too late |
 //! | `PREFIX.progress` | the transactional id | [`Progress`] |
+//! | `PREFIX.bindings`, where the log is enabled | none | what the owner appended to its log |
 //!
 //! All records of an instrument go to partition `hash(venue|symbol) % partitions`, whatever its interval: the order of an
 //! instrument's bars is the order in which they were published. Adding partitions to a topic moves instruments.
@@ -18,18 +19,22 @@
 //! a later run continues behind it. With `transactions` off records are written at least once.
 
 mod bars;
+mod committed;
 mod json;
 mod letters;
+mod log;
 mod progress;
 mod topics;
 mod writer;
 
 pub use progress::Progress;
+pub use writer::CommitTime;
 
 use super::KafkaError;
 use super::client::Properties;
 use bars::{bar_headers, bar_key, bar_value};
 use letters::{instrument_of, late_value, reject_value};
+use log::Log;
 use std::time::Duration;
 use tidewheel_schemas::{BarVersion, Counters, Interval, LateRecord, Reject, TickOutput};
 use topics::Topics;
@@ -56,6 +61,12 @@ pub struct KafkaSinkConfig {
     pub replication: i32,
     /// Whether records are written in transactions. Off: at least once.
     pub transactions: bool,
+    /// How long a transaction may be open before the broker rolls it back: so long do readers of committed records wait
+    /// behind one that a dead process left open, unless the process is started again. Brokers look for such transactions every
+    /// ten seconds, unless configured otherwise.
+    pub transaction_timeout: Duration,
+    /// Whether a log is kept beside the outputs.
+    pub log: bool,
     /// Records after which a transaction ends even inside a tick.
     pub max_transaction_records: usize,
     /// Stands in the progress records, for people.
@@ -77,6 +88,8 @@ impl KafkaSinkConfig {
             partitions: 8,
             replication: -1,
             transactions: true,
+            transaction_timeout: Duration::from_secs(10),
+            log: false,
             max_transaction_records: 50_000,
             run: String::new(),
             connect_timeout: Duration::from_secs(10),
@@ -88,9 +101,9 @@ impl KafkaSinkConfig {
 pub struct KafkaSink {
     writer: Writer,
     topics: Topics,
+    log: Option<Log>,
     source_names: Vec<String>,
-    max_transaction_records: usize,
-    run: String,
+    config: KafkaSinkConfig,
     /// What the last transaction said, of this process or of the one before.
     committed: Progress,
     /// Records handed to [`write`](Self::write) since the committed tick, those already committed included.
@@ -121,10 +134,10 @@ impl KafkaSink {
         );
         Ok(Self {
             writer,
+            log: topics.log.as_ref().map(|topic| Log::new(&topic.name)),
             topics,
             source_names,
-            max_transaction_records: config.max_transaction_records.max(1),
-            run: config.run.clone(),
+            config: config.clone(),
             committed,
             records: 0,
             open_records: 0,
@@ -156,6 +169,11 @@ impl KafkaSink {
         &self.committed
     }
 
+    /// How long the last commit of this process took; none before the first.
+    pub fn last_commit(&self) -> Option<CommitTime> {
+        self.writer.last_commit()
+    }
+
     /// Writes what a tick published into the open transaction, and opens one where there is something to write.
     ///
     /// Ticks that are committed already, and records of a tick that were committed before a restart, are passed over.
@@ -166,6 +184,9 @@ impl KafkaSink {
     pub fn write(&mut self, output: &TickOutput) -> Result<(), KafkaError> {
         if self.committed.committed_tick.is_some_and(|committed| output.tick <= committed) {
             return Ok(());
+        }
+        if !self.config.transactions {
+            self.commit_log()?;
         }
         for bar in &output.bars {
             if self.admit()? {
@@ -204,7 +225,7 @@ impl KafkaSink {
     /// As [`write`](Self::write).
     pub fn advance(&mut self, tick: u64, counters: &Counters) -> Result<(), KafkaError> {
         if self.committed.committed_tick.is_some_and(|committed| tick <= committed) {
-            return Ok(());
+            return self.commit_log().map(drop);
         }
         self.commit_progress(Progress {
             committed_tick: Some(tick),
@@ -232,7 +253,7 @@ impl KafkaSink {
             self.records += 1;
             return Ok(false);
         }
-        if self.open_records >= self.max_transaction_records {
+        if self.open_records >= self.config.max_transaction_records.max(1) {
             self.commit_progress(Progress { records_done: self.records, ..self.next_progress() })?;
         }
         self.writer.begin()?;
@@ -249,7 +270,7 @@ impl KafkaSink {
             self.value.as_slice()
         });
         let partition = topic.partition_of(version.instrument.id());
-        self.writer.send(&topic.name, partition, &self.key, value, Some(bar_headers(version)))
+        self.writer.send(&topic.name, partition, Some(&self.key), value, Some(bar_headers(version)))
     }
 
     fn write_late(&mut self, late: &LateRecord, tick: u64, watermark_ns: i64) -> Result<(), KafkaError> {
@@ -258,7 +279,7 @@ impl KafkaSink {
         let source = source_key(&mut self.key, &self.source_names, partition, position);
         late_value(&mut self.value, late, &source, tick, watermark_ns);
         let partition = topic.partition_of(instrument_of(late).id());
-        self.writer.send(&topic.name, partition, &self.key, Some(&self.value), None)
+        self.writer.send(&topic.name, partition, Some(&self.key), Some(&self.value), None)
     }
 
     fn write_reject(&mut self, reject: &Reject, tick: u64) -> Result<(), KafkaError> {
@@ -266,14 +287,14 @@ impl KafkaSink {
         let source = source_key(&mut self.key, &self.source_names, reject.partition, reject.position);
         reject_value(&mut self.value, reject, &source, tick);
         let partition = topic.partition_of_source(reject.partition);
-        self.writer.send(&topic.name, partition, &self.key, Some(&self.value), None)
+        self.writer.send(&topic.name, partition, Some(&self.key), Some(&self.value), None)
     }
 
     /// The committed progress in this run's name.
     fn next_progress(&self) -> Progress {
         Progress {
             transactional_id: self.writer.transactional_id().to_owned(),
-            run: self.run.clone(),
+            run: self.config.run.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..self.committed.clone()
         }
@@ -281,11 +302,19 @@ impl KafkaSink {
 
     /// Ends the transaction with a progress record. Opens one if none is open: progress alone is a transaction too.
     fn commit_progress(&mut self, progress: Progress) -> Result<(), KafkaError> {
-        let committed = self.writer.commit_with(&self.topics.progress.name, &progress.to_json());
+        let written = self.write_log();
+        let committed = written.and_then(|()| self.writer.commit_with(&self.topics.progress.name, &progress.to_json()));
         committed.map_err(|error| self.forget(error))?;
+        self.log.iter_mut().for_each(Log::clear);
         self.open_records = 0;
         self.committed = progress;
         Ok(())
+    }
+
+    fn write_log(&mut self) -> Result<(), KafkaError> {
+        let Some(log) = self.log.as_ref().filter(|log| !log.is_empty()) else { return Ok(()) };
+        self.writer.begin()?;
+        log.send(&mut self.writer)
     }
 
     /// After a rollback the records since the last commit count as never written.

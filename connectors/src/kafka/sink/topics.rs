@@ -3,7 +3,7 @@
 use super::KafkaSinkConfig;
 use crate::kafka::KafkaError;
 use crate::kafka::client::{Context, configure, consumer, creation_error, metadata, until, wait_for};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use std::collections::BTreeMap;
@@ -35,13 +35,26 @@ pub(super) struct Topics {
     pub(super) rejects: Topic,
     pub(super) late: Topic,
     pub(super) progress: Topic,
+    pub(super) log: Option<Topic>,
 }
 
 struct Wanted {
     name: String,
     partitions: i32,
-    cleanup: &'static str,
+    settings: Settings,
 }
+
+/// Configuration of a topic, by name.
+type Settings = &'static [(&'static str, &'static str)];
+
+/// States by key: the last of each is kept.
+const COMPACTED: Settings = &[("cleanup.policy", "compact")];
+
+/// Events: they expire with the broker's retention.
+const EXPIRING: Settings = &[("cleanup.policy", "delete")];
+
+/// Nothing is ever removed.
+const KEPT: Settings = &[("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
 
 impl Topics {
     /// Finds the topics and creates those missing where that is allowed.
@@ -67,6 +80,7 @@ impl Topics {
             rejects: topic("rejects"),
             late: topic("late"),
             progress: topic("progress"),
+            log: if config.log { Some(log_topic(config, topic("bindings"))?) } else { None },
         })
     }
 
@@ -79,17 +93,54 @@ impl Topics {
     }
 }
 
-/// Bars are states by key, hence compacted; dead letters are events and expire with the broker's retention.
+/// Bars are states by key, dead letters are events, and a log is kept.
 fn wanted(config: &KafkaSinkConfig) -> Vec<Wanted> {
-    let topic =
-        |suffix: &str, partitions, cleanup| Wanted { name: format!("{}.{suffix}", config.prefix), partitions, cleanup };
-    let bars = config.intervals.iter().map(|interval| topic(&format!("bars.{interval}"), config.partitions, "compact"));
-    bars.chain([
-        topic("rejects", config.partitions, "delete"),
-        topic("late", config.partitions, "delete"),
-        topic("progress", 1, "compact"),
-    ])
-    .collect()
+    let topic = |suffix: &str, partitions, settings| Wanted {
+        name: format!("{}.{suffix}", config.prefix),
+        partitions,
+        settings,
+    };
+    let bars = config.intervals.iter().map(|interval| topic(&format!("bars.{interval}"), config.partitions, COMPACTED));
+    let letters = ["rejects", "late"].map(|suffix| topic(suffix, config.partitions, EXPIRING));
+    let log = config.log.then(|| topic("bindings", 1, KEPT));
+    bars.chain(letters).chain([topic("progress", 1, COMPACTED)]).chain(log).collect()
+}
+
+/// The topic of the log, if it is one that keeps all its records in one order.
+fn log_topic(config: &KafkaSinkConfig, topic: Topic) -> Result<Topic, KafkaError> {
+    let unfit = |detail: String, way_out: String| KafkaError::LogTopic { topic: topic.name.clone(), detail, way_out };
+    if topic.partitions != 1 {
+        let detail = format!("it has {} partitions and a log has one", topic.partitions);
+        return Err(unfit(detail, "delete it and start again, or choose another topic prefix".to_owned()));
+    }
+    let options = AdminOptions::new().request_timeout(Some(config.connect_timeout));
+    let described = wait_for(admin(config)?.describe_configs(&[ResourceSpecifier::Topic(&topic.name)], &options));
+    let described = match described.map(|mut described| described.pop()) {
+        Ok(Some(Ok(described))) => described,
+        other => {
+            let why = other.map(|described| described.and_then(Result::err)).map_or_else(
+                |error| error.to_string(),
+                |code| code.map_or("no answer".to_owned(), |code| code.to_string()),
+            );
+            tracing::warn!(topic = topic.name, why, "could not see whether the log keeps its records");
+            return Ok(topic);
+        }
+    };
+    for (name, wanted) in KEPT {
+        let found = described.get(name).and_then(|entry| entry.value.as_deref());
+        if found.is_some_and(|found| found != *wanted) {
+            let settings: Vec<String> = KEPT.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let way_out = format!(
+                "correct it with:\n  kafka-configs.sh --bootstrap-server {} --entity-type topics --entity-name {} --alter \
+                 --add-config {}",
+                config.brokers,
+                topic.name,
+                settings.join(",")
+            );
+            return Err(unfit(format!("its {name} is {} and must be {wanted}", found.unwrap_or_default()), way_out));
+        }
+    }
+    Ok(topic)
 }
 
 /// The number of partitions of every topic that is ready to be written to.
@@ -102,15 +153,20 @@ fn existing(client: &BaseConsumer<Context>, config: &KafkaSinkConfig) -> Result<
     Ok(ready.map(|topic| (topic.name().to_owned(), count(topic.partitions().len()))).collect())
 }
 
-fn create(config: &KafkaSinkConfig, missing: &[Wanted]) -> Result<(), KafkaError> {
-    let admin: AdminClient<Context> = configure(&config.brokers, &config.properties, &[], &[])?
+fn admin(config: &KafkaSinkConfig) -> Result<AdminClient<Context>, KafkaError> {
+    configure(&config.brokers, &config.properties, &[], &[])?
         .create_with_context(Context::default())
-        .map_err(|error| creation_error(&config.brokers, error))?;
+        .map_err(|error| creation_error(&config.brokers, error))
+}
+
+fn create(config: &KafkaSinkConfig, missing: &[Wanted]) -> Result<(), KafkaError> {
+    let admin = admin(config)?;
     let topics: Vec<NewTopic<'_>> = missing
         .iter()
         .map(|topic| {
             let replication = TopicReplication::Fixed(config.replication);
-            NewTopic::new(&topic.name, topic.partitions, replication).set("cleanup.policy", topic.cleanup)
+            let topic_of_settings = NewTopic::new(&topic.name, topic.partitions, replication);
+            topic.settings.iter().fold(topic_of_settings, |new, (name, value)| new.set(name, value))
         })
         .collect();
     let options = AdminOptions::new()
@@ -157,11 +213,12 @@ fn refusal(config: &KafkaSinkConfig, missing: &[Wanted], why: &str) -> KafkaErro
         _ => String::new(),
     };
     let command = |topic: &Wanted| {
-        let Wanted { name, partitions, cleanup } = topic;
+        let Wanted { name, partitions, settings } = topic;
+        let settings: Vec<String> = settings.iter().map(|(name, value)| format!(" --config {name}={value}")).collect();
         format!(
-            "  kafka-topics.sh --bootstrap-server {} --create --topic {name} --partitions {partitions}{replication} \
-             --config cleanup.policy={cleanup}",
-            config.brokers
+            "  kafka-topics.sh --bootstrap-server {} --create --topic {name} --partitions {partitions}{replication}{}",
+            config.brokers,
+            settings.concat()
         )
     };
     KafkaError::MissingOutputTopics {

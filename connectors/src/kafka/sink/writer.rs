@@ -8,7 +8,7 @@ use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::util::Timeout;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A producer that is in a transaction or not.
 pub(super) struct Writer {
@@ -17,6 +17,18 @@ pub(super) struct Writer {
     /// Off: records are written at least once, and there is nothing to roll back.
     transactions: bool,
     in_transaction: bool,
+    /// When the first record since the last commit was written.
+    begun_at: Option<Instant>,
+    last_commit: Option<CommitTime>,
+}
+
+/// How long a commit took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitTime {
+    /// From the beginning of the transaction to the broker's word that it is committed.
+    pub transaction: Duration,
+    /// Of this, from the last record on: until all were delivered and the broker had committed.
+    pub commit: Duration,
 }
 
 impl Writer {
@@ -29,6 +41,8 @@ impl Writer {
             transactional_id: config.transactional_id.clone(),
             transactions: config.transactions,
             in_transaction: false,
+            begun_at: None,
+            last_commit: None,
         };
         if config.transactions {
             writer.producer.init_transactions(FENCING_TIMEOUT).map_err(|error| writer.failure("initialise", &error))?;
@@ -40,11 +54,18 @@ impl Writer {
         &self.transactional_id
     }
 
+    pub(super) fn last_commit(&self) -> Option<CommitTime> {
+        self.last_commit
+    }
+
     /// Begins a transaction where none is open.
     pub(super) fn begin(&mut self) -> Result<(), KafkaError> {
         if self.transactions && !self.in_transaction {
             self.producer.begin_transaction().map_err(|error| self.failure("begin", &error))?;
             self.in_transaction = true;
+        }
+        if self.begun_at.is_none() {
+            self.begun_at = Some(Instant::now());
         }
         Ok(())
     }
@@ -54,13 +75,12 @@ impl Writer {
         &mut self,
         topic: &str,
         partition: i32,
-        key: &[u8],
+        key: Option<&[u8]>,
         value: Option<&[u8]>,
         headers: Option<OwnedHeaders>,
     ) -> Result<(), KafkaError> {
-        let mut record: BaseRecord<'_, [u8], [u8], ()> = BaseRecord::to(topic).partition(partition).key(key);
-        record.payload = value;
-        record.headers = headers;
+        let mut record: BaseRecord<'_, [u8], [u8], ()> = BaseRecord::to(topic).partition(partition);
+        (record.key, record.payload, record.headers) = (key, value, headers);
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
@@ -81,8 +101,16 @@ impl Writer {
             self.settle()?;
         }
         let key = self.transactional_id.clone();
-        self.send(topic, 0, key.as_bytes(), Some(value), None)?;
-        if self.transactions { self.commit() } else { self.settle() }
+        self.send(topic, 0, Some(key.as_bytes()), Some(value), None)?;
+        let asked_at = Instant::now();
+        if self.transactions {
+            self.commit()?
+        } else {
+            self.settle()?
+        }
+        let begun_at = self.begun_at.take().unwrap_or(asked_at);
+        self.last_commit = Some(CommitTime { transaction: begun_at.elapsed(), commit: asked_at.elapsed() });
+        Ok(())
     }
 
     /// Rolls back, where a transaction is open.
@@ -115,7 +143,7 @@ impl Writer {
     }
 
     /// Waits until every record is delivered; fails if one was given up.
-    fn settle(&mut self) -> Result<(), KafkaError> {
+    pub(super) fn settle(&mut self) -> Result<(), KafkaError> {
         self.drain();
         let failed = self.producer.context().take_failed_delivery();
         failed.map_or(Ok(()), |(topic, detail)| Err(KafkaError::Produce { topic, detail }))
@@ -158,6 +186,7 @@ impl Writer {
     }
 
     fn end_rolled_back(&mut self) -> Result<(), KafkaError> {
+        self.begun_at = None;
         if std::mem::take(&mut self.in_transaction) {
             abort_transaction(&self.producer, Timeout::Never).map_err(|error| self.failure("abort", &error))?;
         }
@@ -203,13 +232,17 @@ fn abort_transaction(producer: &BaseProducer<Context>, timeout: Timeout) -> Resu
 }
 
 fn producer(config: &KafkaSinkConfig) -> Result<BaseProducer<Context>, KafkaError> {
-    let defaults = [
+    let timeout_ms = config.transaction_timeout.as_millis().to_string();
+    let mut defaults = vec![
         ("compression.type", "lz4"),
         ("linger.ms", "2"),
         ("batch.size", "1000000"),
         ("queue.buffering.max.messages", "500000"),
         ("delivery.report.only.error", "true"),
     ];
+    if config.transactions {
+        defaults.push(("transaction.timeout.ms", &timeout_ms));
+    }
     let fixed: &[(&str, &str)] = match config.transactions {
         true => &[("enable.idempotence", "true"), ("transactional.id", &config.transactional_id)],
         false => &[("enable.idempotence", "true")],

@@ -1,0 +1,67 @@
+//! Reads what was committed to the one partition of a topic: of a sink's progress, and of its log.
+
+use super::KafkaSinkConfig;
+use crate::kafka::KafkaError;
+use crate::kafka::client::{Context, consumer, offsets, partition_name};
+use crate::kafka::lane::classify;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::time::{Duration, Instant};
+
+/// A reader of a topic whose end stands still: its writer was fenced before.
+pub(super) struct Committed<'a> {
+    reader: BaseConsumer<Context>,
+    topic: &'a str,
+    /// The least offset there is.
+    pub(super) low: u64,
+    /// One past the greatest there was when the reader was made.
+    pub(super) end: u64,
+}
+
+impl<'a> Committed<'a> {
+    /// The end to read to is asked for without regard to transactions and then waited for: a transaction of another sink may
+    /// hold back what can be read, and a record of ours may lie behind it. The broker's transaction timeout bounds the wait.
+    pub(super) fn open(config: &KafkaSinkConfig, topic: &'a str) -> Result<Self, KafkaError> {
+        const PAUSE: Duration = Duration::from_millis(50);
+        const SAY_SO_AFTER: Duration = Duration::from_secs(5);
+        let seeing_all = consumer(&config.brokers, &config.properties, &[], "read_uncommitted")?;
+        let (low, end) = offsets(&seeing_all, topic, 0, config.connect_timeout)?;
+        let reader = consumer(&config.brokers, &config.properties, &[], "read_committed")?;
+        let mut said = Instant::now();
+        loop {
+            let (_, readable) = offsets(&reader, topic, 0, config.connect_timeout)?;
+            if readable >= end {
+                return Ok(Self { reader, topic, low, end });
+            }
+            if said.elapsed() >= SAY_SO_AFTER {
+                tracing::warn!(topic, readable, end, "waiting for another sink's open transaction");
+                said = Instant::now();
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Shows all records from an offset to the end, in their order.
+    pub(super) fn scan(
+        &self,
+        from: u64,
+        mut each: impl FnMut(&BorrowedMessage<'_>) -> Result<(), KafkaError>,
+    ) -> Result<(), KafkaError> {
+        let name = partition_name(self.topic, 0);
+        let mut assignment = TopicPartitionList::new();
+        assignment
+            .add_partition_offset(self.topic, 0, i64::try_from(from).map_or(Offset::Beginning, Offset::Offset))
+            .and_then(|()| self.reader.assign(&assignment))
+            .map_err(|error| KafkaError::Offsets { partition: name.clone(), detail: error.to_string() })?;
+        loop {
+            match self.reader.poll(Duration::from_millis(100)) {
+                None => {}
+                Some(Ok(message)) => each(&message)?,
+                Some(Err(ClientError::PartitionEOF(_))) => return Ok(()),
+                Some(Err(error)) => classify(error, &name, from)?,
+            }
+        }
+    }
+}
