@@ -162,6 +162,9 @@ fn output_topics(kafka: &KafkaSection, source: &SourceSection, config: &Config, 
     if kafka.replication != -1 && !(1..=100).contains(&kafka.replication) {
         out.push(("kafka.replication", "must be -1 (the broker's default) or 1 to 100".into()));
     }
+    if !(TimeSpan::from_secs(1)..=MINUTE).contains(&kafka.transaction_timeout) {
+        out.push(("kafka.transaction_timeout", "must be 1s to 1m".into()));
+    }
     let is_same_cluster = kafka.brokers.as_ref().is_none_or(|brokers| *brokers == source.brokers);
     for topic in config.output_topics().into_iter().filter(|topic| is_same_cluster && source.topics.contains(topic)) {
         let detail = format!("{topic:?} would be read and written, a circle without end: choose another prefix");

@@ -34,8 +34,7 @@ pub fn fails(mut command: Command, code: i32) -> String {
 /// What a program left that must end by itself.
 fn ended(command: &mut Command) -> Output {
     const PATIENCE: Duration = Duration::from_secs(180);
-    let mut child =
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     let id = child.id().to_string();
     let (over, is_over) = std::sync::mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
@@ -71,6 +70,8 @@ pub struct Setup {
     pub bars: String,
     /// Further lines of the section `[kafka]`.
     pub kafka: String,
+    /// Further sections.
+    pub more: String,
 }
 
 impl Setup {
@@ -84,18 +85,19 @@ impl Setup {
             workers: 2,
             bars: "provisional_every = \"none\"\n".to_owned(),
             kafka: "partitions = 2\n".to_owned(),
+            more: String::new(),
         }
     }
 
     /// The config file's text.
     pub fn text(&self) -> String {
-        let Self { brokers, topic, prefix, lake, workers, bars, kafka } = self;
+        let Self { brokers, topic, prefix, lake, workers, bars, kafka, more } = self;
         let mut text = String::new();
         let _ = writeln!(text, "workers = {workers}");
         let _ = writeln!(text, "[source]\nbrokers = {brokers:?}\ntopics = [{topic:?}]\nformat = \"canonical\"");
         let _ = writeln!(text, "[bars]\n{bars}");
         let _ = writeln!(text, "[kafka]\nprefix = {prefix:?}\n{kafka}");
-        let _ = writeln!(text, "[lake]\npath = {lake:?}\ncommit_every = \"500ms\"");
+        let _ = writeln!(text, "[lake]\npath = {lake:?}\ncommit_every = \"500ms\"\n{more}");
         text
     }
 

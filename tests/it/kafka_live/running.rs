@@ -63,7 +63,7 @@ pub fn topics_hold_the_lake(brokers: &str, prefix: &str, lake: &Path) {
 }
 
 /// As many dead letters and late records as counted, each with another source position.
-fn letters_are_complete(setup: &Setup, counters: &Counters) {
+pub fn letters_are_complete(setup: &Setup, counters: &Counters) {
     for (suffix, count) in [("rejects", counters.rejected), ("late", counters.late)] {
         let letters = records(&setup.brokers, &format!("{}.{suffix}", setup.prefix));
         let keys: BTreeSet<&String> = letters.iter().map(|letter| &letter.key).collect();
