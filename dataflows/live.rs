@@ -5,6 +5,7 @@
 
 use crate::bindings::{Binding, SharedBindings};
 use crate::engine::TickInput;
+use crate::status::{self, Status};
 use crate::ticks::{Chunk, Piece, Ticker};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -46,6 +47,8 @@ pub struct Live<'a> {
     pub bindings: Option<SharedBindings>,
     /// Raised to stop after the open tick.
     pub stop: &'a AtomicBool,
+    /// Where the source shows itself.
+    pub status: &'a Status,
 }
 
 impl Live<'_> {
@@ -72,6 +75,7 @@ impl Live<'_> {
                 pieces.iter().map(|piece| (names[piece.partition() as usize].clone(), piece.end_position)).collect();
             let input = ticker.tick(tick, pieces, &caught_up);
             self.bind(&names, &input, ends, &caught_up)?;
+            self.status.note_source(|| (status::partitions(&self.source, ticker), self.source.last_error()));
             if send(input).is_break() {
                 return Ok(());
             }

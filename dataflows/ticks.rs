@@ -171,6 +171,11 @@ impl Ticker {
         self.watermark.ns()
     }
 
+    /// The greatest event time taken from a partition, nanoseconds.
+    pub fn partition_watermark_ns(&self, partition: u32) -> Option<i64> {
+        self.intakes.get(partition as usize).and_then(Intake::max_event_time_ns)
+    }
+
     /// Makes a tick. `caught_up` tells for each partition, by number, whether the tick holds all that the source had.
     ///
     /// # Panics

@@ -4,7 +4,9 @@ use super::{CommandError, summary};
 use crate::bindings::SharedBindings;
 use crate::config::{self, Config};
 use crate::engine;
+use crate::http;
 use crate::live::{Live, LiveError};
+use crate::log;
 use crate::outbox::{LakeOutput, Outbox};
 use crate::status::Status;
 use crate::ticks::Ticker;
@@ -51,10 +53,15 @@ impl RunArgs {
             return Err(CommandError::Usage("--workers must be at least 1".to_owned()));
         }
         let on_existing = if self.replace { OnExisting::Replace } else { OnExisting::Refuse };
+        // Before anything is touched: an address that is taken is most often that of another run with this configuration.
+        let listener = config.http().map(http::bind).transpose()?;
         let stop = stop_on_signal()?;
         let session = Session::open(&config, self.workers, on_existing)?;
         let status = session.status();
+        let server = listener.map(|listener| listener.serve(Arc::clone(&status))).transpose()?;
         let counters = session.run(&stop)?;
+        drop(server);
+        tracing::info!(read = counters.read, reconciles = counters.reconcile(), "run ended");
         let mut text = summary::counts(&counters) + &summary::published(&status);
         if let Some(lake) = config.lake() {
             let root = Path::new(&lake.path);
@@ -83,15 +90,18 @@ impl Session {
     /// # Errors
     /// If one of them cannot be used.
     pub fn open(config: &Config, workers: Option<usize>, on_existing: OnExisting) -> Result<Self, CommandError> {
+        let run = format!("run-{}", jiff::Timestamp::now().as_millisecond());
+        log::set_run(&run);
         let source = KafkaSource::connect(&config.kafka_source())?;
         let names = source.partition_names();
-        let run = format!("run-{}", jiff::Timestamp::now().as_millisecond());
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), partitions = names.len(), "run begins");
         let lake = config.lake_sink(names.clone(), on_existing).map(Lake::open).transpose()?;
         let mut kafka = config.kafka_sink(&run).map(|sink| KafkaSink::open(&sink, names)).transpose()?;
         // A run starts from its source's beginning, not from where another ended.
         kafka.iter_mut().for_each(KafkaSink::begin_anew);
         let bindings = config.lake().map(|lake| bindings_of(Path::new(&lake.path), &run)).transpose()?;
         let status = Arc::new(Status::new(&config.bars.intervals));
+        status.update(|snapshot| snapshot.run.clone_from(&run));
         let every = config.lake().map(|lake| lake.commit_every.as_duration());
         let lake = lake.map(|lake| LakeOutput { lake, every, run: run.clone() });
         Ok(Self {
@@ -119,12 +129,16 @@ impl Session {
     /// If a thread panicked; in the program the panic has ended the process by then.
     pub fn run(mut self, stop: &AtomicBool) -> Result<Counters, CommandError> {
         let (mut engine, outputs) = engine::start(self.workers, &self.pipeline)?;
-        let bindings = self.outbox.bindings.clone();
+        let (bindings, status) = (self.outbox.bindings.clone(), self.status());
         let outbox = self.outbox;
         let writer = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || outbox.run(outputs));
         let writer = writer.map_err(|error| CommandError::Usage(format!("could not start a thread: {error}")))?;
-        let live = Live { source: self.source, decoder: self.decoder, tick_ms: self.tick_ms, bindings, stop };
-        let read = live.run(&mut self.ticker, |tick| engine.send(tick));
+        let (source, decoder, tick_ms) = (self.source, self.decoder, self.tick_ms);
+        let live = Live { source, decoder, tick_ms, bindings, stop, status: &status };
+        let read = live.run(&mut self.ticker, |tick| {
+            status.note_sent();
+            engine.send(tick)
+        });
         engine.finish();
         let counters = writer.join().expect("a panic in the outbox ends the process")?;
         read?;

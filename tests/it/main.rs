@@ -9,6 +9,7 @@ mod kafka_connectors;
 mod kafka_live;
 mod law_one;
 mod market;
+mod observe;
 mod readers;
 mod replay;
 mod tidy;

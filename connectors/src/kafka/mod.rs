@@ -21,5 +21,6 @@ pub mod publish;
 pub mod replay;
 pub mod sink;
 pub mod source;
+mod statistics;
 
 pub use error::KafkaError;
