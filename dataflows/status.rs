@@ -69,6 +69,8 @@ pub struct Snapshot {
     pub kafka_records: u64,
     /// Transactions that were rolled back and written again.
     pub kafka_aborted: u64,
+    /// When the transaction was begun that is not yet committed; none between transactions.
+    pub kafka_writing_since: Option<Instant>,
     /// The tick, milliseconds, through which the topics are complete and say so; none where nothing was ever committed.
     pub kafka_tick: Option<u64>,
     /// Snapshots of the state written by this run.
@@ -255,6 +257,11 @@ impl Status {
             }
         }
         snapshot.revisions += bars.iter().filter(|version| version.revision > 0).count() as u64;
+    }
+
+    /// Takes note that a transaction begins, or that the last has ended.
+    pub fn note_kafka_writing(&self, since: Option<Instant>) {
+        self.update(|snapshot| snapshot.kafka_writing_since = since);
     }
 
     /// Takes note of a commit to Kafka, through this tick, of so many records.

@@ -26,7 +26,12 @@ fn found(snapshot: &Snapshot, started: Instant, now: Instant, stalled_after: Dur
     let still_for = now.saturating_duration_since(snapshot.ticked_at.unwrap_or(started));
     if still_for > stalled_after {
         let what = if snapshot.ticked_at.is_some() { "tick" } else { "first tick" };
-        add("tick_stalled", format!("no {what} was completed for {} s", still_for.as_secs()));
+        let mut detail = format!("no {what} was completed for {} s", still_for.as_secs());
+        if let Some(since) = snapshot.kafka_writing_since {
+            let waiting_for = now.saturating_duration_since(since).as_secs();
+            detail += &format!(", the topics have not answered for {waiting_for} s");
+        }
+        add("tick_stalled", detail);
     }
     if let Some(reason) = &snapshot.lake_paused {
         add("lake_paused", format!("the lake cannot be written, it is tried again: {reason}"));
@@ -55,6 +60,10 @@ mod tests {
         let mut snapshot = Snapshot::default();
         assert_eq!(codes(&snapshot, after(30)), Vec::<String>::new());
         assert_eq!(codes(&snapshot, after(31)), ["tick_stalled: no first tick was completed for 31 s"]);
+        snapshot.kafka_writing_since = Some(after(22));
+        let detail = "no first tick was completed for 31 s, the topics have not answered for 9 s";
+        assert_eq!(codes(&snapshot, after(31)), [format!("tick_stalled: {detail}")]);
+        snapshot.kafka_writing_since = None;
         snapshot.ticked_at = Some(after(20));
         assert_eq!(codes(&snapshot, after(50)), Vec::<String>::new());
         snapshot.lake_paused = Some("no space".to_owned());

@@ -103,6 +103,7 @@ impl Outbox {
         sync(self.bindings.as_ref())?;
         let Some(kafka) = &mut self.kafka else { return Ok(false) };
         let (mut attempt, begun_at, committed_before) = (1, Instant::now(), kafka.committed_tick());
+        self.status.note_kafka_writing(Some(begun_at));
         loop {
             let committed = kafka.write(output).and_then(|()| kafka.advance(output.tick, &output.counters));
             match committed {
@@ -115,6 +116,7 @@ impl Outbox {
                 Err(error) => return Err(error.into()),
             }
         }
+        self.status.note_kafka_writing(None);
         // A tick that a former run committed is passed over.
         if kafka.committed_tick() != committed_before {
             let (tick, elapsed) = (output.tick, begun_at.elapsed());

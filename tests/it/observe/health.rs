@@ -1,6 +1,6 @@
 //! A run that cannot go on says so, and says when it can again.
 
-use super::observed::Observed;
+use super::observed::{Answer, Observed};
 use crate::harness::kafka::{Broker, broker};
 use crate::kafka_live::markets::{PARTITIONS, Recorded, Spread, market};
 use crate::kafka_live::program::{Setup, fails, tidewheel};
@@ -27,39 +27,44 @@ fn a_lost_broker_and_ticks_that_stand_still_are_told_until_they_are_mended() {
     let mut broker = Broker::start();
     let recorded = Recorded::new(market(72, 3_000, Faults::SOME));
     let topic = broker.topic("lost", PARTITIONS);
-    let setup = Setup::new(broker.address(), &topic, recorded.folder());
     recorded.send_all(broker.address(), &topic, Spread::Keyed);
-    let mut command = setup.command();
-    command.env("TIDEWHEEL_HTTP__STALLED_AFTER", "2s");
-    let run = Observed::start(command);
+    let start = |lake: &str, writes_topics: &str| {
+        let setup = Setup::new(broker.address(), &topic, recorded.folder());
+        let setup = Setup { lake: recorded.folder().join(lake), ..setup };
+        let mut command = setup.command();
+        command.env("TIDEWHEEL_HTTP__STALLED_AFTER", "2s").env("TIDEWHEEL_KAFKA__ENABLED", writes_topics);
+        Observed::start(command)
+    };
+    // One goes on without its source, and says what it lacks; the other is held by its topics.
+    let (reader, writer) = (start("reader", "false"), start("writer", "true"));
     let all = recorded.messages.len() as u64;
-    run.wait_until(Observed::status, |report| report.counters.counts.read == all);
-    run.wait_until(|run| run.get("/health"), |health| health.code == 200);
+    for run in [&reader, &writer] {
+        run.wait_until(Observed::status, |report| report.counters.counts.read == all);
+        run.wait_until(|run| run.get("/health"), |health| health.code == 200);
+    }
 
     broker.kill();
-    let health = run.wait_until(
-        |run| run.get("/health"),
-        // The sink cannot say that all is quiet, and holds the ticks.
-        |health| health.body.contains("source_error") && health.body.contains("tick_stalled"),
-    );
-    assert_eq!(health.code, 503, "{health:?}");
-    let health: serde_json::Value = serde_json::from_str(&health.body).expect("JSON");
-    assert_eq!(health["healthy"], false);
-    let detail = health["problems"].to_string();
-    for part in [&format!("{topic}[0]"), "no tick was completed for"] {
-        assert!(detail.contains(part), "{part:?} is missing in {detail}");
-    }
-    let report = run.status();
+    let unhealthy = |run: &Observed, parts: &[&str]| {
+        let is_told = |health: &Answer| parts.iter().all(|part| health.body.contains(part));
+        let health = run.wait_until(|run| run.get("/health"), is_told);
+        assert_eq!((health.code, health.content_type.as_str()), (503, "application/json"), "{health:?}");
+        assert!(health.body.starts_with(r#"{"healthy":false,"problems":[{"code":""#), "{health:?}");
+    };
+    unhealthy(&reader, &["source_error", &format!("{topic}[0]"), "waiting for it"]);
+    unhealthy(&writer, &["tick_stalled", "no tick was completed for", "the topics have not answered for"]);
+    let report = reader.status();
     assert!(!report.healthy && report.partitions.iter().all(|partition| !partition.connected), "{report:?}");
-    let output = tidewheel(&["status", "--url", run.address()]).output().expect("the program starts");
+    let output = tidewheel(&["status", "--url", reader.address()]).output().expect("the program starts");
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("NOT HEALTHY") && told.contains("unreachable"), "{told}");
 
     broker.resume();
-    run.wait_until(|run| run.get("/health"), |health| health.code == 200);
-    let report = run.status();
-    assert!(report.partitions.iter().all(|partition| partition.connected), "{report:?}");
-    let ended = run.stop();
-    assert_eq!(ended.code, Some(0), "{}", ended.log.join("\n"));
+    for run in [reader, writer] {
+        run.wait_until(|run| run.get("/health"), |health| health.code == 200);
+        let report = run.status();
+        assert!(report.partitions.iter().all(|partition| partition.connected), "{report:?}");
+        let ended = run.stop();
+        assert_eq!(ended.code, Some(0), "{}", ended.log.join("\n"));
+    }
 }

@@ -125,10 +125,10 @@ fn secrets_are_never_printed_not_even_by_the_client_at_its_most_talkative() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let topic = broker().topic("secret", 1);
     let setup = Setup::new(broker().address(), &topic, folder.path());
-    // The names of users are no secrets to the client, which prints them: here they are the same as the passwords.
+    // Names are no secrets to the client, which prints its own in every format: here it is the same as the password.
     let properties = |password: &str| {
         format!(
-            "\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanism\" = \"PLAIN\"\n\"sasl.username\" = \"{password}\"\n\
+            "\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanism\" = \"PLAIN\"\n\"client.id\" = \"{password}\"\n\
              \"sasl.password\" = \"{password}\"\n\"debug\" = \"all\"\n"
         )
     };
@@ -140,12 +140,12 @@ fn secrets_are_never_printed_not_even_by_the_client_at_its_most_talkative() {
     let with_secrets = |arguments: &[&str]| {
         let mut command = tidewheel(arguments);
         command.env("TIDEWHEEL_KAFKA__PROPERTIES__SASL_PASSWORD", FROM_ENVIRONMENT);
-        command.env("TIDEWHEEL_KAFKA__PROPERTIES__SASL_USERNAME", FROM_ENVIRONMENT);
+        command.env("TIDEWHEEL_KAFKA__PROPERTIES__CLIENT_ID", FROM_ENVIRONMENT);
         command
     };
     for arguments in [&["run", "--config", &file][..], &["check", "--timeout", "3s", "--config", &file]] {
         let printed = all_that_is_printed(with_secrets(arguments));
-        assert!(printed.contains("sasl.username = ***"), "the client's own list of properties is there, masked");
+        assert!(printed.contains("client.id = ***"), "the client's own list of properties is there, masked");
     }
     // A configuration that cannot be used is complained about without them.
     std::fs::write(&path, format!("wrong = {FROM_FILE:?}\n{text}")).expect("a temporary folder can be written to");
