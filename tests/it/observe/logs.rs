@@ -100,58 +100,81 @@ fn what_the_log_is_asked_for_must_make_sense() {
     }
 }
 
-/// Everything that a command prints, at the most talkative, in both formats; held free of secrets.
-fn all_that_is_printed(mut command: Command) -> String {
+/// Holds a text free of secrets.
+#[track_caller]
+fn has_no_secret(text: &str) {
+    for secret in [FROM_FILE, FROM_FILE_AS_MEANT, FROM_ENVIRONMENT, "battery", "Tr0ub4dor"] {
+        let line = text.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "{secret:?} was printed: {}", line.unwrap_or_default());
+    }
+}
+
+/// Everything that a command that fails prints at its most talkative, in both formats; held free of secrets.
+fn printed_by_failing(mut command: Command) -> String {
     let mut text = String::new();
     for format in ["human", "json"] {
         command.env("TIDEWHEEL_LOG", "trace").env("TIDEWHEEL_LOG_FORMAT", format);
         let output = command.output().expect("the program starts");
-        assert_eq!(output.status.code(), Some(1));
         text += &String::from_utf8_lossy(&output.stdout);
         text += &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{text}");
     }
-    for secret in [FROM_FILE, FROM_FILE_AS_MEANT, FROM_ENVIRONMENT, "battery", "Tr0ub4dor"] {
-        assert!(!text.contains(secret), "{secret:?} was printed: {}", around(&text, secret));
-    }
+    has_no_secret(&text);
     text
 }
 
-fn around<'t>(text: &'t str, secret: &str) -> &'t str {
-    text.lines().find(|line| line.contains(secret)).unwrap_or_default()
+/// The properties of a client with a password, and with a name that is the same: the client prints its name everywhere.
+fn properties(password: &str, protocol: &str) -> String {
+    format!(
+        "\"security.protocol\" = \"{protocol}\"\n\"sasl.mechanism\" = \"PLAIN\"\n\"sasl.username\" = \"someone\"\n\
+         \"sasl.password\" = \"{password}\"\n\"client.id\" = \"{password}\"\n\"debug\" = \"all\"\n"
+    )
+}
+
+fn with_secrets(arguments: &[&str]) -> Command {
+    let mut command = tidewheel(arguments);
+    command.env("TIDEWHEEL_KAFKA__PROPERTIES__SASL_PASSWORD", FROM_ENVIRONMENT);
+    command.env("TIDEWHEEL_KAFKA__PROPERTIES__CLIENT_ID", FROM_ENVIRONMENT);
+    command
 }
 
 #[test]
 fn secrets_are_never_printed_not_even_by_the_client_at_its_most_talkative() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let topic = broker().topic("secret", 1);
-    let setup = Setup::new(broker().address(), &topic, folder.path());
-    // Names are no secrets to the client, which prints its own in every format: here it is the same as the password.
-    let properties = |password: &str| {
-        format!(
-            "\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanism\" = \"PLAIN\"\n\"client.id\" = \"{password}\"\n\
-             \"sasl.password\" = \"{password}\"\n\"debug\" = \"all\"\n"
-        )
-    };
-    let (source, kafka) = (properties(FROM_FILE), properties("replaced"));
-    let text = format!("{}\n[source.properties]\n{source}[kafka.properties]\n{kafka}", setup.text());
-    let path = folder.path().join("secret.toml");
+    let (recorded, setup) = recorded_run(75, "secret");
+    let path = recorded.folder().join("secret.toml");
     let file = path.display().to_string();
-    std::fs::write(&path, &text).expect("a temporary folder can be written to");
-    let with_secrets = |arguments: &[&str]| {
-        let mut command = tidewheel(arguments);
-        command.env("TIDEWHEEL_KAFKA__PROPERTIES__SASL_PASSWORD", FROM_ENVIRONMENT);
-        command.env("TIDEWHEEL_KAFKA__PROPERTIES__CLIENT_ID", FROM_ENVIRONMENT);
-        command
+    let write = |before: &str, source: &str| {
+        let kafka = properties("replaced", "PLAINTEXT");
+        let text = format!("{before}{}\n[source.properties]\n{source}[kafka.properties]\n{kafka}", setup.text());
+        std::fs::write(&path, text).expect("a temporary folder can be written to");
     };
-    for arguments in [&["run", "--config", &file][..], &["check", "--timeout", "3s", "--config", &file]] {
-        let printed = all_that_is_printed(with_secrets(arguments));
-        assert!(printed.contains("client.id = ***"), "the client's own list of properties is there, masked");
+    write("", &properties(FROM_FILE, "PLAINTEXT"));
+    for format in ["human", "json"] {
+        let mut command = with_secrets(&["run", "--config", &file, "--replace", "--log-format", format]);
+        let run = Observed::start({
+            command.env("TIDEWHEEL_LOG", "trace");
+            command
+        });
+        let all = recorded.messages.len() as u64;
+        run.wait_until(Observed::status, |report| report.counters.counts.read == all && report.sinks.kafka.is_some());
+        let ended = run.stop();
+        let printed = format!("{}{}", ended.stdout, ended.log.join("\n"));
+        assert_eq!(ended.code, Some(0), "{}", printed.lines().last().unwrap_or_default());
+        has_no_secret(&printed);
+        for part in ["client.id = ***", "***#consumer-", "***#producer-", "TxnCoordinator"] {
+            assert!(printed.contains(part), "{part:?}: the client has told what it does, and who it is, masked");
+        }
     }
-    // A configuration that cannot be used is complained about without them.
-    std::fs::write(&path, format!("wrong = {FROM_FILE:?}\n{text}")).expect("a temporary folder can be written to");
-    all_that_is_printed(with_secrets(&["run", "--config", &file]));
-    let clash = text.replace("\"debug\" = \"all\"", &format!("\"debug\" = \"{FROM_FILE}\""));
-    std::fs::write(&path, clash).expect("a temporary folder can be written to");
-    let printed = all_that_is_printed(with_secrets(&["run", "--config", &file]));
+
+    // A broker that wants no password, a check, and configurations that cannot be used.
+    write("", &properties(FROM_FILE, "SASL_PLAINTEXT"));
+    printed_by_failing(with_secrets(&["run", "--config", &file, "--replace"]));
+    let printed = printed_by_failing(with_secrets(&["check", "--timeout", "2s", "--config", &file]));
+    assert!(printed.contains("sasl.password = ***"), "{printed}");
+    write("wrong = 1\n", &properties(FROM_FILE, "PLAINTEXT"));
+    printed_by_failing(with_secrets(&["run", "--config", &file]));
+    let clash = properties(FROM_FILE, "PLAINTEXT").replace("\"all\"", &format!("\"{FROM_FILE}\""));
+    write("", &clash);
+    let printed = printed_by_failing(with_secrets(&["run", "--config", &file, "--replace"]));
     assert!(printed.contains("***"), "the value that the client refuses is named, masked: {printed}");
 }
