@@ -5,13 +5,17 @@
 
 use crate::pipeline::{self, PipelineConfig, WorkerTick};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::time::Duration;
 use tidewheel_connectors::decode::render_trade;
+use tidewheel_connectors::kafka::Fingerprint;
 use tidewheel_operators::TickHeader;
-use tidewheel_operators::tape::{RowSlice, TapeSizes};
+use tidewheel_operators::lifecycle::SavedBars;
+use tidewheel_operators::saved::RestoredState;
+use tidewheel_operators::tape::{RowSlice, TapePart, TapeSizes};
 use tidewheel_schemas::{
     Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, Reject, RejectReason, TickOutput,
 };
@@ -44,6 +48,42 @@ pub struct SourceTick {
     pub counters: Counters,
     /// The raw messages of the tick, from which conflicts take their bytes.
     pub raw: Vec<std::sync::Arc<tidewheel_connectors::source::MessageBlock>>,
+    /// The names of the source partitions by number, where they are known.
+    pub partitions: Option<std::sync::Arc<[String]>>,
+    /// Where the source stands, where a snapshot is taken after this tick.
+    pub state: Option<Box<SourceState>>,
+}
+
+/// The base state before the workers: what the gates and the source know after a tick.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SourceState {
+    /// The names of the source partitions, by number.
+    pub partitions: Vec<String>,
+    /// The greatest event time taken of each, nanoseconds.
+    pub max_event_times_ns: Vec<Option<i64>>,
+    /// One past the last position read of each.
+    pub ends: BTreeMap<String, u64>,
+    /// The last message read of each, to know it again.
+    pub last_read: BTreeMap<String, Fingerprint>,
+    /// The source's counts.
+    pub counters: Counters,
+    /// The watermark after the tick, nanoseconds.
+    pub watermark_ns: i64,
+    /// The frozen frontier of the tick, nanoseconds.
+    pub frozen_ns: i64,
+}
+
+/// The base state after a tick, as it leaves the workers.
+#[derive(Debug)]
+pub struct SavedState {
+    /// Of the source.
+    pub source: SourceState,
+    /// Of the tapes, one a worker.
+    pub tapes: Vec<TapePart>,
+    /// Of the ledgers.
+    pub bars: Vec<SavedBars>,
+    /// The counts of the tapes, all workers together.
+    pub tape_counters: Counters,
 }
 
 /// One tick, merged over the workers, in canonical order.
@@ -55,6 +95,10 @@ pub struct MergedTick {
     pub open_bars: Vec<BarVersion>,
     /// How much the tapes hold.
     pub sizes: TapeSizes,
+    /// The names of the source partitions by number, where they are known.
+    pub partitions: Option<std::sync::Arc<[String]>>,
+    /// For a snapshot, where the tick asked for one.
+    pub saved: Option<Box<SavedState>>,
 }
 
 /// The running graph.
@@ -87,19 +131,28 @@ pub struct Outputs {
     waiting: BTreeMap<u64, Vec<WorkerTick>>,
 }
 
-/// Starts the graph on `workers` threads.
+/// Starts the graph on `workers` threads, from nothing or from what a snapshot held: the first tick must then be
+/// [`restore_tick`].
 ///
 /// # Errors
 /// If the threads cannot be started.
 ///
 /// # Panics
 /// If `workers` is zero.
-pub fn start(workers: usize, config: &PipelineConfig) -> Result<(Engine, Outputs), EngineError> {
+pub fn start(
+    workers: usize,
+    config: &PipelineConfig,
+    restored: Option<RestoredState>,
+) -> Result<(Engine, Outputs), EngineError> {
     assert!(workers > 0, "at least one worker");
     let (out, from_workers) = bounded::<WorkerTick>(TICKS_IN_FLIGHT * workers);
     let (to_merger, from_source) = bounded(4 * TICKS_IN_FLIGHT);
     let (to_workers, inputs): (Vec<_>, Vec<_>) = (0..workers).map(|_| bounded::<WorkerInput>(TICKS_IN_FLIGHT)).unzip();
-    let inputs = Mutex::new(inputs.into_iter().map(Some).collect::<Vec<_>>());
+    let mut states: Vec<Option<RestoredState>> = (0..workers).map(|_| None).collect();
+    if let Some(restored) = restored {
+        states = restored.split(workers).into_iter().map(Some).collect();
+    }
+    let inputs = Mutex::new(inputs.into_iter().zip(states).map(Some).collect::<Vec<_>>());
     let config = config.clone();
     let mut worker_config = WorkerConfig::default();
     // Arrangements otherwise compact only when updates arrive, and a quiet market would keep all its history.
@@ -111,8 +164,8 @@ pub fn start(workers: usize, config: &PipelineConfig) -> Result<(Engine, Outputs
         timely::Config { communication: timely::CommunicationConfig::Process(workers), worker: worker_config };
     let guards = timely::execute(timely_config, move |worker| {
         let input = inputs.lock().expect("no worker panics while it holds the list")[worker.index()].take();
-        let input = input.expect("each worker takes its input once");
-        run_worker(worker, &config, &input, out.clone());
+        let (input, restored) = input.expect("each worker takes its input once");
+        run_worker(worker, &config, restored, &input, out.clone());
     })
     .map_err(|detail| EngineError { workers, detail })?;
     let engine = Engine { to_workers, to_merger, workers: guards, next_worker: 0 };
@@ -122,10 +175,11 @@ pub fn start(workers: usize, config: &PipelineConfig) -> Result<(Engine, Outputs
 fn run_worker(
     worker: &mut timely::worker::Worker,
     config: &PipelineConfig,
+    restored: Option<RestoredState>,
     input: &Receiver<WorkerInput>,
     out: Sender<WorkerTick>,
 ) {
-    let mut doors = pipeline::build(worker, config, out);
+    let mut doors = pipeline::build(worker, config, restored, out);
     loop {
         match input.try_recv() {
             Ok(WorkerInput { header, slices, amendments }) => {
@@ -176,25 +230,53 @@ impl Engine {
     }
 }
 
+/// The tick that a restored graph begins with: that of its snapshot, at which nothing is published.
+pub fn restore_tick(tick: u64, source: &SourceState) -> TickInput {
+    let header = TickHeader {
+        tick,
+        frozen_ns: source.frozen_ns,
+        watermark_ns: source.watermark_ns,
+        publish_provisional: false,
+        is_last: false,
+        save: None,
+        is_restore: true,
+    };
+    let counters = source.counters.clone();
+    let source = SourceTick { counters, ..SourceTick::default() };
+    TickInput { header, slices: Vec::new(), amendments: Vec::new(), source }
+}
+
 impl Iterator for Outputs {
     type Item = MergedTick;
 
     fn next(&mut self) -> Option<MergedTick> {
-        let (header, source) = self.from_source.recv().ok()?;
-        let parts = loop {
-            if self.waiting.get(&header.tick).is_some_and(|parts| parts.len() == self.workers) {
-                break self.waiting.remove(&header.tick).unwrap_or_default();
+        loop {
+            let (header, source) = self.from_source.recv().ok()?;
+            let parts = self.parts_of(header.tick)?;
+            if !header.is_restore {
+                return Some(merge(&header, source, parts));
+            }
+        }
+    }
+}
+
+impl Outputs {
+    /// What the workers made of a tick, when all are done with it.
+    fn parts_of(&mut self, tick: u64) -> Option<Vec<WorkerTick>> {
+        loop {
+            if self.waiting.get(&tick).is_some_and(|parts| parts.len() == self.workers) {
+                return self.waiting.remove(&tick);
             }
             let part = self.from_workers.recv().ok()?;
             self.waiting.entry(part.tick).or_default().push(part);
-        };
-        Some(merge(&header, source, parts))
+        }
     }
 }
 
 fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> MergedTick {
     let mut merged = MergedTick::default();
-    let SourceTick { rejects, late, counters, raw } = source;
+    let SourceTick { rejects, late, counters, raw, partitions, state } = source;
+    let (mut tapes, mut bars, mut tape_counters) = (Vec::new(), Vec::new(), Counters::default());
     let output = &mut merged.output;
     (output.tick, output.watermark_ns) = (header.tick, header.watermark_ns);
     (output.rejects, output.late, output.counters) = (rejects, late, counters);
@@ -207,7 +289,9 @@ fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> Mer
         output.rejects.extend(outcome.rejects);
         output.accepted.extend(outcome.accepted);
         output.amendments.extend(outcome.amendments);
-        output.counters.add(&outcome.counters);
+        tape_counters.add(&outcome.counters);
+        tapes.extend(outcome.saved);
+        bars.extend(part.saved);
         for conflict in outcome.conflicts {
             output.rejects.push(reject_conflict(conflict.columns_row, &raw));
         }
@@ -218,6 +302,9 @@ fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> Mer
         merged.sizes.ids += outcome.sizes.ids;
         merged.sizes.amendments += outcome.sizes.amendments;
     }
+    output.counters.add(&tape_counters);
+    merged.partitions = partitions;
+    merged.saved = state.map(|source| Box::new(SavedState { source: *source, tapes, bars, tape_counters }));
     output.bars = merge_bars(versions);
     merged.open_bars = merge_bars(open_bars);
     output.late.sort_by_key(|record| match record {

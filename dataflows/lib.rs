@@ -13,6 +13,8 @@ pub mod log;
 pub mod metrics;
 pub mod outbox;
 pub mod pipeline;
+pub mod recovery;
 pub mod replay;
+pub mod snapshot;
 pub mod status;
 pub mod ticks;

@@ -1,14 +1,17 @@
 //! The live loop: what Kafka brought by the end of each tick, as a tick.
 //!
 //! A tick ends with its time, or earlier when it has grown large; its records are whatever had been read by then, and the
-//! bindings log remembers which those were. Nothing else depends on the wall clock.
+//! bindings log remembers which those were. Nothing else depends on the wall clock. A run that goes on begins with the ticks
+//! that the log holds beyond the snapshot: they are read again, and are the same ticks.
 
 use crate::bindings::{Binding, SharedBindings};
-use crate::engine::TickInput;
+use crate::engine::{SourceState, TickInput};
+use crate::snapshot::SnapshotTimer;
 use crate::status::{self, Status};
 use crate::ticks::{Chunk, Piece, Ticker};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidewheel_connectors::decode::Decoder;
@@ -33,6 +36,19 @@ pub enum LiveError {
         /// Why.
         source: std::io::Error,
     },
+    /// The topic holds other records than when the tick was made.
+    #[error(
+        "the records of tick {tick} are not those it was made of: its watermark was {logged} ns and is {found} ns now; the \
+         topics were changed behind the offsets already read (deleted and made again, or compacted). Begin anew with --replace"
+    )]
+    OtherRecords {
+        /// The tick.
+        tick: u64,
+        /// The watermark in the log.
+        logged: i64,
+        /// The watermark now.
+        found: i64,
+    },
 }
 
 /// A source being read live.
@@ -43,8 +59,14 @@ pub struct Live<'a> {
     pub decoder: Decoder,
     /// Length of a tick, milliseconds.
     pub tick_ms: u64,
+    /// Ticks to make again, from the log of a former run.
+    pub logged: Vec<Binding>,
+    /// Where the partitions stand, by name.
+    pub ends: BTreeMap<String, u64>,
     /// Where ticks are written down, if anywhere.
     pub bindings: Option<SharedBindings>,
+    /// When snapshots are due, if they are taken.
+    pub snapshots: Option<SnapshotTimer>,
     /// Raised to stop after the open tick.
     pub stop: &'a AtomicBool,
     /// Where the source shows itself.
@@ -53,16 +75,25 @@ pub struct Live<'a> {
 
 impl Live<'_> {
     /// Reads until told to stop, or until `send` says that nobody takes ticks any more. The tick that is open is finished,
-    /// and one more tells of the bars that stay open.
+    /// and one more tells of the bars that stay open. `caught_up` is called once all logged ticks are made again.
     ///
     /// # Errors
-    /// If a partition cannot be read, or the bindings log cannot be written.
+    /// If a partition cannot be read, holds other records than the log says, or the bindings log cannot be written.
     pub fn run(
         mut self,
         ticker: &mut Ticker,
+        caught_up: impl FnOnce(&Ticker),
         mut send: impl FnMut(TickInput) -> ControlFlow<()>,
     ) -> Result<(), LiveError> {
-        let names = self.source.partition_names();
+        let names: Arc<[String]> = self.source.partition_names().into();
+        for binding in std::mem::take(&mut self.logged) {
+            let Some(input) = self.make_again(&binding, &names, ticker)? else { return Ok(()) };
+            self.status.note_source(|| (status::partitions(&self.source, ticker), self.source.last_error()));
+            if send(input).is_break() {
+                return Ok(());
+            }
+        }
+        caught_up(ticker);
         while !self.stop.load(Ordering::Relaxed) {
             let tick_end_ms = (now_ms() / self.tick_ms + 1) * self.tick_ms;
             let deadline = Instant::now() + Duration::from_millis(tick_end_ms.saturating_sub(now_ms()));
@@ -71,17 +102,56 @@ impl Live<'_> {
             let tick = now_ms().min(tick_end_ms).max(ticker.last_tick().map_or(0, |last| last + 1));
             let pieces = self.decode(polled);
             let caught_up: Vec<bool> = (0..names.len() as u32).map(|number| self.source.caught_up(number)).collect();
-            let ends: BTreeMap<String, u64> =
+            let mut binding = Binding { tick, ..Binding::default() };
+            binding.ends =
                 pieces.iter().map(|piece| (names[piece.partition() as usize].clone(), piece.end_position)).collect();
-            let input = ticker.tick(tick, pieces, &caught_up);
-            self.bind(&names, &input, ends, &caught_up)?;
+            let behind = names.iter().zip(&caught_up).filter(|(_, caught_up)| !**caught_up);
+            binding.behind = behind.map(|(name, _)| name.clone()).collect();
+            let mut input = ticker.tick(tick, pieces, &caught_up);
+            input.source.partitions = Some(Arc::clone(&names));
+            self.bind(binding, &mut input, ticker)?;
             self.status.note_source(|| (status::partitions(&self.source, ticker), self.source.last_error()));
             if send(input).is_break() {
                 return Ok(());
             }
         }
-        let _ = send(ticker.stop());
+        let mut input = ticker.stop();
+        let binding = Binding { tick: input.header.tick, is_last: true, ..Binding::default() };
+        self.bind(binding, &mut input, ticker)?;
+        let _ = send(input);
         Ok(())
+    }
+
+    /// Reads the records of a logged tick. None if told to stop meanwhile.
+    fn make_again(
+        &mut self,
+        binding: &Binding,
+        names: &Arc<[String]>,
+        ticker: &mut Ticker,
+    ) -> Result<Option<TickInput>, LiveError> {
+        const PATIENCE: Duration = Duration::from_millis(100);
+        let numbered = |name: &String| names.iter().position(|known| known == name).map(|number| number as u32);
+        let ends = binding.ends.iter().filter_map(|(name, end)| Some((numbered(name)?, *end))).collect();
+        let polled = loop {
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            if let Some(polled) = self.source.poll_to(&ends, Instant::now() + PATIENCE)? {
+                break polled;
+            }
+        };
+        let caught_up: Vec<bool> = names.iter().map(|name| !binding.behind.contains(name)).collect();
+        let pieces = self.decode(polled);
+        // Of a stop only the tick is made again: the bars that it left open in the lake are not open ends of this run.
+        let mut input =
+            if binding.is_last { ticker.pass(binding.tick) } else { ticker.tick(binding.tick, pieces, &caught_up) };
+        if input.header.watermark_ns != binding.watermark_ns {
+            let (logged, found) = (binding.watermark_ns, input.header.watermark_ns);
+            return Err(LiveError::OtherRecords { tick: binding.tick, logged, found });
+        }
+        input.source.partitions = Some(Arc::clone(names));
+        self.ends.extend(binding.ends.clone());
+        Ok(Some(input))
     }
 
     fn decode(&self, polled: Polled) -> Vec<Piece> {
@@ -98,22 +168,27 @@ impl Live<'_> {
         pieces
     }
 
-    fn bind(
-        &self,
-        names: &[String],
-        input: &TickInput,
-        ends: BTreeMap<String, u64>,
-        caught_up: &[bool],
-    ) -> Result<(), LiveError> {
-        let Some(bindings) = &self.bindings else { return Ok(()) };
-        let behind = names.iter().zip(caught_up).filter(|(_, caught_up)| !**caught_up).map(|(name, _)| name.clone());
-        let binding = Binding {
-            tick: input.header.tick,
-            ends,
-            behind: behind.collect(),
-            watermark_ns: input.header.watermark_ns,
-        };
-        bindings.append(&binding).map_err(|source| LiveError::Bindings { path: bindings.path(), source })
+    /// Writes a tick down, and asks for a snapshot after it where one is due.
+    fn bind(&mut self, mut binding: Binding, input: &mut TickInput, ticker: &Ticker) -> Result<(), LiveError> {
+        binding.watermark_ns = input.header.watermark_ns;
+        self.ends.extend(binding.ends.clone());
+        if let Some(bindings) = &self.bindings {
+            let written = bindings.append(&binding);
+            written.map_err(|source| LiveError::Bindings { path: bindings.path(), source })?;
+        }
+        if let Some(saving) = self.snapshots.as_mut().and_then(|timer| timer.due(input.header.is_last)) {
+            input.header.save = Some(saving);
+            input.source.state = Some(Box::new(SourceState {
+                partitions: self.source.partition_names(),
+                max_event_times_ns: ticker.max_event_times_ns(),
+                ends: self.ends.clone(),
+                last_read: self.source.fingerprints(),
+                counters: ticker.counters().clone(),
+                watermark_ns: input.header.watermark_ns,
+                frozen_ns: input.header.frozen_ns,
+            }));
+        }
+        Ok(())
     }
 }
 

@@ -40,6 +40,10 @@ fn main() -> ExitCode {
         log::tell_error(&error);
         return ExitCode::from(2);
     }
+    if let Err(error) = tidewheel_connectors::fault::configure_from_environment() {
+        log::tell_error(&error);
+        return ExitCode::from(2);
+    }
     // Not locked: the demo draws from another thread.
     match command.run(&mut std::io::stdout()) {
         Ok(code) => code,

@@ -15,8 +15,9 @@
 use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
 use tidewheel_operators::TickHeader;
-use tidewheel_operators::lifecycle::{LifecycleConfig, lifecycle};
+use tidewheel_operators::lifecycle::{LifecycleConfig, SavedBars, lifecycle};
 use tidewheel_operators::rollup::rollup;
+use tidewheel_operators::saved::RestoredState;
 use tidewheel_operators::tape::{Directory, RowSlice, TapeConfig, TapeOutcome, route, tape};
 use tidewheel_schemas::{Amendment, BarVersion, Interval};
 use timely::dataflow::channels::pact::Pipeline;
@@ -36,6 +37,8 @@ pub struct PipelineConfig {
     pub horizon_ns: i64,
     /// Whether accepted records are handed on for the archive.
     pub archive: bool,
+    /// Whether snapshots will be taken.
+    pub is_saved: bool,
 }
 
 /// All that a tick gave on one worker.
@@ -47,6 +50,8 @@ pub struct WorkerTick {
     pub versions: Vec<Vec<BarVersion>>,
     /// At the last tick, bars that are not final, in lists likewise.
     pub open_bars: Vec<Vec<BarVersion>>,
+    /// For a snapshot: parts of the ledgers. The tape's is in `outcome`.
+    pub saved: Vec<SavedBars>,
     /// What became of the records.
     pub outcome: TapeOutcome,
 }
@@ -75,8 +80,14 @@ impl PipelineInputs {
     }
 }
 
-/// Builds the graph on a worker; ticks leave through `out`, which may block to hold the worker back.
-pub fn build(worker: &mut Worker, config: &PipelineConfig, out: Sender<WorkerTick>) -> PipelineInputs {
+/// Builds the graph on a worker; ticks leave through `out`, which may block to hold the worker back. With a state to begin
+/// with, the first tick must be that of the snapshot.
+pub fn build(
+    worker: &mut Worker,
+    config: &PipelineConfig,
+    mut restored: Option<RestoredState>,
+    out: Sender<WorkerTick>,
+) -> PipelineInputs {
     let peers = worker.peers();
     let mut inputs =
         PipelineInputs { slices: InputHandle::new(), amendments: InputHandle::new(), headers: InputHandle::new() };
@@ -86,9 +97,11 @@ pub fn build(worker: &mut Worker, config: &PipelineConfig, out: Sender<WorkerTic
         let headers = scope.input_from(&mut inputs.headers);
         let directory = Directory::default();
 
-        let tape_config = TapeConfig { horizon_ns: config.horizon_ns, archive: config.archive };
+        let tape_config =
+            TapeConfig { horizon_ns: config.horizon_ns, archive: config.archive, is_saved: config.is_saved };
         let rows = route(slices, peers);
-        let taped = tape(rows, amendments, headers.clone(), tape_config, Directory::clone(&directory));
+        let known = Directory::clone(&directory);
+        let taped = tape(rows, amendments, headers.clone(), tape_config, restored.as_mut(), known);
 
         let coarsest = config.intervals.iter().copied().max().unwrap_or(Interval::S1);
         let rules = |interval: Interval, parent: Option<Interval>| LifecycleConfig {
@@ -96,22 +109,27 @@ pub fn build(worker: &mut Worker, config: &PipelineConfig, out: Sender<WorkerTic
             parent: parent.filter(|parent| *parent <= coarsest),
             lateness_ns: config.lateness_ns,
             is_published: config.intervals.contains(&interval),
+            is_saved: config.is_saved,
+        };
+        let mut ledger = |upserts, rules| {
+            lifecycle(upserts, headers.clone(), rules, restored.as_mut(), Directory::clone(&directory))
         };
         // The tape makes the minutes itself, so no rollup asks for seconds.
-        let seconds =
-            lifecycle(taped.seconds, headers.clone(), rules(Interval::S1, None), Directory::clone(&directory));
+        let seconds = ledger(taped.seconds, rules(Interval::S1, None));
         let (mut versions, mut open_bars) = (vec![seconds.versions], vec![seconds.open_bars]);
+        let mut saved = vec![seconds.saved];
         let mut upserts = taped.minutes;
         for interval in Interval::ALL.into_iter().filter(|interval| (Interval::M1..=coarsest).contains(interval)) {
             let rules = rules(interval, interval.coarser());
-            let level = lifecycle(upserts, headers.clone(), rules, Directory::clone(&directory));
+            let level = ledger(upserts, rules);
             versions.push(level.versions);
             open_bars.push(level.open_bars);
+            saved.push(level.saved);
             let Some(parent) = rules.parent else { break };
             upserts = rollup(level.children, parent);
         }
         let (versions, open_bars) = (scope.concatenate(versions), scope.concatenate(open_bars));
-        collect(versions, open_bars, taped.outcomes, out);
+        collect(versions, open_bars, scope.concatenate(saved), taped.outcomes, out);
     });
     inputs
 }
@@ -120,12 +138,14 @@ pub fn build(worker: &mut Worker, config: &PipelineConfig, out: Sender<WorkerTic
 fn collect<'scope>(
     versions: StreamVec<'scope, u64, BarVersion>,
     open_bars: StreamVec<'scope, u64, BarVersion>,
+    saved: StreamVec<'scope, u64, SavedBars>,
     outcomes: StreamVec<'scope, u64, TapeOutcome>,
     out: Sender<WorkerTick>,
 ) {
     let mut builder = OperatorBuilder::new("Collect".to_owned(), versions.scope());
     let mut versions = builder.new_input(versions, Pipeline);
     let mut open_bars = builder.new_input(open_bars, Pipeline);
+    let mut saved = builder.new_input(saved, Pipeline);
     let mut outcomes = builder.new_input(outcomes, Pipeline);
     builder.build(move |_| {
         let mut open: BTreeMap<u64, WorkerTick> = BTreeMap::new();
@@ -136,12 +156,14 @@ fn collect<'scope>(
                         tick: *tick,
                         versions: Vec::new(),
                         open_bars: Vec::new(),
+                        saved: Vec::new(),
                         outcome: TapeOutcome::default(),
                     })
                 };
             }
             versions.for_each(|time, data| at!(time).versions.push(std::mem::take(data)));
             open_bars.for_each(|time, data| at!(time).open_bars.push(std::mem::take(data)));
+            saved.for_each(|time, data| at!(time).saved.append(data));
             outcomes.for_each(|time, data| at!(time).outcome = data.pop().expect("one outcome a tick"));
             while let Some(entry) = open.first_entry()
                 && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))

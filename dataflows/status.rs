@@ -10,6 +10,7 @@ pub use latencies::Latencies;
 pub use partitions::{PartitionStatus, partitions};
 
 use crate::engine::MergedTick;
+use crate::snapshot::SnapshotReport;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -23,8 +24,6 @@ const PARTITIONS_EVERY: Duration = Duration::from_millis(500);
 /// The state of a run after its last tick.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// Names the run, as in progress records and manifests; empty where it has no name.
-    pub run: String,
     /// The last tick that reached the sinks, milliseconds since the epoch.
     pub tick: u64,
     /// When that was.
@@ -73,45 +72,64 @@ pub struct Snapshot {
     pub kafka_writing_since: Option<Instant>,
     /// The tick, milliseconds, through which the topics are complete and say so; none where nothing was ever committed.
     pub kafka_tick: Option<u64>,
-    /// Snapshots of the state written by this run.
+    /// What the run went on from, if it did.
+    pub recovered: Option<Recovered>,
+    /// The last snapshot written.
+    pub snapshot: Option<SnapshotReport>,
+    /// When that was complete.
+    pub snapshot_at: Option<Instant>,
+    /// Snapshots written.
     pub snapshots: u64,
-    /// The newest complete snapshot.
-    pub last_snapshot: Option<SnapshotInfo>,
-    /// What the start of the run recovered; none where it began anew.
-    pub recovered: Option<RecoveryInfo>,
     /// The latest version of the newest bar of each instrument, of the shortest interval published but seconds.
     pub latest: BTreeMap<Instrument, BarVersion>,
 }
 
-/// A snapshot of the state, as it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SnapshotInfo {
-    /// The tick it holds the state after, milliseconds.
-    pub tick: u64,
-    /// When it was complete.
-    pub written_at: Instant,
-    /// Bytes written for it.
-    pub bytes: u64,
-    /// How long that took.
+/// What a run went on from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// The tick of the snapshot; none where everything was made again from the first tick.
+    pub snapshot_tick: Option<u64>,
+    /// Its size.
+    pub snapshot_bytes: u64,
+    /// Logged ticks that were made again.
+    pub ticks: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Of the ticks, those that the topics held already.
+    pub skipped_in_topics: u64,
+    /// Of the ticks, those that the lake held already.
+    pub skipped_in_lake: u64,
+    /// From the start of the process until the first new tick could begin.
     pub elapsed: Duration,
 }
 
-/// What a start recovered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RecoveryInfo {
-    /// The tick of the snapshot it began with, milliseconds; none where there was none.
-    pub snapshot_tick: Option<u64>,
-    /// Ticks computed again after it.
-    pub replayed_ticks: u64,
-    /// Records read again for them.
-    pub replayed_records: u64,
-    /// Commits passed over because a sink had them already.
-    pub skipped_commits: u64,
-    /// How long it took until the first new tick.
-    pub elapsed: Duration,
+impl Recovered {
+    /// Tells those who watch the log.
+    pub fn tell(&self) {
+        let Self { snapshot_tick, snapshot_bytes, ticks, records, skipped_in_topics, skipped_in_lake, elapsed } = *self;
+        let elapsed_ms = elapsed.as_millis() as u64;
+        tracing::info!(
+            target: "tidewheel::recovery",
+            snapshot_tick,
+            snapshot_bytes,
+            ticks,
+            records,
+            skipped_in_topics,
+            skipped_in_lake,
+            elapsed_ms,
+            "recovered"
+        );
+    }
 }
 
 impl Snapshot {
+    /// Takes note of a snapshot of the state on disk.
+    pub fn note_snapshot(&mut self, report: &SnapshotReport) {
+        self.snapshot = Some(*report);
+        self.snapshot_at = Some(Instant::now());
+        self.snapshots += 1;
+    }
+
     /// Ticks between the source and the sinks.
     pub const fn ticks_in_flight(&self) -> u64 {
         self.ticks_sent.saturating_sub(self.ticks)
@@ -136,6 +154,7 @@ impl Snapshot {
 /// A snapshot that several threads share.
 #[derive(Debug)]
 pub struct Status {
+    run: String,
     started: Instant,
     started_ms: u64,
     shown: Interval,
@@ -152,6 +171,7 @@ impl Status {
         let shown = minutes.or(intervals.first().copied()).unwrap_or(Interval::M1);
         let now = jiff::Timestamp::now().as_millisecond();
         Self {
+            run: String::new(),
             started: Instant::now(),
             started_ms: u64::try_from(now).unwrap_or(0),
             shown,
@@ -160,6 +180,16 @@ impl Status {
             partitions_at: Mutex::default(),
             snapshot: Mutex::default(),
         }
+    }
+
+    /// Names the run.
+    pub fn set_run(&mut self, run: &str) {
+        run.clone_into(&mut self.run);
+    }
+
+    /// The run's name, as in progress records and manifests; empty where it has none.
+    pub fn run(&self) -> &str {
+        &self.run
     }
 
     /// How long the run has gone on.

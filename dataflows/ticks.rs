@@ -3,7 +3,7 @@
 //! The sources differ in when a tick ends; what happens to the records of a tick is decided here, from the records and the
 //! tick alone.
 
-use crate::engine::{SourceTick, TickInput};
+use crate::engine::{SourceState, SourceTick, TickInput};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -156,6 +156,22 @@ impl Ticker {
         }
     }
 
+    /// A ticker after the tick of a snapshot.
+    pub fn restore(config: TickConfig, tick: u64, state: &SourceState) -> Self {
+        Self {
+            config,
+            intakes: state.max_event_times_ns.iter().copied().map(Intake::after).collect(),
+            watermark: Watermark::at(state.watermark_ns),
+            counters: state.counters.clone(),
+            last_tick: Some(tick),
+        }
+    }
+
+    /// The greatest event time taken of each partition, by number, nanoseconds.
+    pub fn max_event_times_ns(&self) -> Vec<Option<i64>> {
+        self.intakes.iter().map(Intake::max_event_time_ns).collect()
+    }
+
     /// The tick last made.
     pub const fn last_tick(&self) -> Option<u64> {
         self.last_tick
@@ -169,11 +185,6 @@ impl Ticker {
     /// The watermark after the last tick, nanoseconds.
     pub const fn watermark_ns(&self) -> i64 {
         self.watermark.ns()
-    }
-
-    /// The greatest event time taken from a partition, nanoseconds.
-    pub fn partition_watermark_ns(&self, partition: u32) -> Option<i64> {
-        self.intakes.get(partition as usize).and_then(Intake::max_event_time_ns)
     }
 
     /// Makes a tick. `caught_up` tells for each partition, by number, whether the tick holds all that the source had.
@@ -215,9 +226,17 @@ impl Ticker {
 
     /// Makes the last tick of a live run: the input goes on, so bars that are open stay so.
     pub fn stop(&mut self) -> TickInput {
-        let tick = self.last_tick.map_or(0, |last| last + 1);
-        let mut input = self.open(tick, self.watermark.ns());
+        let mut input = self.pass(self.last_tick.map_or(0, |last| last + 1));
         input.header.is_last = true;
+        input
+    }
+
+    /// Makes a tick without records that tells nothing of the source.
+    ///
+    /// # Panics
+    /// If ticks do not ascend.
+    pub fn pass(&mut self, tick: u64) -> TickInput {
+        let mut input = self.open(tick, self.watermark.ns());
         input.source.counters = self.counters.clone();
         input
     }
@@ -235,6 +254,8 @@ impl Ticker {
             watermark_ns: watermark_before_ns,
             publish_provisional,
             is_last: false,
+            save: None,
+            is_restore: false,
         };
         TickInput { header, slices: Vec::new(), amendments: Vec::new(), source: SourceTick::default() }
     }

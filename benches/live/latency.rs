@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tidewheel::commands::Session;
+use tidewheel::commands::{Begin, Session};
 use tidewheel_connectors::kafka::publish::{Outgoing, Publisher};
-use tidewheel_connectors::lake::OnExisting;
 
 /// Trades offered a second.
 pub const RATE: u64 = 20_000;
@@ -29,7 +28,7 @@ pub fn open_loop(broker: &Broker) -> Vec<u64> {
     let prefix = unique("latency");
     let bars = "tick = \"100ms\"\nprovisional_every = \"100ms\"";
     let config = config(broker, &topic, &prefix, folder.path(), bars);
-    let session = Session::open(&config, None, OnExisting::Refuse).expect("everything can be used");
+    let session = Session::open(&config, None, Begin::GoOn).expect("everything can be used");
     let consumer = minute_bars(broker, &format!("{prefix}.bars.1m"));
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -9,11 +9,10 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tidewheel::commands::Session;
+use tidewheel::commands::{Begin, Session};
 use tidewheel_connectors::decode::{DecodeConfig, Decoder, Format};
 use tidewheel_connectors::generate::{Market, MarketConfig, WireFormat, render};
 use tidewheel_connectors::kafka::publish::{Outgoing, Publisher};
-use tidewheel_connectors::lake::OnExisting;
 use tidewheel_connectors::source::MessageBlock;
 
 /// Trades in the topic that the throughput is measured on.
@@ -93,7 +92,7 @@ pub fn pipeline(broker: &Broker, topic: &str, trades: u64) -> f64 {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = config(broker, topic, &unique("bench"), folder.path(), "");
     // Creating the output topics is no work on trades.
-    let session = Session::open(&config, None, OnExisting::Refuse).expect("everything can be used");
+    let session = Session::open(&config, None, Begin::GoOn).expect("everything can be used");
     let (status, stop) = (session.status(), AtomicBool::new(false));
     let started = Instant::now();
     let counters = std::thread::scope(|scope| {

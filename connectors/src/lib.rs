@@ -3,6 +3,7 @@
 //! I/O without logic: no bar is computed here.
 
 pub mod decode;
+pub mod fault;
 pub mod file;
 pub mod generate;
 pub mod kafka;

@@ -10,6 +10,7 @@ mod metrics;
 mod rejects;
 mod replay;
 mod run;
+mod session;
 mod status;
 mod summary;
 mod table;
@@ -21,7 +22,8 @@ pub use generate::GenerateArgs;
 pub use metrics::MetricsArgs;
 pub use rejects::RejectsArgs;
 pub use replay::ReplayArgs;
-pub use run::{RunArgs, Session, stop_on_signal};
+pub use run::{RunArgs, stop_on_signal};
+pub use session::{Begin, Session};
 pub use status::StatusArgs;
 
 use crate::log;
@@ -95,6 +97,9 @@ pub enum CommandError {
     /// The worker threads cannot be started.
     #[error(transparent)]
     Engine(#[from] crate::engine::EngineError),
+    /// There is state that cannot be gone on from.
+    #[error(transparent)]
+    Recovery(#[from] crate::recovery::RecoveryError),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),

@@ -181,19 +181,20 @@ impl ReplayArgs {
         let lake = self.lake.as_ref().map(|root| self.open_lake(root, sources)).transpose()?;
         let status = Arc::new(Status::new(&self.intervals));
         let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "replay".to_owned() });
-        let outbox = Outbox { kafka, lake, bindings: None, status: Arc::clone(&status) };
+        let outbox = Outbox { kafka, lake, bindings: None, snapshots: None, status: Arc::clone(&status) };
         let pipeline = PipelineConfig {
             intervals: self.intervals.clone(),
             lateness_ns: self.lateness,
             horizon_ns: self.horizon,
             archive: self.archive,
+            is_saved: false,
         };
         let mut ticker = Ticker::new(TickConfig {
             limits: IntakeLimits { horizon_ns: self.horizon, skew_ns: self.skew },
             provisional_every_ms: self.provisional.map(|every| (every / 1_000_000) as u64),
         });
         let source = Prefetch::start(readers, &decoder, &self.selection(), cores());
-        let (mut engine, outputs) = engine::start(workers, &pipeline)?;
+        let (mut engine, outputs) = engine::start(workers, &pipeline, None)?;
         let writer = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || outbox.run(outputs));
         let writer = writer.map_err(|error| CommandError::Usage(format!("could not start a thread: {error}")))?;
         let progress = ProgressLine::start(self.quiet);

@@ -1,35 +1,27 @@
 //! `tidewheel run`: live, from Kafka.
 
+use super::session::{Begin, Session};
 use super::{CommandError, summary};
-use crate::bindings::SharedBindings;
 use crate::config::{self, Config};
-use crate::engine;
 use crate::http;
-use crate::live::{Live, LiveError};
-use crate::log;
-use crate::outbox::{LakeOutput, Outbox};
-use crate::status::Status;
-use crate::ticks::Ticker;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tidewheel_connectors::decode::Decoder;
-use tidewheel_connectors::kafka::sink::KafkaSink;
-use tidewheel_connectors::kafka::source::KafkaSource;
-use tidewheel_connectors::lake::{Lake, OnExisting};
-use tidewheel_schemas::Counters;
 
 /// Read trades from Kafka and publish bars, until told to stop
 #[derive(Debug, clap::Args)]
-#[command(after_help = "SIGTERM or Ctrl-C finishes the open tick, commits and exits with 0.
+#[command(
+    after_help = "SIGTERM or Ctrl-C finishes the open tick, commits and exits with 0. Started again it goes on where it ended, also after
+kill -9 and with another number of workers; nothing is lost and nothing is published twice.
 
 Examples:
   tidewheel config > tidewheel.toml
   tidewheel check --config tidewheel.toml
   tidewheel run --config tidewheel.toml
-  TIDEWHEEL_SOURCE__BROKERS=kafka:9092 tidewheel run --config tidewheel.toml --workers 4")]
+  TIDEWHEEL_SOURCE__BROKERS=kafka:9092 tidewheel run --config tidewheel.toml --workers 4"
+)]
 pub struct RunArgs {
     /// The configuration file; `tidewheel config` prints one to start from
     #[arg(long, value_name = "FILE", env = "TIDEWHEEL_CONFIG")]
@@ -37,7 +29,8 @@ pub struct RunArgs {
     /// Worker threads, in place of what the configuration says
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
-    /// Replace what the lake holds: everything is computed again from where the source starts
+    /// Begin anew instead of going on: what the lake holds is replaced, and everything is computed and published again from
+    /// where the source starts
     #[arg(long)]
     replace: bool,
 }
@@ -52,11 +45,11 @@ impl RunArgs {
         if self.workers == Some(0) {
             return Err(CommandError::Usage("--workers must be at least 1".to_owned()));
         }
-        let on_existing = if self.replace { OnExisting::Replace } else { OnExisting::Refuse };
+        let begin = if self.replace { Begin::Anew } else { Begin::GoOn };
         // Before anything is touched: an address that is taken is most often that of another run with this configuration.
         let listener = config.http().map(http::bind).transpose()?;
         let stop = stop_on_signal()?;
-        let session = Session::open(&config, self.workers, on_existing)?;
+        let session = Session::open(&config, self.workers, begin)?;
         let status = session.status();
         let server = listener.map(|listener| listener.serve(Arc::clone(&status))).transpose()?;
         let counters = session.run(&stop)?;
@@ -71,85 +64,6 @@ impl RunArgs {
         let _ = out.write_all(text.as_bytes());
         Ok(if counters.reconcile() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
-}
-
-/// A live run with everything connected, about to start.
-pub struct Session {
-    source: KafkaSource,
-    decoder: Decoder,
-    ticker: Ticker,
-    tick_ms: u64,
-    pipeline: crate::pipeline::PipelineConfig,
-    workers: usize,
-    outbox: Outbox,
-}
-
-impl Session {
-    /// Connects the source and the sinks.
-    ///
-    /// # Errors
-    /// If one of them cannot be used.
-    pub fn open(config: &Config, workers: Option<usize>, on_existing: OnExisting) -> Result<Self, CommandError> {
-        let run = format!("run-{}", jiff::Timestamp::now().as_millisecond());
-        log::set_run(&run);
-        let source = KafkaSource::connect(&config.kafka_source())?;
-        let names = source.partition_names();
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), partitions = names.len(), "run begins");
-        let lake = config.lake_sink(names.clone(), on_existing).map(Lake::open).transpose()?;
-        let mut kafka = config.kafka_sink(&run).map(|sink| KafkaSink::open(&sink, names)).transpose()?;
-        // A run starts from its source's beginning, not from where another ended.
-        kafka.iter_mut().for_each(KafkaSink::begin_anew);
-        let bindings = config.lake().map(|lake| bindings_of(Path::new(&lake.path), &run)).transpose()?;
-        let status = Arc::new(Status::new(&config.bars.intervals));
-        status.update(|snapshot| snapshot.run.clone_from(&run));
-        let every = config.lake().map(|lake| lake.commit_every.as_duration());
-        let lake = lake.map(|lake| LakeOutput { lake, every, run: run.clone() });
-        Ok(Self {
-            source,
-            decoder: Decoder::new(config.decode()),
-            ticker: Ticker::new(config.ticks()),
-            tick_ms: config.bars.tick.as_ms(),
-            pipeline: config.pipeline(),
-            workers: workers.unwrap_or_else(|| config.worker_count()),
-            outbox: Outbox { kafka, lake, bindings, status },
-        })
-    }
-
-    /// Where the run shows itself.
-    pub fn status(&self) -> Arc<Status> {
-        Arc::clone(&self.outbox.status)
-    }
-
-    /// Runs until `stop` is raised, then commits everything.
-    ///
-    /// # Errors
-    /// If the source or a sink fails for good. What was committed before stays.
-    ///
-    /// # Panics
-    /// If a thread panicked; in the program the panic has ended the process by then.
-    pub fn run(mut self, stop: &AtomicBool) -> Result<Counters, CommandError> {
-        let (mut engine, outputs) = engine::start(self.workers, &self.pipeline)?;
-        let (bindings, status) = (self.outbox.bindings.clone(), self.status());
-        let outbox = self.outbox;
-        let writer = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || outbox.run(outputs));
-        let writer = writer.map_err(|error| CommandError::Usage(format!("could not start a thread: {error}")))?;
-        let (source, decoder, tick_ms) = (self.source, self.decoder, self.tick_ms);
-        let live = Live { source, decoder, tick_ms, bindings, stop, status: &status };
-        let read = live.run(&mut self.ticker, |tick| {
-            status.note_sent();
-            engine.send(tick)
-        });
-        engine.finish();
-        let counters = writer.join().expect("a panic in the outbox ends the process")?;
-        read?;
-        Ok(counters)
-    }
-}
-
-fn bindings_of(lake: &Path, run: &str) -> Result<SharedBindings, CommandError> {
-    let path = lake.join("_tidewheel/bindings").join(format!("{run}.jsonl"));
-    let created = SharedBindings::create(&path);
-    created.map_err(|source| LiveError::Bindings { path: path.display().to_string(), source }.into())
 }
 
 /// A flag that SIGTERM and SIGINT raise. A second signal ends the process at once.

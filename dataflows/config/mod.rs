@@ -12,6 +12,7 @@ mod example;
 mod http;
 mod outputs;
 mod properties;
+mod recovery;
 mod schema;
 mod secrets;
 mod source;
@@ -25,6 +26,7 @@ pub use example::example;
 pub use http::HttpSection;
 pub use outputs::{KafkaSection, LakeSection};
 pub use properties::{Properties, is_secret};
+pub use recovery::RecoverySection;
 pub use source::{CsvSection, IsolationLevel, SourceSection, StartAt};
 pub use time_span::{Cadence, TimeSpan, TimeSpanError};
 
@@ -53,6 +55,9 @@ pub struct Config {
     /// Bars out to a lake, where there is such a section.
     #[serde(default)]
     pub lake: Option<LakeSection>,
+    /// What is kept to go on after a stop or a crash.
+    #[serde(default)]
+    pub recovery: RecoverySection,
     /// Questions about the run answered over HTTP, where there is such a section.
     #[serde(default)]
     pub http: Option<HttpSection>,
@@ -67,6 +72,7 @@ impl Default for Config {
             bars: BarsSection::default(),
             kafka: Some(KafkaSection::default()),
             lake: Some(LakeSection::default()),
+            recovery: RecoverySection::default(),
             http: None,
         }
     }

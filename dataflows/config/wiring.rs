@@ -3,6 +3,8 @@
 use super::{Cadence, Config, IsolationLevel, StartAt};
 use crate::pipeline::PipelineConfig;
 use crate::ticks::TickConfig;
+use std::path::PathBuf;
+use std::time::Duration;
 use tidewheel_connectors::decode::{CsvColumns, DecodeConfig};
 use tidewheel_connectors::kafka::sink::KafkaSinkConfig;
 use tidewheel_connectors::kafka::source::{Isolation, KafkaSourceConfig, Start};
@@ -68,6 +70,24 @@ impl Config {
             lateness_ns: self.bars.lateness.as_ns(),
             horizon_ns: self.bars.horizon.as_ns(),
             archive: self.lake().is_some_and(|lake| lake.archive),
+            is_saved: self.snapshot_every().is_some(),
+        }
+    }
+
+    /// Where a run keeps its log of ticks and its snapshots.
+    pub fn state_folder(&self) -> PathBuf {
+        match (&self.recovery.folder, self.lake()) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(lake)) => lake.path.join("_tidewheel"),
+            (None, None) => "tidewheel-state".into(),
+        }
+    }
+
+    /// How often snapshots are taken, if they are.
+    pub const fn snapshot_every(&self) -> Option<Duration> {
+        match self.recovery.snapshot_every {
+            Cadence::Never => None,
+            Cadence::Every(every) => Some(every.as_duration()),
         }
     }
 

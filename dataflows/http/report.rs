@@ -2,7 +2,7 @@
 //! added, not renamed. Times say their unit; ticks are milliseconds since the epoch.
 
 use super::{Problem, problems};
-use crate::status::{PartitionStatus, RecoveryInfo, Snapshot, SnapshotInfo, Status};
+use crate::status::{PartitionStatus, Recovered, Snapshot, Status};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -140,8 +140,10 @@ pub struct SnapshotReport {
     /// How long ago it was complete, seconds.
     pub age_seconds: f64,
     /// Bytes written for it.
-    pub bytes: u64,
-    /// How long that took, seconds.
+    pub written_bytes: u64,
+    /// Bytes that it consists of, those written before included.
+    pub total_bytes: u64,
+    /// How long writing took, seconds.
     pub duration_seconds: f64,
     /// Snapshots written by this process.
     pub count: u64,
@@ -152,12 +154,16 @@ pub struct SnapshotReport {
 pub struct RecoveryReport {
     /// The tick of the snapshot it began with, milliseconds; null where there was none.
     pub snapshot_tick_ms: Option<u64>,
+    /// The size of that snapshot.
+    pub snapshot_bytes: u64,
     /// Ticks computed again after it.
     pub replayed_ticks: u64,
     /// Records read again for them.
     pub replayed_records: u64,
-    /// Commits passed over because a sink had them already.
-    pub skipped_commits: u64,
+    /// Of the ticks, those that the topics held already.
+    pub skipped_in_topics: u64,
+    /// Of the ticks, those that the lake held already.
+    pub skipped_in_lake: u64,
     /// How long it took until the first new tick, seconds.
     pub duration_seconds: f64,
 }
@@ -194,7 +200,7 @@ impl StatusReport {
         let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
         status.look(|snapshot| Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            run: snapshot.run.clone(),
+            run: status.run().to_owned(),
             started_ms: status.started_ms(),
             now_ms,
             healthy: problems.is_empty(),
@@ -207,7 +213,7 @@ impl StatusReport {
                 lake_ms: snapshot.lake_complete_through().filter(|_| snapshot.lake_on),
                 all_ms: snapshot.complete_through(),
             },
-            snapshot: snapshot.last_snapshot.map(|last| SnapshotReport::of(&last, snapshot.snapshots)),
+            snapshot: SnapshotReport::of(snapshot),
             recovered: snapshot.recovered.map(|recovered| RecoveryReport::of(&recovered)),
             state: StateReport {
                 instruments: snapshot.sizes.instruments as u64,
@@ -273,24 +279,28 @@ impl SinksReport {
 }
 
 impl SnapshotReport {
-    fn of(last: &SnapshotInfo, count: u64) -> Self {
-        Self {
+    fn of(snapshot: &Snapshot) -> Option<Self> {
+        let (last, written_at) = snapshot.snapshot.zip(snapshot.snapshot_at)?;
+        Some(Self {
             tick_ms: last.tick,
-            age_seconds: last.written_at.elapsed().as_secs_f64(),
-            bytes: last.bytes,
+            age_seconds: written_at.elapsed().as_secs_f64(),
+            written_bytes: last.bytes,
+            total_bytes: last.total_bytes,
             duration_seconds: last.elapsed.as_secs_f64(),
-            count,
-        }
+            count: snapshot.snapshots,
+        })
     }
 }
 
 impl RecoveryReport {
-    fn of(recovered: &RecoveryInfo) -> Self {
+    fn of(recovered: &Recovered) -> Self {
         Self {
             snapshot_tick_ms: recovered.snapshot_tick,
-            replayed_ticks: recovered.replayed_ticks,
-            replayed_records: recovered.replayed_records,
-            skipped_commits: recovered.skipped_commits,
+            snapshot_bytes: recovered.snapshot_bytes,
+            replayed_ticks: recovered.ticks,
+            replayed_records: recovered.records,
+            skipped_in_topics: recovered.skipped_in_topics,
+            skipped_in_lake: recovered.skipped_in_lake,
             duration_seconds: recovered.elapsed.as_secs_f64(),
         }
     }

@@ -73,7 +73,8 @@ fn family(metric: &Metric, view: &View<'_>) -> Option<MetricFamily> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{PartitionStatus, RecoveryInfo, SnapshotInfo};
+    use crate::snapshot::SnapshotReport;
+    use crate::status::{PartitionStatus, Recovered};
     use std::collections::BTreeSet;
     use std::time::{Duration, Instant};
     use tidewheel_schemas::Interval;
@@ -119,7 +120,7 @@ mod tests {
         assert_eq!(families(&text).iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);
 
         let second = Duration::from_secs(1);
-        let (tick, bytes, elapsed) = (1_000, 5, second);
+        let (tick, elapsed) = (1_000, second);
         status.update(|snapshot| {
             snapshot.partitions = vec![PartitionStatus {
                 name: "trades[0]".to_owned(),
@@ -132,8 +133,8 @@ mod tests {
             snapshot.ticked_at = Some(Instant::now());
             (snapshot.kafka_on, snapshot.lake_on) = (true, true);
             (snapshot.kafka_tick, snapshot.lake_frontier) = (Some(3_000), Some(2_001));
-            snapshot.last_snapshot = Some(SnapshotInfo { tick, written_at: Instant::now(), bytes, elapsed });
-            snapshot.recovered = Some(RecoveryInfo { elapsed, ..RecoveryInfo::default() });
+            snapshot.note_snapshot(&SnapshotReport { tick, bytes: 5, total_bytes: 7, elapsed });
+            snapshot.recovered = Some(Recovered { skipped_in_lake: 4, elapsed, ..Recovered::default() });
         });
         let text = encode(&status);
         let without: Vec<_> = families(&text).into_iter().filter(|(_, samples)| *samples == 0).collect();
@@ -147,6 +148,8 @@ mod tests {
             "tidewheel_bar_versions_total{interval=\"1m\"} 0",
             "tidewheel_records_rejected_total{reason=\"conflict\"} 0",
             "tidewheel_recovery_duration_seconds 1",
+            "tidewheel_recovery_skipped_ticks{output=\"lake\"} 4",
+            "tidewheel_snapshot_size_bytes 7",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} is missing in\n{text}");
         }

@@ -3,7 +3,7 @@
 //! Names are those that Prometheus advises: base units at the end, counters ending in `_total`. Values of a label are a
 //! bounded set. Ticks and watermarks are shown as timestamps, so that one query tells the lag of any.
 
-use crate::status::{Latencies, PartitionStatus, Snapshot, Status};
+use crate::status::{Latencies, PartitionStatus, Recovered, Snapshot, Status};
 use prometheus::Histogram;
 use tidewheel_schemas::RejectReason;
 
@@ -99,7 +99,7 @@ pub const METRICS: &[Metric] = &[
         "tidewheel_run_info",
         "1",
         "Always 1; the name of the run as a label, as in progress records, manifests and logs.",
-        Read::Each("run", |view| vec![(view.snapshot.run.clone(), 1.0)]),
+        Read::Each("run", |view| vec![(view.status.run().to_owned(), 1.0)]),
     ),
     gauge(
         "tidewheel_start_timestamp_seconds",
@@ -391,43 +391,55 @@ pub const METRICS: &[Metric] = &[
         "tidewheel_snapshot_tick_timestamp_seconds",
         "seconds",
         "The tick of the newest snapshot; a restart begins there.",
-        Read::One(|view| view.snapshot.last_snapshot.map(|last| seconds(last.tick))),
+        Read::One(|view| view.snapshot.snapshot.map(|last| seconds(last.tick))),
     ),
     gauge(
         "tidewheel_snapshot_age_seconds",
         "seconds",
         "How long ago the newest snapshot was complete.",
-        Read::One(|view| view.snapshot.last_snapshot.map(|last| last.written_at.elapsed().as_secs_f64())),
+        Read::One(|view| view.snapshot.snapshot_at.map(|written_at| written_at.elapsed().as_secs_f64())),
+    ),
+    gauge(
+        "tidewheel_snapshot_written_bytes",
+        "bytes",
+        "Bytes written for the newest snapshot.",
+        Read::One(|view| view.snapshot.snapshot.map(|last| last.bytes as f64)),
     ),
     gauge(
         "tidewheel_snapshot_size_bytes",
         "bytes",
-        "Bytes written for the newest snapshot.",
-        Read::One(|view| view.snapshot.last_snapshot.map(|last| last.bytes as f64)),
+        "Bytes that the newest snapshot consists of, those written before included.",
+        Read::One(|view| view.snapshot.snapshot.map(|last| last.total_bytes as f64)),
     ),
     gauge(
         "tidewheel_snapshot_duration_seconds",
         "seconds",
         "How long writing the newest snapshot took.",
-        Read::One(|view| view.snapshot.last_snapshot.map(|last| last.elapsed.as_secs_f64())),
+        Read::One(|view| view.snapshot.snapshot.map(|last| last.elapsed.as_secs_f64())),
     ),
     gauge(
         "tidewheel_recovery_replayed_ticks",
         "ticks",
         "Ticks computed again at the start.",
-        Read::One(|view| view.snapshot.recovered.map(|recovered| recovered.replayed_ticks as f64)),
+        Read::One(|view| view.snapshot.recovered.map(|recovered| recovered.ticks as f64)),
     ),
     gauge(
         "tidewheel_recovery_replayed_records",
         "records",
         "Records read again at the start.",
-        Read::One(|view| view.snapshot.recovered.map(|recovered| recovered.replayed_records as f64)),
+        Read::One(|view| view.snapshot.recovered.map(|recovered| recovered.records as f64)),
     ),
     gauge(
-        "tidewheel_recovery_skipped_commits",
-        "commits",
-        "Commits passed over at the start because a sink had them already.",
-        Read::One(|view| view.snapshot.recovered.map(|recovered| recovered.skipped_commits as f64)),
+        "tidewheel_recovery_skipped_ticks",
+        "ticks",
+        "Of the ticks computed again, those that an output held already, by output: topic, lake.",
+        Read::Each("output", |view| {
+            let skipped = |recovered: Recovered| {
+                [("topic", recovered.skipped_in_topics), ("lake", recovered.skipped_in_lake)]
+                    .map(|(output, ticks)| (output.to_owned(), ticks as f64))
+            };
+            view.snapshot.recovered.map(skipped).into_iter().flatten().collect()
+        }),
     ),
     gauge(
         "tidewheel_recovery_duration_seconds",

@@ -1,14 +1,15 @@
 //! The lake's own thread: encoding files takes as long as computing what is in them, and goes on beside it.
 
-use super::OutboxError;
+use super::{OutboxError, Progress};
 use crate::bindings::SharedBindings;
+use crate::engine::MergedTick;
 use crate::status::Status;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tidewheel_connectors::lake::{CommitProgress, Lake};
-use tidewheel_schemas::{BarVersion, TickOutput};
 
 /// Rows in memory after which the lake commits, whatever the clock says.
 const ROWS_PER_COMMIT: usize = 500_000;
@@ -29,21 +30,26 @@ pub struct LakeOutput {
 
 /// A lake being written on a thread of its own.
 pub(super) struct LakeWriter {
-    ticks: Sender<(TickOutput, Vec<BarVersion>)>,
+    ticks: Sender<MergedTick>,
     thread: JoinHandle<Result<(), OutboxError>>,
 }
 
 impl LakeWriter {
-    pub fn start(output: LakeOutput, bindings: Option<SharedBindings>, status: Arc<Status>) -> std::io::Result<Self> {
+    pub fn start(
+        output: LakeOutput,
+        bindings: Option<SharedBindings>,
+        progress: Arc<Progress>,
+        status: Arc<Status>,
+    ) -> std::io::Result<Self> {
         let (ticks, waiting) = bounded(TICKS_WAITING);
-        let committer = Committer { output, bindings, status, committed_at: Instant::now() };
+        let committer = Committer { output, bindings, progress, status, committed_at: Instant::now() };
         let thread = std::thread::Builder::new().name("lake".to_owned()).spawn(move || committer.run(&waiting))?;
         Ok(Self { ticks, thread })
     }
 
     /// Hands a tick over. Blocks while too many wait; false once writing has failed, and [`finish`](Self::finish) tells why.
-    pub fn write(&self, output: TickOutput, open_bars: Vec<BarVersion>) -> bool {
-        self.ticks.send((output, open_bars)).is_ok()
+    pub fn write(&self, tick: MergedTick) -> bool {
+        self.ticks.send(tick).is_ok()
     }
 
     /// Commits what is left.
@@ -56,22 +62,27 @@ impl LakeWriter {
 struct Committer {
     output: LakeOutput,
     bindings: Option<SharedBindings>,
+    progress: Arc<Progress>,
     status: Arc<Status>,
     committed_at: Instant,
 }
 
 impl Committer {
-    fn run(mut self, ticks: &Receiver<(TickOutput, Vec<BarVersion>)>) -> Result<(), OutboxError> {
+    fn run(mut self, ticks: &Receiver<MergedTick>) -> Result<(), OutboxError> {
         let mut progress = None;
-        for (output, open_bars) in ticks {
+        for MergedTick { output, open_bars, partitions, .. } in ticks {
+            if let Some(names) = partitions {
+                self.output.lake.name_sources(&names);
+            }
             progress = Some(CommitProgress {
                 tick_frontier: output.tick + 1,
                 run: self.output.run.clone(),
                 counters: output.counters.clone(),
                 watermark_ns: output.watermark_ns,
             });
-            self.output.lake.append(output);
-            self.output.lake.close_open_bars(open_bars);
+            if self.output.lake.append(output) {
+                self.output.lake.close_open_bars(open_bars);
+            }
             if self.is_due() {
                 self.commit(progress.take())?;
             }
@@ -91,6 +102,7 @@ impl Committer {
         super::sync(self.bindings.as_ref())?;
         let report = self.output.lake.commit(&progress)?;
         self.committed_at = Instant::now();
+        self.progress.lake.fetch_max(progress.tick_frontier.saturating_sub(1), Ordering::AcqRel);
         let elapsed_ms = report.elapsed.as_millis() as u64;
         let (seq, rows, files, bytes) = (report.seq, report.rows, report.files, report.bytes);
         let tick = progress.tick_frontier - 1;

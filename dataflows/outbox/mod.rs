@@ -5,14 +5,18 @@
 //! workers back, they hold back the source, and nothing piles up.
 
 mod lake_writer;
+mod snapshots;
 
 pub use lake_writer::LakeOutput;
+pub use snapshots::SnapshotOutput;
 
 use crate::bindings::SharedBindings;
 use crate::engine::Outputs;
 use crate::status::Status;
 use lake_writer::LakeWriter;
+use snapshots::SnapshotWriter;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tidewheel_connectors::kafka::KafkaError;
 use tidewheel_connectors::kafka::sink::KafkaSink;
@@ -32,8 +36,24 @@ pub struct Outbox {
     pub lake: Option<LakeOutput>,
     /// The log of ticks, for live runs.
     pub bindings: Option<SharedBindings>,
+    /// Snapshots, if they are taken.
+    pub snapshots: Option<SnapshotOutput>,
     /// Where the run shows itself.
     pub status: Arc<Status>,
+}
+
+/// How far the sinks have committed, for those who delete what only a restart behind that would need.
+#[derive(Debug)]
+struct Progress {
+    kafka: AtomicU64,
+    lake: AtomicU64,
+}
+
+impl Progress {
+    /// The last tick that is in all sinks; 0 before the first.
+    fn by_all(&self) -> u64 {
+        self.kafka.load(Ordering::Acquire).min(self.lake.load(Ordering::Acquire))
+    }
 }
 
 /// A sink failed; what it had not committed is not published.
@@ -66,9 +86,18 @@ impl Outbox {
     pub fn run(mut self, outputs: Outputs) -> Result<Counters, OutboxError> {
         self.note_outputs();
         let lake = self.lake.take();
-        let start = |output| LakeWriter::start(output, self.bindings.clone(), Arc::clone(&self.status));
+        // What is not written holds nothing back.
+        let begin = |is_written: bool| AtomicU64::new(if is_written { 0 } else { u64::MAX });
+        let progress = Arc::new(Progress { kafka: begin(self.kafka.is_some()), lake: begin(lake.is_some()) });
+        let status = || Arc::clone(&self.status);
+        let start = |output| LakeWriter::start(output, self.bindings.clone(), Arc::clone(&progress), status());
         let lake = lake.map(start).transpose().map_err(OutboxError::Thread)?;
-        let written = self.write_all(outputs, lake.as_ref());
+        let start = |output| SnapshotWriter::start(output, self.bindings.clone(), Arc::clone(&progress), status());
+        let snapshots = self.snapshots.take().map(start).transpose().map_err(OutboxError::Thread)?;
+        let written = self.write_all(outputs, lake.as_ref(), snapshots.as_ref(), &progress);
+        if let Some(snapshots) = snapshots {
+            snapshots.finish();
+        }
         // Whatever became of the topics, the lake keeps the ticks it was given, and says so if it cannot.
         let kept = lake.map_or(Ok(()), LakeWriter::finish);
         let (tick, counters) = written?;
@@ -78,16 +107,29 @@ impl Outbox {
     }
 
     /// Writes ticks until there are no more, or the lake takes none. Returns the last tick and its counts.
-    fn write_all(&mut self, outputs: Outputs, lake: Option<&LakeWriter>) -> Result<(u64, Counters), OutboxError> {
+    fn write_all(
+        &mut self,
+        outputs: Outputs,
+        lake: Option<&LakeWriter>,
+        snapshots: Option<&SnapshotWriter>,
+        progress: &Progress,
+    ) -> Result<(u64, Counters), OutboxError> {
         let mut last = (0, Counters::default());
         let mut published_at = Instant::now();
-        for tick in outputs {
+        for mut tick in outputs {
             last = (tick.output.tick, tick.output.counters.clone());
             self.status.note_tick(&tick);
+            if let (Some(names), Some(kafka)) = (&tick.partitions, &mut self.kafka) {
+                kafka.name_sources(names);
+            }
             if self.publish(&tick.output, published_at.elapsed() >= QUIET_PROGRESS)? {
                 published_at = Instant::now();
+                progress.kafka.fetch_max(tick.output.tick, Ordering::AcqRel);
             }
-            if lake.is_some_and(|lake| !lake.write(tick.output, tick.open_bars)) {
+            if let (Some(snapshots), Some(saved)) = (snapshots, tick.saved.take()) {
+                snapshots.write(tick.output.tick, saved);
+            }
+            if lake.is_some_and(|lake| !lake.write(tick)) {
                 break;
             }
         }
@@ -100,9 +142,12 @@ impl Outbox {
         if self.kafka.is_none() || !(has_records || is_quiet) {
             return Ok(false);
         }
-        sync(self.bindings.as_ref())?;
         let Some(kafka) = &mut self.kafka else { return Ok(false) };
-        let (mut attempt, begun_at, committed_before) = (1, Instant::now(), kafka.committed_tick());
+        if kafka.committed_tick().is_some_and(|committed| output.tick <= committed) {
+            return Ok(false);
+        }
+        sync(self.bindings.as_ref())?;
+        let (mut attempt, begun_at) = (1, Instant::now());
         self.status.note_kafka_writing(Some(begun_at));
         loop {
             let committed = kafka.write(output).and_then(|()| kafka.advance(output.tick, &output.counters));
@@ -117,13 +162,10 @@ impl Outbox {
             }
         }
         self.status.note_kafka_writing(None);
-        // A tick that a former run committed is passed over.
-        if kafka.committed_tick() != committed_before {
-            let (tick, elapsed) = (output.tick, begun_at.elapsed());
-            let records = (output.bars.len() + output.late.len() + output.rejects.len()) as u64;
-            self.status.note_kafka_commit(kafka.committed_tick(), records, elapsed);
-            tracing::debug!(tick, records, elapsed_ms = elapsed.as_millis() as u64, "kafka committed");
-        }
+        let (tick, elapsed) = (output.tick, begun_at.elapsed());
+        let records = (output.bars.len() + output.late.len() + output.rejects.len()) as u64;
+        self.status.note_kafka_commit(kafka.committed_tick(), records, elapsed);
+        tracing::debug!(tick, records, elapsed_ms = elapsed.as_millis() as u64, "kafka committed");
         Ok(true)
     }
 

@@ -40,6 +40,7 @@ pub(super) fn mark_idle(now: &mut [PartitionStatus], before: &[PartitionStatus])
 
 /// All partitions of a source, by number. Asks no broker.
 pub fn partitions(source: &KafkaSource, ticker: &Ticker) -> Vec<PartitionStatus> {
+    let watermarks_ns = ticker.max_event_times_ns();
     let state = |(number, name): (u32, String)| PartitionStatus {
         name,
         position: source.position(number),
@@ -47,7 +48,7 @@ pub fn partitions(source: &KafkaSource, ticker: &Ticker) -> Vec<PartitionStatus>
         caught_up: source.caught_up(number),
         idle: false,
         connected: source.is_connected(number),
-        watermark_ns: ticker.partition_watermark_ns(number),
+        watermark_ns: watermarks_ns.get(number as usize).copied().flatten(),
     };
     (0..).zip(source.partition_names()).map(state).collect()
 }

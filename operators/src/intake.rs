@@ -36,6 +36,11 @@ pub struct Intake {
 }
 
 impl Intake {
+    /// A gate that rows passed before.
+    pub const fn after(max_event_time_ns: Option<i64>) -> Self {
+        Self { max_event_time_ns }
+    }
+
     /// The greatest event time of the rows taken so far.
     pub const fn max_event_time_ns(&self) -> Option<i64> {
         self.max_event_time_ns

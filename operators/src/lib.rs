@@ -15,6 +15,7 @@ mod hash;
 pub mod intake;
 pub mod lifecycle;
 pub mod rollup;
+pub mod saved;
 pub mod tape;
 mod tick;
 pub mod watermark;

@@ -1,5 +1,6 @@
 //! What every operator is told about a tick, and what the operators tell each other within one.
 
+use crate::saved::Saving;
 use serde::{Deserialize, Serialize};
 use tidewheel_schemas::{Bar, Interval};
 
@@ -17,6 +18,11 @@ pub struct TickHeader {
     pub publish_provisional: bool,
     /// Whether the run ends after this tick, so that bars still open are reported as they stand.
     pub is_last: bool,
+    /// Whether base state is to be handed out for a snapshot after this tick, and of which shards all.
+    pub save: Option<Saving>,
+    /// Whether this is the tick of the snapshot that the run began with: nothing happens at it but that the arrangements are
+    /// filled.
+    pub is_restore: bool,
 }
 
 impl TickHeader {

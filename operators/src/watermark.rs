@@ -32,6 +32,11 @@ impl Default for Watermark {
 }
 
 impl Watermark {
+    /// One that stands at a value already.
+    pub const fn at(ns: i64) -> Self {
+        Self(ns)
+    }
+
     /// Its value, nanoseconds; `i64::MIN` before the first record.
     pub const fn ns(self) -> i64 {
         self.0

@@ -90,7 +90,10 @@ fn what_cannot_be_is_refused_with_line_and_field() {
         ("[lake]\n[bars]\nhorizn = \"1h\"", "line 3: bars.horizn: unknown key; did you mean horizon?"),
         ("[lake]\nhorizon = \"1h\"", "line 2: lake.horizon: unknown key here; it belongs under [bars]"),
         ("[lake]\nworkers = 2", "line 2: lake.workers: unknown key here; it belongs above the first section"),
-        ("xyzzy = 1", "line 1: xyzzy: unknown key; there are workers, source, source.csv, bars, kafka, lake, http"),
+        (
+            "xyzzy = 1",
+            "line 1: xyzzy: unknown key; there are workers, source, source.csv, bars, kafka, lake, recovery, http",
+        ),
         ("[source.cvs]\n[lake]", "line 1: source.cvs: unknown key; did you mean csv?"),
         (
             "[lake]\na_ = 1\npaht = 2",
@@ -209,6 +212,7 @@ fn the_environment_overrides_the_file() {
         ("TIDEWHEEL_LAKE__PATH", "/data/lake"),
         ("TIDEWHEEL_LOG", "info"),
         ("TIDEWHEEL_LOG_FORMAT", "json"),
+        ("TIDEWHEEL_FAULT", "lake.staged=kill"),
         ("TIDEWHEEL_SOURCE__BROKERS", "b:2,c:3"),
         ("TIDEWHEEL_SOURCE__PROPERTIES__SASL_PASSWORD", "hunter2"),
         ("TIDEWHEEL_TEST_SEED", "5"),

@@ -14,15 +14,15 @@ use tidewheel_schemas::{Bar, Counters, Interval, SECOND_NS};
 
 /// How the arrivals are fed.
 #[derive(Clone, Copy, Debug)]
-struct Feeding {
-    workers: usize,
-    partitions: usize,
+pub struct Feeding {
+    pub workers: usize,
+    pub partitions: usize,
     /// Whether an instrument stays in one partition.
-    is_keyed: bool,
+    pub is_keyed: bool,
     /// Length of a tick; cut points inside it vary with the seed.
-    tick_ns: i64,
-    provisional: bool,
-    seed: u64,
+    pub tick_ns: i64,
+    pub provisional: bool,
+    pub seed: u64,
 }
 
 /// What a run gave.
@@ -40,8 +40,9 @@ fn run(arrivals: &[Arrival], feeding: Feeding) -> Run {
         lateness_ns: 10 * SECOND_NS,
         horizon_ns: HORIZON_NS,
         archive: true,
+        is_saved: false,
     };
-    let (mut engine, outputs) = engine::start(feeding.workers, &config).expect("threads");
+    let (mut engine, outputs) = engine::start(feeding.workers, &config, None).expect("threads");
     let collector = std::thread::spawn(move || outputs.collect::<Vec<_>>());
     let mut ticker = Ticker::new(TickConfig {
         limits: IntakeLimits { horizon_ns: HORIZON_NS, skew_ns: SKEW_NS },
@@ -85,7 +86,7 @@ fn run(arrivals: &[Arrival], feeding: Feeding) -> Run {
 }
 
 /// Arrivals as the chunks of their partitions, several to a partition.
-fn chunks_of(arrivals: &[Arrival], feeding: Feeding, positions: &mut [u64], random: &mut ChaCha8Rng) -> Vec<Chunk> {
+pub fn chunks_of(arrivals: &[Arrival], feeding: Feeding, positions: &mut [u64], random: &mut ChaCha8Rng) -> Vec<Chunk> {
     let mut decoded: Vec<DecodedChunk> = Vec::new();
     let mut open: Vec<Option<usize>> = vec![None; feeding.partitions];
     for arrival in arrivals {

@@ -12,5 +12,6 @@ mod market;
 mod observe;
 mod readers;
 mod replay;
+mod restart;
 mod tidy;
 mod truth;

@@ -261,6 +261,7 @@ fn is_between_leaders(error: &ClientError) -> bool {
                 | Code::LeaderNotAvailable
                 | Code::ReplicaNotAvailable
                 | Code::UnknownLeaderEpoch
+                | Code::OffsetNotAvailable
         )
     )
 }

@@ -2,6 +2,9 @@
 
 use crate::source::SourceError;
 
+/// What can be done when the input cannot be read again as it was.
+const WAY_OUT: &str = "rebuild from the lake with `tidewheel recover`, or start anew with `tidewheel run --replace`";
+
 /// A Kafka cluster that cannot be used as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaError {
@@ -65,11 +68,8 @@ pub enum KafkaError {
         /// Why.
         detail: String,
     },
-    /// A position to resume from that the broker no longer has, or never had.
-    #[error(
-        "could not resume {partition} at offset {offset}: the broker has {low} up to {end}; if the topic's retention removed \
-         records or the topic was created anew, start a new run from the earliest offset"
-    )]
+    /// A position that the broker no longer has, or never had.
+    #[error("could not read {partition} from offset {offset}: the broker has {low} up to {end}; {}; {}", why_gone(*offset, *low), WAY_OUT)]
     OffsetGone {
         /// The partition, as `topic[3]`.
         partition: String,
@@ -78,6 +78,54 @@ pub enum KafkaError {
         /// The least offset there is.
         low: u64,
         /// One past the greatest.
+        end: u64,
+    },
+    /// A topic that was read is no longer there.
+    #[error("could not read {what} any more: the topic was deleted; {}", WAY_OUT)]
+    TopicDeleted {
+        /// The topic, or its partition as `topic[3]`.
+        what: String,
+    },
+    /// A topic of the same name that is another one.
+    #[error(
+        "could not go on with topic {topic:?}: partition {partition} has another message at offset {offset} than was read \
+         there, so the topic was deleted and created anew; {}",
+        WAY_OUT
+    )]
+    TopicRecreated {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Where the message was read.
+        offset: u64,
+    },
+    /// A topic with fewer partitions than were read.
+    #[error(
+        "could not find partition {partition} of topic {topic:?}, which a former run has read; the topic was deleted and \
+         created anew with fewer partitions: {}",
+        WAY_OUT
+    )]
+    PartitionGone {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+    },
+    /// A partition of a former run without a name that can be one.
+    #[error("could not understand the partition name {name:?} of a former run; partitions are named like \"topic[3]\"")]
+    PartitionName {
+        /// The name.
+        name: String,
+    },
+    /// A log names offsets of a topic that is not read.
+    #[error(
+        "could not read {partition} up to offset {end}: its topic is not configured any more; add it to the source's topics"
+    )]
+    NotRead {
+        /// The partition, as `topic[3]`.
+        partition: String,
+        /// The offset to read to, exclusive.
         end: u64,
     },
     /// Reading failed for good.
@@ -160,6 +208,14 @@ impl KafkaError {
                 | Self::Aborted { .. }
                 | Self::Transaction { .. }
         )
+    }
+}
+
+/// What most likely became of an offset.
+fn why_gone(offset: u64, low: u64) -> &'static str {
+    match offset < low {
+        true => "retention removed records before they were read",
+        false => "the topic was created anew, or its broker lost records",
     }
 }
 

@@ -4,9 +4,10 @@
 //! by topic name. Memory is bounded by librdkafka's prefetch cap for each queue.
 
 use super::KafkaError;
-use super::client::{Context, consumer, partition_name};
-use super::partitions::{Found, find};
-use super::source::{Isolation, KafkaSourceConfig};
+use super::client::{Context, consumer, offsets, partition_name};
+use super::fingerprint::Fingerprint;
+use super::partitions::{Found, Slot, find, number};
+use super::source::{Isolation, KafkaSourceConfig, Start};
 use crate::source::MessageBlock;
 use rdkafka::Message;
 use rdkafka::consumer::base_consumer::PartitionQueue;
@@ -14,7 +15,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::RDKafkaErrorCode as Code;
 use std::sync::Arc;
 use std::time::Duration;
 use tidewheel_schemas::{Reject, RejectReason};
@@ -41,8 +42,23 @@ pub(super) struct Lane {
     pub(super) caught_up: bool,
     /// Messages without a value seen since they were last counted.
     pub(super) tombstones: u64,
+    /// The last message taken, by this run or by a former one.
+    pub(super) last: Option<Fingerprint>,
     pub(super) max_message_bytes: usize,
-    queue: PartitionQueue<Context>,
+    /// The end as it was known before fetching began: once the broker has said that nothing follows, all before it was seen.
+    certain_end: u64,
+    /// Fetched but not taken: it lies behind the offset that was asked for.
+    held: Option<Held>,
+    /// None where the topic is no longer read: only the number is kept.
+    queue: Option<PartitionQueue<Context>>,
+    /// After the queue: it must be dropped last.
+    consumer: Arc<BaseConsumer<Context>>,
+}
+
+/// A message kept for the next call.
+struct Held {
+    fingerprint: Fingerprint,
+    payload: Option<Vec<u8>>,
 }
 
 /// Why [`Lane::take`] stopped.
@@ -52,13 +68,13 @@ pub(super) enum Taken {
     Empty,
     /// The budget of bytes is spent; more may be queued.
     BudgetSpent,
-    /// The offset to stop at is reached.
+    /// The offset to stop at is reached; more may be queued.
     Stopped,
 }
 
 impl Lane {
     /// Moves queued messages into a block until the queue is empty, the budget is spent, or `stop` is reached. Waits at most
-    /// `timeout` for the first.
+    /// `timeout` for the first. A message at `stop` or behind it is kept for the next call.
     pub(super) fn take(
         &mut self,
         block: &mut MessageBlock,
@@ -66,29 +82,75 @@ impl Lane {
         stop: u64,
         timeout: Duration,
     ) -> Result<Taken, KafkaError> {
-        let mut timeout = timeout;
-        while *budget > 0 {
-            if self.position >= stop {
-                return Ok(Taken::Stopped);
-            }
-            let Some(polled) = self.queue.poll(timeout) else { return Ok(Taken::Empty) };
-            timeout = Duration::ZERO;
-            match polled {
-                Ok(message) if message.offset() >= 0 && message.offset().unsigned_abs() >= stop => {
-                    self.position = stop;
-                    return Ok(Taken::Stopped);
-                }
-                Ok(message) => {
-                    let spent =
-                        accept(&message, &mut self.position, &mut self.tombstones, self.max_message_bytes, block);
-                    *budget = budget.saturating_sub(spent);
-                    self.caught_up = false;
-                }
-                Err(ClientError::PartitionEOF(_)) => self.caught_up = true,
-                Err(error) => classify(error, &self.name, self.position)?,
-            }
+        if self.position < stop {
+            self.take_held(block, budget, stop);
         }
-        Ok(Taken::BudgetSpent)
+        let Some(queue) = &self.queue else { return Ok(Taken::Empty) };
+        let mut timeout = timeout;
+        // The fingerprint of the last one alone is needed: it is made when the call ends.
+        let mut last: Option<BorrowedMessage<'_>> = None;
+        let taken = loop {
+            if self.position >= stop {
+                break Taken::Stopped;
+            }
+            if *budget == 0 {
+                break Taken::BudgetSpent;
+            }
+            let Some(polled) = queue.poll(timeout) else { break Taken::Empty };
+            timeout = Duration::ZERO;
+            let message = match polled {
+                Ok(message) => message,
+                Err(ClientError::PartitionEOF(_)) => {
+                    self.caught_up = true;
+                    continue;
+                }
+                Err(error) => {
+                    self.classify(error)?;
+                    continue;
+                }
+            };
+            let Ok(offset) = u64::try_from(message.offset()) else { continue };
+            if offset < self.position {
+                // librdkafka promises ascending offsets; what lies before the position was taken already.
+                continue;
+            }
+            self.caught_up = false;
+            if offset >= stop {
+                self.held = Some(Held {
+                    fingerprint: Fingerprint::of(&message),
+                    payload: message.payload().map(<[u8]>::to_vec),
+                });
+                self.position = stop;
+                break Taken::Stopped;
+            }
+            let receive_time_ns = receive_time_ns(message.timestamp().to_millis());
+            let accepted = accept(block, offset, receive_time_ns, message.payload(), self.max_message_bytes);
+            self.tombstones += u64::from(accepted == Accepted::Tombstone);
+            *budget = budget.saturating_sub(accepted.cost());
+            self.position = offset + 1;
+            last = Some(message);
+        };
+        if let Some(last) = &last {
+            self.last = Some(Fingerprint::of(last));
+        }
+        Ok(taken)
+    }
+
+    /// Takes the message that was kept, or moves up to `stop` where it lies behind that.
+    fn take_held(&mut self, block: &mut MessageBlock, budget: &mut usize, stop: u64) {
+        let Some(held) = self.held.take_if(|held| held.fingerprint.offset < stop) else {
+            if self.held.is_some() {
+                self.position = stop;
+            }
+            return;
+        };
+        let Fingerprint { offset, timestamp_ms, .. } = held.fingerprint;
+        let payload = held.payload.as_deref();
+        let accepted = accept(block, offset, receive_time_ns(timestamp_ms), payload, self.max_message_bytes);
+        self.tombstones += u64::from(accepted == Accepted::Tombstone);
+        *budget = budget.saturating_sub(accepted.cost());
+        self.position = offset + 1;
+        self.last = Some(held.fingerprint);
     }
 
     /// An empty block of this partition.
@@ -96,61 +158,122 @@ impl Lane {
         MessageBlock { partition: self.index, end_position: self.position, ..MessageBlock::default() }
     }
 
-    pub(super) fn queue_mut(&mut self) -> &mut PartitionQueue<Context> {
-        &mut self.queue
+    /// Whether its topic is read: else only its number is kept.
+    pub(super) fn is_read(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// Calls back whenever the queue is no longer empty.
+    pub(super) fn on_message(&mut self, callback: impl Fn() + Send + Sync + 'static) {
+        if let Some(queue) = &mut self.queue {
+            queue.set_nonempty_callback(callback);
+        }
+    }
+
+    /// Asks the broker for the end.
+    pub(super) fn refresh_end(&mut self, timeout: Duration) -> Result<(), KafkaError> {
+        if self.is_read() {
+            (_, self.end) = offsets(&self.consumer, &self.topic, self.partition, timeout)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the broker's word that nothing follows proves that all messages before `stop` were seen.
+    pub(super) fn has_seen_all_before(&self, stop: u64) -> bool {
+        self.caught_up && self.held.is_none() && stop <= self.certain_end
+    }
+
+    /// Fetches again from the position: what the broker says of the end afterwards is known to be true of all before the end
+    /// known now.
+    pub(super) fn fetch_again(&mut self, timeout: Duration) -> Result<(), KafkaError> {
+        let offset = i64::try_from(self.position).map_or(Offset::End, Offset::Offset);
+        self.consumer.seek(&self.topic, self.partition, offset, timeout).map_err(|error| KafkaError::Consume {
+            partition: self.name.clone(),
+            offset: self.position,
+            detail: error.to_string(),
+        })?;
+        (self.held, self.caught_up, self.certain_end) = (None, false, self.end);
+        Ok(())
+    }
+
+    /// As the function of this name, with what the broker has in place of an offset that is gone.
+    fn classify(&self, error: ClientError) -> Result<(), KafkaError> {
+        const TIMEOUT: Duration = Duration::from_secs(5);
+        match error {
+            ClientError::MessageConsumption(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
+                let (low, end) = offsets(&self.consumer, &self.topic, self.partition, TIMEOUT)?;
+                Err(KafkaError::OffsetGone { partition: self.name.clone(), offset: self.position, low, end })
+            }
+            error => classify(error, &self.name, self.position),
+        }
     }
 }
 
-/// Appends a message to a block and returns what it takes of the budget.
-fn accept(
-    message: &BorrowedMessage<'_>,
-    position: &mut u64,
-    tombstones: &mut u64,
-    max_message_bytes: usize,
-    block: &mut MessageBlock,
-) -> usize {
-    // librdkafka promises ascending offsets; what lies before the position was taken already.
-    let Ok(offset) = u64::try_from(message.offset()) else { return 0 };
-    if offset < *position {
-        return 0;
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Accepted {
+    /// It is in the block, with so many bytes.
+    Message(usize),
+    Oversized,
+    Tombstone,
+}
+
+impl Accepted {
+    /// What it takes of the budget.
+    fn cost(self) -> usize {
+        match self {
+            Self::Message(bytes) => bytes + MESSAGE_OVERHEAD_BYTES,
+            Self::Oversized | Self::Tombstone => MESSAGE_OVERHEAD_BYTES,
+        }
     }
-    *position = offset + 1;
-    let receive_time_ns =
-        message.timestamp().to_millis().filter(|ms| *ms >= 0).and_then(|ms| ms.checked_mul(1_000_000));
-    match message.payload() {
+}
+
+/// Appends a message to a block.
+fn accept(
+    block: &mut MessageBlock,
+    offset: u64,
+    receive_time_ns: Option<i64>,
+    payload: Option<&[u8]>,
+    max_message_bytes: usize,
+) -> Accepted {
+    block.end_position = offset + 1;
+    match payload {
         Some(payload) if payload.len() <= max_message_bytes => {
             block.push(payload, offset, receive_time_ns);
-            return payload.len() + MESSAGE_OVERHEAD_BYTES;
+            Accepted::Message(payload.len())
         }
-        Some(payload) => block.rejects.push(Reject {
-            partition: block.partition,
-            position: offset,
-            reason: RejectReason::Oversized,
-            detail: format!("message of {} bytes, more than {max_message_bytes}", payload.len()),
-            raw: payload[..payload.len().min(OVERSIZED_KEPT_BYTES)].into(),
-            receive_time_ns,
-        }),
-        None => *tombstones += 1,
+        Some(payload) => {
+            block.rejects.push(Reject {
+                partition: block.partition,
+                position: offset,
+                reason: RejectReason::Oversized,
+                detail: format!("message of {} bytes, more than {max_message_bytes}", payload.len()),
+                raw: payload[..payload.len().min(OVERSIZED_KEPT_BYTES)].into(),
+                receive_time_ns,
+            });
+            Accepted::Oversized
+        }
+        None => Accepted::Tombstone,
     }
-    block.end_position = offset + 1;
-    MESSAGE_OVERHEAD_BYTES
+}
+
+/// The broker's time of a message, where it has one.
+fn receive_time_ns(timestamp_ms: Option<i64>) -> Option<i64> {
+    timestamp_ms.filter(|ms| *ms >= 0).and_then(|ms| ms.checked_mul(1_000_000))
 }
 
 /// Whether reading can go on: most errors librdkafka mends by itself, and they are only logged.
 pub(super) fn classify(error: ClientError, partition: &str, offset: u64) -> Result<(), KafkaError> {
-    use RDKafkaErrorCode as Code;
     let fail = |detail: String| Err(KafkaError::Consume { partition: partition.to_owned(), offset, detail });
     match error {
-        ClientError::MessageConsumption(Code::AutoOffsetReset | Code::OffsetOutOfRange) => fail(
-            "the broker no longer has this offset: retention removed records before they were read; start a new run from \
-             the earliest offset"
-                .to_owned(),
-        ),
+        ClientError::MessageConsumption(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
+            fail("the broker no longer has this offset".to_owned())
+        }
+        ClientError::MessageConsumption(
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition,
+        ) => Err(KafkaError::TopicDeleted { what: partition.to_owned() }),
         ClientError::MessageConsumption(
             code @ (Code::TopicAuthorizationFailed
-            | Code::UnknownTopicOrPartition
-            | Code::UnknownTopic
-            | Code::UnknownPartition
             | Code::BadMessage
             | Code::InvalidMessage
             | Code::BadCompression
@@ -171,7 +294,7 @@ pub(super) fn classify(error: ClientError, partition: &str, offset: u64) -> Resu
 pub(super) fn open(
     config: &KafkaSourceConfig,
     start: impl Fn(&Found) -> Result<u64, KafkaError>,
-) -> Result<(Vec<Lane>, Arc<BaseConsumer<Context>>), KafkaError> {
+) -> Result<Opened, KafkaError> {
     let isolation = match config.isolation {
         Isolation::ReadCommitted => "read_committed",
         Isolation::ReadUncommitted => "read_uncommitted",
@@ -182,34 +305,108 @@ pub(super) fn open(
     let defaults = caps.properties();
     let defaults: Vec<(&str, &str)> = defaults.iter().map(|(key, value)| (*key, value.as_str())).collect();
     let consumer = Arc::new(consumer(&config.brokers, &config.properties, &defaults, isolation)?);
-    let unusable =
-        |error: ClientError| KafkaError::Client { brokers: config.brokers.clone(), detail: error.to_string() };
-
-    let mut assignment = TopicPartitionList::with_capacity(found.len());
     let mut lanes = Vec::with_capacity(found.len());
-    for (index, found) in (0..).zip(found) {
-        let position = start(&found)?;
-        let offset = i64::try_from(position).map_or(Offset::Beginning, Offset::Offset);
-        assignment.add_partition_offset(&found.topic, found.partition, offset).map_err(unusable)?;
-        // Before the assignment: a queue that is split off afterwards may have lost its first messages to the common one.
+    for (index, slot) in (0..).zip(number(found, &config.known, &config.topics)?) {
+        lanes.push(match slot {
+            Slot::Found(found) => {
+                let position = start(&found)?;
+                Lane::new(config, &consumer, found, index, position)?
+            }
+            Slot::Unread { name, topic, partition } => Lane::unread(config, &consumer, name, topic, partition, index),
+        });
+    }
+    let assignment = assignment(&config.brokers, &lanes)?;
+    consumer.assign(&assignment).map_err(|error| unusable(&config.brokers, &error))?;
+    Ok(Opened { lanes, consumer, finder })
+}
+
+/// What [`open`] gives.
+pub(super) struct Opened {
+    pub(super) lanes: Vec<Lane>,
+    /// Reads all lanes.
+    pub(super) consumer: Arc<BaseConsumer<Context>>,
+    /// Reads nothing and can ask.
+    pub(super) finder: BaseConsumer<Context>,
+}
+
+impl Lane {
+    /// A lane with a queue of its own. To be made before the partition is assigned: a queue that is split off afterwards may
+    /// have lost its first messages to the common one.
+    pub(super) fn new(
+        config: &KafkaSourceConfig,
+        consumer: &Arc<BaseConsumer<Context>>,
+        found: Found,
+        index: u32,
+        position: u64,
+    ) -> Result<Self, KafkaError> {
         let queue = consumer.split_partition_queue(&found.topic, found.partition).ok_or_else(|| {
             KafkaError::Client { brokers: config.brokers.clone(), detail: format!("{} has no queue", found.name) }
         })?;
-        lanes.push(Lane {
+        Ok(Self {
             index,
             position,
             end: found.end,
+            certain_end: found.end,
             caught_up: false,
             tombstones: 0,
+            last: config.fingerprints.get(&found.name).copied(),
+            held: None,
             max_message_bytes: config.max_message_bytes,
-            queue,
+            queue: Some(queue),
+            consumer: Arc::clone(consumer),
             name: found.name,
             topic: found.topic,
             partition: found.partition,
-        });
+        })
     }
-    consumer.assign(&assignment).map_err(unusable)?;
-    Ok((lanes, consumer))
+
+    /// A number that a former run gave to a partition of a topic that is not read now. It keeps its position, so that the
+    /// topic can be taken up again.
+    fn unread(
+        config: &KafkaSourceConfig,
+        consumer: &Arc<BaseConsumer<Context>>,
+        name: String,
+        topic: String,
+        partition: i32,
+        index: u32,
+    ) -> Self {
+        let position = match &config.start {
+            Start::Offsets(offsets) => offsets.get(&name).copied().unwrap_or(0),
+            Start::Earliest | Start::Latest => 0,
+        };
+        Self {
+            index,
+            position,
+            end: position,
+            certain_end: position,
+            caught_up: true,
+            tombstones: 0,
+            last: config.fingerprints.get(&name).copied(),
+            held: None,
+            max_message_bytes: config.max_message_bytes,
+            queue: None,
+            consumer: Arc::clone(consumer),
+            name,
+            topic,
+            partition,
+        }
+    }
+}
+
+/// The lanes that are read, from their positions.
+pub(super) fn assignment(brokers: &str, lanes: &[Lane]) -> Result<TopicPartitionList, KafkaError> {
+    let mut assignment = TopicPartitionList::with_capacity(lanes.len());
+    for lane in lanes.iter().filter(|lane| lane.is_read()) {
+        let offset = i64::try_from(lane.position).map_or(Offset::Beginning, Offset::Offset);
+        let added = assignment.add_partition_offset(&lane.topic, lane.partition, offset);
+        added.map_err(|error| unusable(brokers, &error))?;
+    }
+    Ok(assignment)
+}
+
+/// The error of a client that does not take an assignment.
+pub(super) fn unusable(brokers: &str, error: &ClientError) -> KafkaError {
+    KafkaError::Client { brokers: brokers.to_owned(), detail: error.to_string() }
 }
 
 /// How much librdkafka fetches ahead.

@@ -8,13 +8,16 @@
 //! | [`publish`] | writing plain messages to a topic |
 //! | [`check`] | what topics a cluster has and how much is in them |
 //! | [`embedded`] | a mock cluster in this process |
+//! | [`fingerprint`] | knowing a topic again after a restart |
 //!
 //! Nothing is decoded here and no consumer group is joined or moved: where a run stands is written by the run itself.
 
+mod catch_up;
 pub mod check;
 mod client;
 pub mod embedded;
 mod error;
+pub mod fingerprint;
 mod lane;
 mod partitions;
 pub mod publish;
@@ -24,3 +27,4 @@ pub mod source;
 mod statistics;
 
 pub use error::KafkaError;
+pub use fingerprint::Fingerprint;

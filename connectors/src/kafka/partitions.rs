@@ -44,7 +44,47 @@ pub(super) fn find(
     Ok(found)
 }
 
-fn partitions_of(cluster: &Metadata, brokers: &str, topic: &str) -> Result<BTreeSet<i32>, KafkaError> {
+/// What a number stands for.
+pub(super) enum Slot {
+    /// A partition to read.
+    Found(Found),
+    /// A partition that a former run read, of a topic that is not read now.
+    Unread { name: String, topic: String, partition: i32 },
+}
+
+/// Numbers the partitions: those that a former run knew keep their numbers, the others follow in their order.
+///
+/// # Errors
+/// If a partition that the former run read has disappeared from a topic that is still read, or a name is none.
+pub(super) fn number(found: Vec<Found>, known: &[String], topics: &[String]) -> Result<Vec<Slot>, KafkaError> {
+    let mut found: Vec<Option<Found>> = found.into_iter().map(Some).collect();
+    let mut slots = Vec::with_capacity(found.len().max(known.len()));
+    for name in known {
+        let here = found.iter_mut().find(|slot| slot.as_ref().is_some_and(|found| found.name == *name));
+        slots.push(match here.and_then(Option::take) {
+            Some(found) => Slot::Found(found),
+            None => absent(name, topics)?,
+        });
+    }
+    slots.extend(found.into_iter().flatten().map(Slot::Found));
+    Ok(slots)
+}
+
+fn absent(name: &str, topics: &[String]) -> Result<Slot, KafkaError> {
+    let (topic, partition) = parse_name(name).ok_or_else(|| KafkaError::PartitionName { name: name.to_owned() })?;
+    if topics.iter().any(|read| read == topic) {
+        return Err(KafkaError::PartitionGone { topic: topic.to_owned(), partition });
+    }
+    Ok(Slot::Unread { name: name.to_owned(), topic: topic.to_owned(), partition })
+}
+
+/// Topic and partition of `topic[3]`.
+fn parse_name(name: &str) -> Option<(&str, i32)> {
+    let (topic, number) = name.strip_suffix(']')?.rsplit_once('[')?;
+    Some((topic, number.parse().ok().filter(|number| *number >= 0)?))
+}
+
+pub(super) fn partitions_of(cluster: &Metadata, brokers: &str, topic: &str) -> Result<BTreeSet<i32>, KafkaError> {
     let known = cluster.topics().iter().find(|known| known.name() == topic && !known.partitions().is_empty());
     match known {
         Some(known) => Ok(known.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect()),
@@ -93,6 +133,42 @@ fn distance(left: &str, right: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn known_partitions_keep_their_numbers_and_new_ones_follow() {
+        let found = |name: &str| {
+            let (topic, partition) = parse_name(name).expect("a partition's name");
+            Found { topic: topic.to_owned(), partition, name: name.to_owned(), low: 0, end: 9 }
+        };
+        let check = |there: &[&str], known: &[&str]| -> String {
+            let there = there.iter().map(|name| found(name)).collect();
+            let known: Vec<String> = known.iter().map(|name| (*name).to_owned()).collect();
+            match number(there, &known, &["a".to_owned(), "b[1]".to_owned()]) {
+                Err(error) => error.to_string().split(';').next().unwrap_or_default().to_owned(),
+                Ok(slots) => slots
+                    .iter()
+                    .map(|slot| match slot {
+                        Slot::Found(found) => found.name.clone(),
+                        Slot::Unread { name, .. } => format!("({name})"),
+                    })
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            }
+        };
+        assert_eq!(check(&["a[0]", "a[1]", "a[2]"], &[]), "a[0] a[1] a[2]");
+        assert_eq!(check(&["a[0]", "a[1]", "b[1][0]"], &["b[1][0]", "a[0]"]), "b[1][0] a[0] a[1]");
+        assert_eq!(check(&["a[0]", "a[1]"], &["gone[0]", "a[1]", "gone[7]"]), "(gone[0]) a[1] (gone[7]) a[0]");
+        assert_eq!(
+            check(&["a[0]"], &["a[0]", "a[1]"]),
+            "could not find partition 1 of topic \"a\", which a former run has read"
+        );
+        for name in ["a", "a[", "a[]", "a[-1]", "a[x]", "[0]]x"] {
+            assert_eq!(
+                check(&["a[0]"], &[name]),
+                format!("could not understand the partition name {name:?} of a former run")
+            );
+        }
+    }
 
     #[test]
     fn a_missing_topic_suggests_what_was_meant() {

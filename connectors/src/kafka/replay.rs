@@ -6,7 +6,7 @@
 
 use super::KafkaError;
 use super::client::Context;
-use super::lane::{Lane, Taken, open, serve};
+use super::lane::{Lane, Opened, Taken, open, serve};
 use super::source::{KafkaSourceConfig, TOMBSTONE};
 use crate::source::{DecodedChunk, PartitionReader, Progress, SourceError, Work};
 use rdkafka::consumer::BaseConsumer;
@@ -22,12 +22,12 @@ const BLOCK_BYTES: usize = 1 << 20;
 /// # Errors
 /// If no broker answers in time, a topic is missing, or a property is not usable.
 pub fn to_end(config: &KafkaSourceConfig) -> Result<Vec<Box<dyn PartitionReader>>, KafkaError> {
-    let (lanes, consumer) = open(config, |found| Ok(found.low))?;
+    let Opened { lanes, consumer, .. } = open(config, |found| Ok(found.low))?;
     let reader = |lane: Lane| -> Box<dyn PartitionReader> {
         let (begin, brokers, consumer) = (lane.position, config.brokers.clone(), Arc::clone(&consumer));
         Box::new(TopicReader { begin, stop: lane.end, finished: false, brokers, lane, consumer })
     };
-    Ok(lanes.into_iter().map(reader).collect())
+    Ok(lanes.into_iter().filter(Lane::is_read).map(reader).collect())
 }
 
 struct TopicReader {

@@ -5,11 +5,12 @@
 //! not decided here.
 
 use super::KafkaError;
-use super::client::{Context, Properties, offsets, until};
-use super::lane::{Lane, Taken, open, serve};
+use super::client::{Context, Properties, until};
+use super::fingerprint::Fingerprint;
+use super::lane::{Lane, Opened, Taken, open, serve};
 use super::partitions::Found;
 use crate::source::MessageBlock;
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -28,6 +29,11 @@ pub struct KafkaSourceConfig {
     pub topics: Vec<String>,
     /// Where to begin.
     pub start: Start,
+    /// Partitions, as `topic[3]`, in the order of the numbers that a former run gave them: they keep these, others follow.
+    /// One whose topic is no longer read keeps its number too, and has nothing.
+    pub known: Vec<String>,
+    /// The last message that a former run took of each partition: it must still be the same where it is still there.
+    pub fingerprints: BTreeMap<String, Fingerprint>,
     /// Whether records of open and aborted transactions are seen.
     pub isolation: Isolation,
     /// Further librdkafka properties (security, buffers).
@@ -49,6 +55,8 @@ impl KafkaSourceConfig {
             brokers: brokers.to_owned(),
             topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
             start: Start::Earliest,
+            known: Vec::new(),
+            fingerprints: BTreeMap::new(),
             isolation: Isolation::ReadCommitted,
             properties: Properties::new(),
             max_message_bytes: 8 << 20,
@@ -91,39 +99,57 @@ pub struct Polled {
 
 /// A live reader of topics.
 pub struct KafkaSource {
-    lanes: Vec<Lane>,
+    pub(super) lanes: Vec<Lane>,
+    /// Whether a partition stands in `ready` or `woken`.
     signals: Vec<Arc<AtomicBool>>,
     /// Partitions that may have messages queued, in turn.
-    ready: VecDeque<u32>,
-    woken: Receiver<u32>,
-    brokers: String,
+    pub(super) ready: VecDeque<u32>,
+    pub(super) woken: Receiver<u32>,
+    wake: Sender<u32>,
+    /// Taken by a call that did not come to its end.
+    pub(super) partial: BTreeMap<u32, MessageBlock>,
+    pub(super) config: KafkaSourceConfig,
     /// After the lanes: it must be dropped last.
-    consumer: Arc<BaseConsumer<Context>>,
+    pub(super) consumer: Arc<BaseConsumer<Context>>,
 }
 
 impl KafkaSource {
     /// Finds the topics and starts to fetch all their partitions.
     ///
     /// # Errors
-    /// If no broker answers in time, a topic is missing, an offset to resume from is gone, or a property is not usable.
+    /// If no broker answers in time, a topic is missing, an offset to resume from is gone, a partition that a former run knew
+    /// is missing, or a property is not usable.
     pub fn connect(config: &KafkaSourceConfig) -> Result<Self, KafkaError> {
-        let (mut lanes, consumer) = open(config, |found| start_offset(&config.start, found))?;
+        let Opened { lanes, consumer, .. } = open(config, |found| start_offset(&config.start, found))?;
         let (wake, woken) = crossbeam_channel::unbounded();
-        let mut signals = Vec::with_capacity(lanes.len());
-        for lane in &mut lanes {
-            let (signal, wake, index) = (Arc::new(AtomicBool::new(true)), wake.clone(), lane.index);
-            signals.push(Arc::clone(&signal));
-            lane.queue_mut().set_nonempty_callback(move || {
-                if !signal.swap(true, Ordering::AcqRel) {
-                    // The receiver is gone only when the source is, and then nobody waits.
-                    let _ = wake.send(index);
-                }
-            });
-            tracing::info!(partition = %lane.name, offset = lane.position, end = lane.end, "source connected");
-        }
-        // All are looked at once: messages may have come before the callback stood.
-        let ready = lanes.iter().map(|lane| lane.index).collect();
-        Ok(Self { lanes, signals, ready, woken, brokers: config.brokers.clone(), consumer })
+        let mut source = Self {
+            lanes: Vec::with_capacity(lanes.len()),
+            signals: Vec::with_capacity(lanes.len()),
+            ready: VecDeque::new(),
+            woken,
+            wake,
+            partial: BTreeMap::new(),
+            config: config.clone(),
+            consumer,
+        };
+        lanes.into_iter().for_each(|lane| source.add(lane));
+        Ok(source)
+    }
+
+    /// Takes a lane up, as the next number.
+    pub(super) fn add(&mut self, mut lane: Lane) {
+        let (signal, wake, index) = (Arc::new(AtomicBool::new(true)), self.wake.clone(), lane.index);
+        self.signals.push(Arc::clone(&signal));
+        lane.on_message(move || {
+            if !signal.swap(true, Ordering::AcqRel) {
+                // The receiver is gone only when the source is, and then nobody waits.
+                let _ = wake.send(index);
+            }
+        });
+        tracing::info!(partition = %lane.name, offset = lane.position, end = lane.end, "source connected");
+        // It is looked at once: messages may have come before the callback stood.
+        self.ready.push_back(index);
+        self.lanes.push(lane);
     }
 
     /// Gathers what arrives until the deadline or until about `max_bytes` are taken, whichever is first.
@@ -136,9 +162,9 @@ impl KafkaSource {
         const SERVE_EVERY: Duration = Duration::from_millis(100);
         // A block is addressed with 32 bits; a gigabyte leaves room for the one message that goes beyond.
         let mut budget = max_bytes.min(1 << 30);
-        let mut blocks: BTreeMap<u32, MessageBlock> = BTreeMap::new();
+        let mut blocks = std::mem::take(&mut self.partial);
         loop {
-            serve(&self.consumer, &self.brokers)?;
+            serve(&self.consumer, &self.config.brokers)?;
             self.drain_ready(&mut blocks, &mut budget)?;
             let left = until(deadline);
             if budget == 0 || left.is_zero() {
@@ -157,22 +183,34 @@ impl KafkaSource {
         self.ready.extend(self.woken.try_iter());
         while *budget > 0 {
             let Some(index) = self.ready.pop_front() else { break };
-            let lane = &mut self.lanes[index as usize];
-            // Lowered before the queue is looked at: what comes later raises it again.
-            self.signals[index as usize].store(false, Ordering::Release);
-            let block = blocks.entry(index).or_insert_with(|| lane.block());
             let granted = (*budget).min(SHARE_BYTES);
             let mut share = granted;
-            let taken = lane.take(block, &mut share, u64::MAX, Duration::ZERO)?;
+            self.take(index, blocks, &mut share, u64::MAX)?;
             *budget -= granted - share;
-            if taken != Taken::Empty && !self.signals[index as usize].swap(true, Ordering::AcqRel) {
-                self.ready.push_back(index);
-            }
         }
         Ok(())
     }
 
-    fn polled(&mut self, blocks: BTreeMap<u32, MessageBlock>) -> Polled {
+    /// Takes what is queued of a partition, which goes back in line if there may be more.
+    pub(super) fn take(
+        &mut self,
+        index: u32,
+        blocks: &mut BTreeMap<u32, MessageBlock>,
+        budget: &mut usize,
+        stop: u64,
+    ) -> Result<Taken, KafkaError> {
+        let (lane, signal) = (&mut self.lanes[index as usize], &self.signals[index as usize]);
+        // Lowered before the queue is looked at: what comes later raises it again.
+        signal.store(false, Ordering::Release);
+        let block = blocks.entry(index).or_insert_with(|| lane.block());
+        let taken = lane.take(block, budget, stop, Duration::ZERO)?;
+        if taken != Taken::Empty && !signal.swap(true, Ordering::AcqRel) {
+            self.ready.push_back(index);
+        }
+        Ok(taken)
+    }
+
+    pub(super) fn polled(&mut self, blocks: BTreeMap<u32, MessageBlock>) -> Polled {
         let mut polled = Polled::default();
         for (index, block) in blocks {
             let lane = &mut self.lanes[index as usize];
@@ -207,6 +245,11 @@ impl KafkaSource {
         self.lanes[partition as usize].position
     }
 
+    /// The last message taken of each partition, by this run or by a former one, for a run to come.
+    pub fn fingerprints(&self) -> BTreeMap<String, Fingerprint> {
+        self.lanes.iter().filter_map(|lane| Some((lane.name.clone(), lane.last?))).collect()
+    }
+
     /// One past the partition's last offset, as last asked for by [`refresh_end_offsets`](Self::refresh_end_offsets) or told
     /// by fetches, about once a second. In a transactional topic the last offsets are marks, not messages: compare with care,
     /// or ask [`caught_up`](Self::caught_up).
@@ -239,10 +282,7 @@ impl KafkaSource {
     /// # Errors
     /// If a broker does not answer in time.
     pub fn refresh_end_offsets(&mut self, timeout: Duration) -> Result<(), KafkaError> {
-        for lane in &mut self.lanes {
-            (_, lane.end) = offsets(&self.consumer, &lane.topic, lane.partition, timeout)?;
-        }
-        Ok(())
+        self.lanes.iter_mut().try_for_each(|lane| lane.refresh_end(timeout))
     }
 }
 

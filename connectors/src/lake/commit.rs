@@ -75,12 +75,16 @@ pub(super) fn stage(
 }
 
 /// Moves the files of a committed manifest into place and deletes those it removed. May be done again after a crash.
-pub(super) fn publish(layout: &Layout, manifest: &Manifest, reached: impl Fn(usize)) -> Result<(), LakeError> {
+pub(super) fn publish(
+    layout: &Layout,
+    manifest: &Manifest,
+    reached: impl Fn() -> io::Result<()>,
+) -> Result<(), LakeError> {
     let staging = layout.staging_of(manifest.seq);
     let mut folders = BTreeSet::new();
     for (number, file) in manifest.added.iter().enumerate() {
-        reached(number);
         let (from, to) = (staging.join(staged_name(number)), layout.data(&file.path));
+        reached().map_err(LakeError::io("publish", &to))?;
         match fs::rename(&from, &to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(LakeError::io("publish", &to)(error)),
             Err(_) if !to.exists() => {
@@ -91,16 +95,16 @@ pub(super) fn publish(layout: &Layout, manifest: &Manifest, reached: impl Fn(usi
         }
         folders.extend(to.parent().map(Path::to_owned));
     }
-    for (number, path) in manifest.removed.iter().enumerate() {
-        reached(manifest.added.len() + number);
+    for path in &manifest.removed {
         let path = layout.data(path);
+        reached().map_err(LakeError::io("delete", &path))?;
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(LakeError::io("delete", &path)(error)),
             _ => {}
         }
         folders.extend(path.parent().map(Path::to_owned));
     }
-    reached(manifest.added.len() + manifest.removed.len());
+    reached().map_err(LakeError::io("finish publishing", &layout.root))?;
     for folder in folders.iter().filter(|folder| folder.exists()) {
         sync_folder(folder)?;
         // Succeeds only where the last file of a day has gone.

@@ -38,13 +38,14 @@ pub use layout::Table;
 pub use manifest::{CommitProgress, LakeFile, LakeState};
 pub use rejects_file::StoredReject;
 
+use crate::fault::Faults;
 use commit::Buffered;
 use layout::Layout;
 use manifest::Manifest;
 use parquet::basic::ZstdLevel;
 use parquet_file::{create_folder, sync_folder};
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tidewheel_schemas::{BarVersion, Interval, TickOutput, TradeColumns};
 
@@ -82,6 +83,8 @@ pub struct LakeConfig {
     pub sources: Vec<String>,
     /// What to do with a lake that holds data.
     pub on_existing: OnExisting,
+    /// What happens at its fault points.
+    pub faults: Faults,
 }
 
 impl LakeConfig {
@@ -97,6 +100,7 @@ impl LakeConfig {
             threads: 2,
             sources: Vec::new(),
             on_existing: OnExisting::Refuse,
+            faults: Faults::of_process(),
         }
     }
 }
@@ -121,19 +125,6 @@ pub struct CommitReport {
 /// The name of a manifest in the staging folder of its commit.
 const STAGED_MANIFEST: &str = "manifest.json";
 
-/// The moments of a commit between which a crash makes a difference; tests crash at each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// The data files lie in staging.
-    Staged,
-    /// So does the manifest.
-    ManifestStaged,
-    /// The manifest has its name.
-    Committed,
-    /// So many files were moved into place or deleted.
-    Publishing(usize),
-}
-
 /// The one writer of a lake. Dropping it drops what was not committed.
 #[derive(Debug)]
 pub struct Lake {
@@ -151,8 +142,6 @@ pub struct Lake {
     closing: Vec<BarVersion>,
     rows: usize,
     bytes: usize,
-    #[cfg(test)]
-    crash_at: Option<Step>,
     /// Locked as long as it is open.
     _lock: File,
 }
@@ -174,7 +163,7 @@ impl Lake {
             if config.on_existing == OnExisting::Refuse && !found.files.is_empty() {
                 return Err(LakeError::Exists { root: layout.root });
             }
-            commit::publish(&layout, &newest, |_| ())?;
+            commit::publish(&layout, &newest, || Ok(()))?;
             recovery::check_files(&layout, &found)?;
             state = found;
         }
@@ -199,10 +188,15 @@ impl Lake {
             closing: Vec::new(),
             rows: 0,
             bytes: 0,
-            #[cfg(test)]
-            crash_at: None,
             _lock: lock,
         })
+    }
+
+    /// Names the source partitions by number, for the ticks that follow; a live source may find more of them.
+    pub fn name_sources(&mut self, names: &[String]) {
+        if self.config.sources != names {
+            self.config.sources = names.to_vec();
+        }
     }
 
     /// What is committed.
@@ -293,7 +287,7 @@ impl Lake {
         commit::remove_folder(&staging)?;
         let buffered = Buffered { ticks: &self.ticks, closing: &self.closing };
         let mut staged = commit::stage(&self.layout, &self.config, self.zstd_level, &self.state, &buffered)?;
-        self.reached(Step::Staged);
+        self.reached("lake.staged", &staging)?;
         staged.removed.extend(self.replaced.iter().cloned());
         let manifest = Manifest::next(&self.state, progress, staged.added, staged.removed);
         manifest::write_staged(&staging.join(STAGED_MANIFEST), &manifest)?;
@@ -305,32 +299,26 @@ impl Lake {
     fn create_manifest(&mut self, manifest: &Manifest) -> Result<(), LakeError> {
         let staging = self.layout.staging_of(manifest.seq);
         let (from, to) = (staging.join(STAGED_MANIFEST), self.layout.manifest(manifest.seq));
-        self.reached(Step::ManifestStaged);
+        self.reached("lake.manifest_staged", &from)?;
         if let Err(error) = commit::link_or_rename(&from, &to) {
             let _ = commit::remove_folder(&staging);
             return Err(LakeError::io("commit manifest", &to)(error));
         }
-        self.reached(Step::Committed);
-        sync_folder(&self.layout.manifests()).inspect_err(|_| self.is_unknown = true)
+        let synced = self.reached("lake.committed", &to).and_then(|()| sync_folder(&self.layout.manifests()));
+        synced.inspect_err(|_| self.is_unknown = true)
     }
 
     /// Moves the files of the last commit into place, if they are not.
     fn publish(&mut self) -> Result<(), LakeError> {
         if let Some(manifest) = &self.unpublished {
-            commit::publish(&self.layout, manifest, |moves| self.reached(Step::Publishing(moves)))?;
+            commit::publish(&self.layout, manifest, || self.config.faults.reached("lake.publishing"))?;
             self.unpublished = None;
         }
         Ok(())
     }
-}
 
-impl Lake {
-    #[cfg(not(test))]
-    fn reached(&self, _: Step) {}
-
-    #[cfg(test)]
-    fn reached(&self, step: Step) {
-        assert_ne!(self.crash_at, Some(step), "the crash that the test asked for");
+    fn reached(&self, point: &str, path: &Path) -> Result<(), LakeError> {
+        self.config.faults.reached(point).map_err(LakeError::io("write", path))
     }
 }
 

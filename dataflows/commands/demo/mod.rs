@@ -6,7 +6,8 @@
 mod view;
 
 use super::generate::send::{Pace, publish};
-use super::run::{Session, stop_on_signal};
+use super::run::stop_on_signal;
+use super::session::{Begin, Session};
 use super::{CommandError, now_ns, summary};
 use crate::config::{Config, TimeSpan};
 use std::io::{IsTerminal, Write};
@@ -18,7 +19,6 @@ use std::time::{Duration, Instant};
 use tidewheel_connectors::generate::{Faults, Market, MarketConfig, WireFormat, Written};
 use tidewheel_connectors::kafka::embedded::EmbeddedBroker;
 use tidewheel_connectors::kafka::publish::Publisher;
-use tidewheel_connectors::lake::OnExisting;
 use view::View;
 
 const TRADES_TOPIC: &str = "trades";
@@ -63,7 +63,7 @@ impl DemoArgs {
     pub fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         let stop = stop_on_signal()?;
         let (broker, config) = self.start_broker()?;
-        let session = Session::open(&config, None, OnExisting::Replace)?;
+        let session = Session::open(&config, None, Begin::Anew)?;
         let status = session.status();
         let feed_over = Arc::new(AtomicBool::new(false));
 

@@ -33,10 +33,11 @@ pub fn report(report: &StatusReport) -> String {
         table.row([
             "snapshot".to_owned(),
             format!(
-                "of tick {}, {} ago; {} in {:.2} s; {} written",
+                "of tick {}, {} ago; {}, of which {} written in {:.2} s; {} so far",
                 time_text(snapshot.tick_ms),
                 duration((snapshot.age_seconds * 1e3) as u64),
-                bytes(snapshot.bytes),
+                bytes(snapshot.total_bytes),
+                bytes(snapshot.written_bytes),
                 snapshot.duration_seconds,
                 number(snapshot.count),
             ),
@@ -46,11 +47,12 @@ pub fn report(report: &StatusReport) -> String {
         table.row([
             "recovered".to_owned(),
             format!(
-                "snapshot {}, {} ticks and {} records replayed, {} commits skipped, in {:.2} s",
+                "from snapshot {}, {} ticks and {} records replayed ({} ticks known to the topics, {} to the lake), in {:.2} s",
                 time(recovered.snapshot_tick_ms),
                 number(recovered.replayed_ticks),
                 number(recovered.replayed_records),
-                number(recovered.skipped_commits),
+                number(recovered.skipped_in_topics),
+                number(recovered.skipped_in_lake),
                 recovered.duration_seconds,
             ),
         ]);

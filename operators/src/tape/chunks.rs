@@ -6,7 +6,7 @@ use tidewheel_schemas::{Trade, TradeColumns};
 
 /// A row of a held chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RowRef {
+pub(crate) struct RowRef {
     pub chunk: u32,
     pub row: u32,
 }
@@ -68,6 +68,11 @@ impl Chunks {
     /// The trade a reference stands for.
     pub fn trade(&self, at: RowRef) -> Trade {
         self.held[&at.chunk].columns.trade(at.row as usize)
+    }
+
+    /// All chunks held, by number.
+    pub fn shared(&self) -> FixedMap<u32, Arc<TradeColumns>> {
+        self.held.iter().map(|(number, held)| (*number, Arc::clone(&held.columns))).collect()
     }
 
     /// Rows held, in use or not.

@@ -94,6 +94,24 @@ impl IdSet {
         }
     }
 
+    /// The runs, for a snapshot.
+    pub fn runs(&self) -> &[(TradeId, TradeId)] {
+        &self.runs
+    }
+
+    /// A set of these runs; ids outside of them are added by [`restore`](Self::restore).
+    pub fn of_runs(runs: Vec<(TradeId, TradeId)>) -> Self {
+        Self { runs, singles: FixedMap::default() }
+    }
+
+    /// Adds an id singly unless a run has it.
+    pub fn restore(&mut self, id: TradeId, open_time_ns: i64) {
+        let at = self.runs.partition_point(|run| run.0 <= id);
+        if !id.is_dense() || at == 0 || id >= self.runs[at - 1].1 {
+            self.singles.insert(id, open_time_ns);
+        }
+    }
+
     /// How many runs and single ids it holds.
     pub fn len(&self) -> usize {
         self.runs.len() + self.singles.len()

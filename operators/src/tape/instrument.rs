@@ -2,9 +2,13 @@
 
 use super::chunks::{Chunks, RowRef};
 use super::ids::IdSet;
+use super::saved::SavedInstrument;
 use crate::hash::FixedMap;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
-use tidewheel_schemas::{Amendment, Bar, Change, Correction, Interval, Trade, TradeId, is_notional_in_range};
+use tidewheel_schemas::{
+    Amendment, Bar, Change, Correction, Instrument, Interval, Trade, TradeId, is_notional_in_range,
+};
 
 /// One second of trades.
 #[derive(Debug)]
@@ -20,11 +24,15 @@ pub(super) struct Leaf {
     is_dirty: bool,
     /// Whether an amendment touched it, so that the bar must be folded anew from its trades.
     is_stale: bool,
+    /// How many of `rows` the last snapshot holds.
+    saved_rows: usize,
+    /// Whether it has more, and is listed for the next snapshot. Always where nothing is saved.
+    is_unsaved: bool,
 }
 
 /// What amendments made of a trade.
-#[derive(Debug)]
-struct Amended {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Amended {
     original: Trade,
     /// As it is now; none after a cancel.
     current: Option<Trade>,
@@ -63,9 +71,20 @@ pub(super) struct InstrumentTape {
     /// Amendments that came before their trade, with the watermark at that moment, by the trade they wait for.
     pending: BTreeMap<TradeId, Vec<(Amendment, i64)>>,
     dirty: Vec<i64>,
+    /// Whether snapshots are taken.
+    is_saved: bool,
+    /// Seconds with trades that the last snapshot does not hold.
+    unsaved: Vec<i64>,
+    /// Whether amendments changed since the last snapshot.
+    is_amended: bool,
 }
 
 impl InstrumentTape {
+    /// An empty tape; `is_saved` tells whether snapshots will be taken of it.
+    pub fn new(is_saved: bool) -> Self {
+        Self { is_saved, ..Self::default() }
+    }
+
     /// Takes in a trade that is not before the frozen frontier.
     #[inline]
     pub fn insert(&mut self, trade: &Trade, at: RowRef, chunks: &Chunks) -> Outcome {
@@ -78,6 +97,10 @@ impl InstrumentTape {
         let leaf_at = self.leaf_at(open_time_ns);
         let leaf = &mut self.leaves[leaf_at];
         leaf.push(at, trade.id);
+        if !leaf.is_unsaved {
+            leaf.is_unsaved = true;
+            self.unsaved.push(open_time_ns);
+        }
         if trade.kind.is_in_bars() {
             match &mut leaf.bar {
                 Some(bar) => bar.add(trade),
@@ -96,6 +119,7 @@ impl InstrumentTape {
         if self.pending.is_empty() {
             return Vec::new();
         }
+        self.is_amended = true;
         self.pending.remove(&id).into_iter().flatten().map(|(amendment, _)| amendment).collect()
     }
 
@@ -117,6 +141,7 @@ impl InstrumentTape {
             };
             self.amended.insert(amendment.id, untouched);
         }
+        self.is_amended = true;
         let amended = self.amended.get_mut(&amendment.id).expect("looked up or inserted above");
         let before = amended.current;
         let outcome = amended.apply(amendment, frozen_ns);
@@ -130,6 +155,7 @@ impl InstrumentTape {
 
     /// Keeps an amendment until its trade comes.
     pub fn wait(&mut self, amendment: Amendment, watermark_ns: i64) {
+        self.is_amended = true;
         self.pending.entry(amendment.id).or_default().push((amendment, watermark_ns));
     }
 
@@ -138,6 +164,7 @@ impl InstrumentTape {
         if self.pending.is_empty() || watermark_ns == i64::MIN {
             return;
         }
+        self.is_amended = true;
         self.pending.retain(|_, waiting| {
             waiting.retain_mut(|(amendment, since_ns)| {
                 if *since_ns == i64::MIN {
@@ -232,6 +259,75 @@ impl InstrumentTape {
         (self.leaves.len(), self.ids.len(), self.amended.len() + self.pending.len())
     }
 
+    /// Takes what a snapshot must hold and counts it as saved: all, or what changed. Trades go to `rows`. Nothing where
+    /// nothing changed.
+    pub fn save(&mut self, name: &Instrument, is_whole: bool, rows: &mut Vec<RowRef>) -> Option<SavedInstrument> {
+        if !is_whole && !self.is_amended && self.unsaved.is_empty() {
+            return None;
+        }
+        let mut unsaved = std::mem::take(&mut self.unsaved);
+        self.is_amended = false;
+        if is_whole {
+            self.leaves.iter_mut().for_each(|leaf| leaf.save(0, rows));
+        } else {
+            unsaved.sort_unstable();
+            for open_time_ns in unsaved {
+                // A second may have been frozen since.
+                if let Some(at) = self.find_leaf(open_time_ns) {
+                    let saved_rows = self.leaves[at].saved_rows;
+                    self.leaves[at].save(saved_rows, rows);
+                }
+            }
+        }
+        let mut amended: Vec<_> = self.amended.iter().map(|(id, amended)| (*id, amended.clone())).collect();
+        amended.sort_unstable_by_key(|(id, _)| *id);
+        Some(SavedInstrument {
+            instrument: name.clone(),
+            runs: self.ids.runs().to_vec(),
+            amended,
+            pending: self.pending.values().flatten().cloned().collect(),
+        })
+    }
+
+    /// What was saved, but for the trades; amendments of frozen trades are left out.
+    pub fn restore(saved: SavedInstrument, frozen_minute: i64, is_saved: bool) -> Self {
+        let mut tape = Self { ids: IdSet::of_runs(saved.runs), ..Self::new(is_saved) };
+        tape.amended = saved.amended.into_iter().filter(|(_, amended)| !amended.is_frozen(frozen_minute)).collect();
+        for (amendment, since_ns) in saved.pending {
+            tape.pending.entry(amendment.id).or_default().push((amendment, since_ns));
+        }
+        tape
+    }
+
+    /// Puts a saved trade back into its second.
+    pub fn restore_row(&mut self, trade: &Trade, at: RowRef) {
+        let open_time_ns = Interval::S1.open_of(trade.event_time_ns);
+        self.ids.restore(trade.id, open_time_ns);
+        let leaf_at = self.leaf_at(open_time_ns);
+        let leaf = &mut self.leaves[leaf_at];
+        leaf.push(at, trade.id);
+        leaf.saved_rows = leaf.rows.len();
+    }
+
+    /// Folds the seconds from the trades that were put back. Returns how many amendments wait.
+    pub fn finish_restore(&mut self, frozen_minute: i64, chunks: &Chunks) -> u64 {
+        let open_of = |trade: Trade| Interval::S1.open_of(trade.event_time_ns);
+        let moved = self.amended.values().filter_map(|amended| {
+            let now = amended.current.filter(|current| open_of(*current) != open_of(amended.original))?;
+            Some((open_of(now), now.id))
+        });
+        let mut moved: Vec<(i64, TradeId)> = moved.filter(|(open, _)| *open >= frozen_minute).collect();
+        moved.sort_unstable();
+        for (open_time_ns, id) in moved {
+            let at = self.leaf_at(open_time_ns);
+            self.leaves[at].moved_here.push(id);
+        }
+        for at in 0..self.leaves.len() {
+            self.leaves[at].bar = self.refold(&self.leaves[at], chunks);
+        }
+        self.pending.values().map(|waiting| waiting.len() as u64).sum()
+    }
+
     /// What a trade is whose id is known; nothing if the id's trade is frozen: then it is forgotten, whatever its kind of id,
     /// and this is another trade (some venues count anew each day).
     #[cold]
@@ -270,13 +366,13 @@ impl InstrumentTape {
             Some(last) if last.open_time_ns == open_time_ns => return self.leaves.len() - 1,
             Some(last) if last.open_time_ns > open_time_ns => {}
             _ => {
-                self.leaves.push_back(Leaf::new(open_time_ns));
+                self.leaves.push_back(Leaf::new(open_time_ns, !self.is_saved));
                 return self.leaves.len() - 1;
             }
         }
         let at = self.leaves.partition_point(|leaf| leaf.open_time_ns < open_time_ns);
         if self.leaves[at].open_time_ns != open_time_ns {
-            self.leaves.insert(at, Leaf::new(open_time_ns));
+            self.leaves.insert(at, Leaf::new(open_time_ns, !self.is_saved));
         }
         at
     }
@@ -333,7 +429,7 @@ impl InstrumentTape {
 }
 
 impl Leaf {
-    fn new(open_time_ns: i64) -> Self {
+    fn new(open_time_ns: i64, is_unsaved: bool) -> Self {
         let nothing = (TradeId::number(u64::MAX), TradeId::number(0));
         Self {
             open_time_ns,
@@ -344,6 +440,8 @@ impl Leaf {
             moved_here: Vec::new(),
             is_dirty: false,
             is_stale: false,
+            saved_rows: 0,
+            is_unsaved,
         }
     }
 
@@ -352,6 +450,13 @@ impl Leaf {
         (self.least_id, self.greatest_id) =
             if self.rows.is_empty() { (id, id) } else { (self.least_id.min(id), self.greatest_id.max(id)) };
         self.rows.push(at);
+    }
+
+    /// Hands out the trades from a number on, and counts all as saved.
+    fn save(&mut self, from: usize, rows: &mut Vec<RowRef>) {
+        rows.extend_from_slice(&self.rows[from..]);
+        self.saved_rows = self.rows.len();
+        self.is_unsaved = false;
     }
 
     fn find(&self, id: TradeId, chunks: &Chunks) -> Option<Trade> {

@@ -9,9 +9,11 @@ mod ids;
 mod instrument;
 mod operator;
 mod route;
+mod saved;
 
 pub use operator::{Directory, TapeConfig, TapeOutcome, TapeStreams, tape};
 pub use route::{RoutedRows, RowSlice, route};
+pub use saved::{SavedInstrument, SavedTape, TapePart};
 
 use crate::hash::FixedMap;
 use crate::{TickHeader, Upsert};
@@ -116,6 +118,7 @@ impl Tape {
         outcome.instruments = self.names.len();
         outcome.counters = self.counters.clone();
         outcome.sizes = self.sizes();
+        outcome.saved = header.save.map(|saving| self.save(saving));
         TapeTick { seconds, minutes, outcome }
     }
 
@@ -262,7 +265,7 @@ impl Tape {
         let number = u32::try_from(self.names.len()).expect("fewer than 2^32 instruments");
         self.numbers.insert(instrument.clone(), number);
         self.names.push(instrument.clone());
-        self.tapes.push(InstrumentTape::default());
+        self.tapes.push(InstrumentTape::new(self.config.is_saved));
         number
     }
 }

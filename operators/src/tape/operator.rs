@@ -1,6 +1,7 @@
 //! The tape as a timely operator.
 
-use super::{Conflict, RoutedRows, Tape, TapeSizes};
+use super::{Conflict, RoutedRows, Tape, TapePart, TapeSizes};
+use crate::saved::{RestoredState, shard_of};
 use crate::{TickHeader, Upsert};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ pub struct TapeConfig {
     pub horizon_ns: i64,
     /// Whether accepted records are handed on for the archive.
     pub archive: bool,
+    /// Whether snapshots will be asked for, so that changes are kept track of.
+    pub is_saved: bool,
 }
 
 /// What became of the records of a tick on one worker.
@@ -40,6 +43,8 @@ pub struct TapeOutcome {
     pub counters: Counters,
     /// How much the tape holds after the tick.
     pub sizes: TapeSizes,
+    /// For a snapshot, where the tick asks for one.
+    pub saved: Option<TapePart>,
 }
 
 /// What the tape gives.
@@ -69,6 +74,8 @@ struct Pending {
 /// tick's records are sorted by source position. **State** the correction horizon's trades, see [`Tape::sizes`]. **Late**
 /// records go to the outcome.
 ///
+/// It begins with what a snapshot held, where there is one: its parts are taken out of `restored`.
+///
 /// # Panics
 /// If a tick has records but no header on this worker.
 pub fn tape<'scope>(
@@ -76,12 +83,13 @@ pub fn tape<'scope>(
     amendments: StreamVec<'scope, u64, Amendment>,
     headers: StreamVec<'scope, u64, TickHeader>,
     config: TapeConfig,
+    restored: Option<&mut RestoredState>,
     directory: Directory,
 ) -> TapeStreams<'scope> {
     let mut builder = OperatorBuilder::new("Tape".to_owned(), rows.scope());
     let mut rows = builder.new_input(rows, Exchange::new(|routed: &RoutedRows| routed.worker));
-    let mut amendments =
-        builder.new_input(amendments, Exchange::new(|amendment: &Amendment| amendment.instrument.id().0));
+    let mut amendments = builder
+        .new_input(amendments, Exchange::new(|amendment: &Amendment| u64::from(shard_of(amendment.instrument.id()))));
     let mut headers = builder.new_input(headers, Pipeline);
     let (seconds, seconds_stream) = builder.new_output::<Vec<Upsert>>();
     let (minutes, minutes_stream) = builder.new_output::<Vec<Upsert>>();
@@ -90,8 +98,9 @@ pub fn tape<'scope>(
     let mut minutes = OutputBuilder::from(minutes);
     let mut outcomes = OutputBuilder::from(outcomes);
 
+    let mut tape = restored.map_or_else(|| Tape::new(config), |state| Tape::restore(config, state));
+    directory.borrow_mut().extend_from_slice(tape.instruments());
     builder.build(move |_| {
-        let mut tape = Tape::new(config);
         let mut open: BTreeMap<u64, Pending> = BTreeMap::new();
         move |frontiers| {
             macro_rules! pending {

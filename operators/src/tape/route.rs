@@ -1,5 +1,6 @@
 //! Rows to the worker that owns their instrument.
 
+use crate::saved::{shard_of, worker_of};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ impl RoutedRows {
 
 /// The worker that owns an instrument.
 pub fn owner(id: InstrumentId, workers: usize) -> usize {
-    (id.0 % workers as u64) as usize
+    worker_of(shard_of(id), workers)
 }
 
 /// Splits slices by the owner of each row's instrument.

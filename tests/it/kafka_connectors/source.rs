@@ -101,16 +101,52 @@ fn reading_begins_where_it_is_told_to() {
     let gone = |offset| failure(KafkaSource::connect(&at(offsets(offset))));
     let message = gone(4);
     assert!(
-        message.starts_with(&format!("could not resume {topic}[0] at offset 4: the broker has 0 up to 3;")),
+        message.starts_with(&format!(
+            "could not read {topic}[0] from offset 4: the broker has 0 up to 3; the topic was created anew, "
+        )),
         "{message}"
     );
     broker().delete_records(&topic, 0, 2);
     let message = gone(1);
     assert!(
-        message.starts_with(&format!("could not resume {topic}[0] at offset 1: the broker has 2 up to 3;")),
+        message.starts_with(&format!(
+            "could not read {topic}[0] from offset 1: the broker has 2 up to 3; retention removed records "
+        )),
         "{message}"
     );
     assert_eq!(read(Start::Earliest), ["0@2 c", "1@0 d"]);
+}
+
+#[test]
+fn partitions_keep_the_numbers_of_a_former_run() {
+    let (left, right) = (broker().topic("known-a", 2), broker().topic("known-b", 1));
+    broker().write(&left, &[(0, None, Some("l0")), (1, None, Some("l1"))]);
+    broker().write(&right, &[(0, None, Some("r0"))]);
+    let address = broker().address();
+    let known = vec![format!("{right}[0]"), format!("{left}[1]")];
+    let both = KafkaSourceConfig { known: known.clone(), ..KafkaSourceConfig::new(address, &[&left, &right]) };
+    let mut source = connect(&both);
+    assert_eq!(source.partition_names(), [known[0].clone(), known[1].clone(), format!("{left}[0]")]);
+    assert_eq!(lines(&drain(&mut source).0), ["0@0 r0", "1@0 l1", "2@0 l0"]);
+
+    // Without the first topic its number stays, and its position.
+    let start = Start::Offsets(BTreeMap::from([(known[0].clone(), 1), (known[1].clone(), 1)]));
+    let known = source.partition_names();
+    let one = KafkaSourceConfig { known: known.clone(), start, ..KafkaSourceConfig::new(address, &[&left]) };
+    let mut source = connect(&one);
+    assert_eq!(source.partition_names(), known);
+    assert_eq!(lines(&drain(&mut source).0), ["2@0 l0"]);
+    assert_eq!([0, 1, 2].map(|partition| (source.position(partition), source.caught_up(partition))), [(1, true); 3]);
+    source.refresh_end_offsets(PATIENCE).expect("the broker answers");
+    let message = failure(source.poll_to(&BTreeMap::from([(0, 2)]), Instant::now() + PATIENCE));
+    assert!(message.starts_with(&format!("could not read {right}[0] up to offset 2: its topic is not ")), "{message}");
+
+    let known = vec![format!("{left}[2]")];
+    let message = failure(KafkaSource::connect(&KafkaSourceConfig { known, ..one }));
+    assert!(
+        message.starts_with(&format!("could not find partition 2 of topic {left:?}, which a former ")),
+        "{message}"
+    );
 }
 
 #[test]

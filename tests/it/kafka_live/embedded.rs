@@ -4,10 +4,9 @@ use super::markets::{ALL_FAULTS, PARTITIONS, Recorded, Spread, market};
 use super::program::Setup;
 use super::readers::{bars_of_lake, bars_of_topics, last_progress, same, versions_of_lake};
 use std::sync::atomic::{AtomicBool, Ordering};
-use tidewheel::commands::Session;
+use tidewheel::commands::{Begin, Session};
 use tidewheel::config::Config;
 use tidewheel_connectors::kafka::embedded::EmbeddedBroker;
-use tidewheel_connectors::lake::OnExisting;
 
 #[test]
 fn a_session_on_the_embedded_broker_gives_the_bars_of_the_file() {
@@ -18,7 +17,7 @@ fn a_session_on_the_embedded_broker_gives_the_bars_of_the_file() {
     for topic in config.output_topics() {
         cluster.create_topic(&topic, if topic.ends_with("progress") { 1 } else { 2 }).expect("the topic is new");
     }
-    let session = Session::open(&config, None, OnExisting::Refuse).expect("everything can be used");
+    let session = Session::open(&config, None, Begin::GoOn).expect("everything can be used");
     let status = session.status();
     let stop = AtomicBool::new(false);
     let counters = std::thread::scope(|scope| {

@@ -10,8 +10,8 @@ use tidewheel::http::StatusReport;
 use tidewheel::metrics::METRICS;
 use tidewheel_connectors::lake;
 
-/// Metrics that have no value before the state was written as a snapshot, or recovered from one.
-const OF_SNAPSHOTS: [&str; 2] = ["tidewheel_snapshot_", "tidewheel_recovery_"];
+/// Metrics that have no value where a run began anew.
+const OF_RECOVERY: &str = "tidewheel_recovery_";
 
 /// Samples by name and labels as written, and the names of all families in their order.
 fn parse(text: &str) -> (BTreeMap<String, f64>, Vec<String>) {
@@ -47,7 +47,8 @@ fn metrics_and_state_tell_what_the_run_has_done() {
     let recorded = Recorded::new(market(71, 6_000, ALL_FAULTS));
     let brokers = broker().address();
     let topic = broker().topic("observed", PARTITIONS);
-    let setup = Setup::new(brokers, &topic, recorded.folder());
+    let mut setup = Setup::new(brokers, &topic, recorded.folder());
+    setup.kafka += "[recovery]\nsnapshot_every = \"1s\"\n";
     recorded.send_all(brokers, &topic, Spread::Keyed);
     let run = Observed::start(setup.command());
     let all = recorded.messages.len() as u64;
@@ -55,7 +56,8 @@ fn metrics_and_state_tell_what_the_run_has_done() {
     let is_settled = |report: &StatusReport| {
         let committed = report.complete_through.all_ms;
         let is_idle = !report.partitions.is_empty() && report.partitions.iter().all(|partition| partition.idle);
-        report.counters.counts.read == all && is_idle && committed.is_some_and(|tick| tick > report.started_ms + 2_000)
+        let is_committed = committed.is_some_and(|tick| tick > report.started_ms + 2_000);
+        report.counters.counts.read == all && is_idle && is_committed && report.snapshot.is_some()
     };
     let report = run.wait_until(Observed::status, is_settled);
     let counters = &report.counters.counts;
@@ -77,6 +79,9 @@ fn metrics_and_state_tell_what_the_run_has_done() {
     assert_eq!(complete.all_ms, complete.topic_ms.min(complete.lake_ms));
     assert!(complete.all_ms <= report.tick.frontier_ms, "{report:?}");
     assert_eq!(report.state.instruments, 8);
+    let snapshot = report.snapshot.as_ref().expect("it was waited for");
+    assert!(snapshot.total_bytes >= snapshot.written_bytes && snapshot.written_bytes > 0, "{snapshot:?}");
+    assert!(snapshot.tick_ms > report.started_ms && snapshot.age_seconds < 60.0 && snapshot.count > 0, "{snapshot:?}");
 
     let answer = run.get("/metrics");
     assert_eq!((answer.code, answer.content_type.as_str()), (200, "text/plain; version=0.0.4"));
@@ -84,8 +89,7 @@ fn metrics_and_state_tell_what_the_run_has_done() {
     assert_eq!(families, METRICS.iter().map(|metric| metric.name).collect::<Vec<_>>(), "the table, and nothing else");
     for name in &families {
         let has_samples = samples.keys().any(|sample| sample.starts_with(name.as_str()));
-        let may_have_none = OF_SNAPSHOTS.iter().any(|prefix| name.starts_with(prefix));
-        assert!(has_samples || may_have_none, "{name} has no value");
+        assert_eq!(has_samples, !name.starts_with(OF_RECOVERY), "{name}");
     }
     let value = |name: &str| *samples.get(name).unwrap_or_else(|| panic!("{name} is missing"));
     assert_eq!(value("tidewheel_records_read_total"), all as f64);
@@ -116,6 +120,26 @@ fn metrics_and_state_tell_what_the_run_has_done() {
     assert_eq!((health.code, health.body.as_str()), (200, r#"{"healthy":true,"problems":[]}"#));
     assert_eq!(run.get("/none").code, 404);
     the_command_tells_the_same(run, &setup, &report);
+    a_run_that_goes_on_tells_what_it_recovered(&setup, &report);
+}
+
+fn a_run_that_goes_on_tells_what_it_recovered(setup: &Setup, before: &StatusReport) {
+    let run = Observed::start(setup.command());
+    let report = run.wait_until(Observed::status, |report| report.tick.count > 0 && report.recovered.is_some());
+    let recovered = report.recovered.as_ref().expect("it was waited for");
+    assert!(recovered.snapshot_tick_ms >= before.snapshot.as_ref().map(|snapshot| snapshot.tick_ms), "{recovered:?}");
+    assert!(recovered.snapshot_bytes > 0 && recovered.duration_seconds > 0.0, "{recovered:?}");
+    assert_eq!(report.counters, before.counters, "the counts go on");
+    assert_ne!(report.run, before.run);
+    assert!(report.complete_through.all_ms >= before.complete_through.all_ms, "{report:?}");
+    let (samples, families) = parse(&run.get("/metrics").body);
+    for name in families.iter().filter(|name| name.starts_with(OF_RECOVERY)) {
+        assert!(samples.keys().any(|sample| sample.starts_with(name.as_str())), "{name} has no value");
+    }
+    assert_eq!(samples["tidewheel_recovery_replayed_ticks"], recovered.replayed_ticks as f64);
+    let output = tidewheel(&["status", "--url", run.address()]).output().expect("the program starts");
+    prints(&output, 0, &["recovered", "from snapshot", "records replayed"]);
+    assert_eq!(run.stop().code, Some(0));
 }
 
 /// `tidewheel status` while the run goes on, and after it has ended.

@@ -133,6 +133,13 @@ impl KafkaSink {
         })
     }
 
+    /// Names the source partitions by number, for the keys of rejects and late records; a live source may find more of them.
+    pub fn name_sources(&mut self, names: &[String]) {
+        if self.source_names != names {
+            self.source_names = names.to_vec();
+        }
+    }
+
     /// The tick through which everything is written and committed; writing resumes with the one after it.
     pub fn committed_tick(&self) -> Option<u64> {
         self.committed.committed_tick

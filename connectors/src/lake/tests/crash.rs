@@ -27,15 +27,18 @@ const AFTER: &str = "BTC 1 r1 final 11\nBTC 2 r0 final 20\nBTC 4 r0 final 40\n";
 
 #[test]
 fn a_crash_at_any_step_leaves_the_commit_before_or_the_commit() {
-    let publishing = (0..=4).map(|moves| (Step::Publishing(moves), true));
-    let steps = [(Step::Staged, false), (Step::ManifestStaged, false), (Step::Committed, true)];
-    for (step, is_committed) in steps.into_iter().chain(publishing) {
-        println!("crash at {step:?}");
+    // Two files are added and two removed: five moments of publishing.
+    let publishing = (1..=5).map(|time| (format!("lake.publishing:{time}"), true));
+    let steps = [("lake.staged", false), ("lake.manifest_staged", false), ("lake.committed", true)];
+    for (step, is_committed) in
+        steps.map(|(step, is_committed)| (step.to_owned(), is_committed)).into_iter().chain(publishing)
+    {
+        println!("crash at {step}");
         let folder = TempDir::new().expect("a temporary folder");
         let root = config(&folder).root;
         let (mut lake, output) = third_commit(&folder);
         lake.append(output.clone());
-        lake.crash_at = Some(step);
+        lake.config.faults = faults(&format!("{step}=panic"));
         catch_unwind(AssertUnwindSafe(|| lake.commit(&progress(4)))).expect_err("the crash");
         drop(lake);
 

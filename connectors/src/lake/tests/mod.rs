@@ -23,6 +23,10 @@ fn resumed(folder: &TempDir) -> Lake {
     Lake::open(LakeConfig { on_existing: OnExisting::Resume, ..config(folder) }).expect("the lake can be resumed")
 }
 
+fn faults(rules: &str) -> Faults {
+    Faults::parse(rules).expect("the rules of a test can be understood")
+}
+
 fn instrument(symbol: &str) -> Instrument {
     Instrument::new("binance", symbol).expect("a valid name")
 }

@@ -1,15 +1,15 @@
 //! The life of a bar: provisional, final, revised, frozen, forgotten.
 
-use crate::rollup::ChildUpdate;
-use crate::tape::Directory;
+mod operator;
+mod saved;
+
+pub use operator::{LifecycleStreams, lifecycle};
+pub use saved::SavedBars;
+
 use crate::{TickHeader, Upsert};
-use std::collections::{BTreeMap, VecDeque};
-use tidewheel_schemas::{Bar, BarVersion, Instrument, Interval};
-use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::Capability;
-use timely::dataflow::operators::generic::OutputBuilder;
-use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use tidewheel_schemas::{Bar, Interval};
 
 /// The rules of one interval.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,8 @@ pub struct LifecycleConfig {
     pub lateness_ns: i64,
     /// Whether versions of this interval are published at all.
     pub is_published: bool,
+    /// Whether snapshots will be asked for, so that changes are kept track of.
+    pub is_saved: bool,
 }
 
 /// A bar as it stands, without its names.
@@ -50,7 +52,7 @@ pub struct LedgerTick {
     pub children: Vec<((u32, i64), Bar, isize)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
     open_time_ns: i64,
     bar: Option<Bar>,
@@ -60,6 +62,9 @@ struct Entry {
     published: Option<bool>,
     /// Whether the bar changed since then.
     is_dirty: bool,
+    /// Whether the last snapshot does not show it as it is, and it is listed for the next. Always where nothing is saved.
+    #[serde(skip)]
+    is_unsaved: bool,
 }
 
 /// The bars of one interval that can still change, by instrument.
@@ -72,13 +77,22 @@ pub struct Ledger {
     final_before_ns: i64,
     /// Bars that changed and were not published since.
     dirty: Vec<(u32, i64)>,
+    /// Bars that the last snapshot does not show as they are.
+    unsaved: Vec<(u32, i64)>,
     entries: usize,
 }
 
 impl Ledger {
     /// An empty ledger.
     pub fn new(config: LifecycleConfig) -> Self {
-        Self { config, books: Vec::new(), final_before_ns: i64::MIN, dirty: Vec::new(), entries: 0 }
+        Self {
+            config,
+            books: Vec::new(),
+            final_before_ns: i64::MIN,
+            dirty: Vec::new(),
+            unsaved: Vec::new(),
+            entries: 0,
+        }
     }
 
     /// Bars held.
@@ -95,6 +109,12 @@ impl Ledger {
     pub fn apply(&mut self, header: &TickHeader, upserts: &mut [Upsert]) -> LedgerTick {
         // Most changes become versions, now or a few ticks later.
         let mut out = LedgerTick { versions: Vec::with_capacity(upserts.len()), ..LedgerTick::default() };
+        if header.is_restore {
+            self.refill(&mut out);
+            // What the arrangements make of the finer bars is what this ledger holds already.
+            upserts.iter().for_each(|upsert| self.check(upsert));
+            return out;
+        }
         self.forget_frozen(header.frozen_ns, &mut out);
         // A replacement arrives as a removal and a value in any order: the value, sorted last, wins.
         upserts.sort_by_key(|upsert| (upsert.instrument, upsert.open_time_ns, upsert.bar.is_some()));
@@ -116,10 +136,10 @@ impl Ledger {
         if frozen_ns == i64::MIN {
             return;
         }
-        let keeper = self.config.parent.unwrap_or(self.config.interval);
+        let keeper = self.keeper();
         for (instrument, book) in self.books.iter_mut().enumerate() {
             while let Some(entry) = book.front()
-                && keeper.open_of(entry.open_time_ns) + keeper.duration_ns() <= frozen_ns
+                && is_frozen(keeper, entry.open_time_ns, frozen_ns)
             {
                 if let (Some(parent), Some(bar)) = (self.config.parent, entry.bar) {
                     out.children.push(((instrument as u32, parent.open_of(entry.open_time_ns)), bar, -1));
@@ -128,6 +148,28 @@ impl Ledger {
                 self.entries -= 1;
             }
         }
+    }
+
+    /// The interval whose frozen bars let go of these.
+    fn keeper(&self) -> Interval {
+        self.config.parent.unwrap_or(self.config.interval)
+    }
+
+    fn is_forgotten(&self, open_time_ns: i64, frozen_ns: i64) -> bool {
+        is_frozen(self.keeper(), open_time_ns, frozen_ns)
+    }
+
+    /// Holds a bar made anew against the one that was saved.
+    fn check(&self, upsert: &Upsert) {
+        let book = &self.books[upsert.instrument as usize];
+        let at = book.partition_point(|entry| entry.open_time_ns < upsert.open_time_ns);
+        let held = book.get(at).filter(|entry| entry.open_time_ns == upsert.open_time_ns);
+        assert!(
+            held.is_none_or(|held| held.bar == upsert.bar),
+            "the snapshot does not add up: the {} bar at {} ns is not that of its parts",
+            self.config.interval,
+            upsert.open_time_ns
+        );
     }
 
     fn set(&mut self, upsert: &Upsert, frozen_ns: i64, out: &mut LedgerTick) {
@@ -149,13 +191,14 @@ impl Ledger {
             if upsert.bar.is_none() {
                 return;
             }
-            book.insert(at, Entry::new(upsert.open_time_ns));
+            book.insert(at, Entry::new(upsert.open_time_ns, !self.config.is_saved));
             self.entries += 1;
         }
         let entry = &mut book[at];
         if entry.bar == upsert.bar {
             return;
         }
+        entry.note_unsaved(upsert.instrument, &mut self.unsaved);
         if let Some(parent) = self.config.parent {
             let key = (upsert.instrument, parent.open_of(upsert.open_time_ns));
             out.children.extend(entry.bar.map(|old| (key, old, -1)));
@@ -180,6 +223,7 @@ impl Ledger {
             // A bar can be forgotten while dirty only after it was published as final.
             let Some(entry) = book.get_mut(at).filter(|entry| entry.open_time_ns == open_time_ns) else { continue };
             let is_final = open_time_ns < final_before_ns;
+            entry.note_unsaved(instrument, &mut self.unsaved);
             if is_final || header.publish_provisional {
                 out.versions.extend(entry.publish(instrument, is_final));
             } else {
@@ -191,7 +235,10 @@ impl Ledger {
             for (instrument, book) in self.books.iter_mut().enumerate() {
                 let from = book.partition_point(|entry| entry.open_time_ns < self.final_before_ns);
                 let becoming = book.range_mut(from..).take_while(|entry| entry.open_time_ns < final_before_ns);
-                out.versions.extend(becoming.filter_map(|entry| entry.publish(instrument as u32, true)));
+                out.versions.extend(becoming.filter_map(|entry| {
+                    entry.note_unsaved(instrument as u32, &mut self.unsaved);
+                    entry.publish(instrument as u32, true)
+                }));
             }
             self.final_before_ns = final_before_ns;
         }
@@ -215,9 +262,22 @@ impl Ledger {
     }
 }
 
+/// Whether the bar of an interval that a time lies in ends at or before the frozen frontier.
+fn is_frozen(interval: Interval, time_ns: i64, frozen_ns: i64) -> bool {
+    interval.open_of(time_ns).saturating_add(interval.duration_ns()) <= frozen_ns
+}
+
 impl Entry {
-    const fn new(open_time_ns: i64) -> Self {
-        Self { open_time_ns, bar: None, revision: 0, is_final: false, published: None, is_dirty: false }
+    const fn new(open_time_ns: i64, is_unsaved: bool) -> Self {
+        Self { open_time_ns, bar: None, revision: 0, is_final: false, published: None, is_dirty: false, is_unsaved }
+    }
+
+    /// Lists it for the next snapshot, once.
+    fn note_unsaved(&mut self, instrument: u32, unsaved: &mut Vec<(u32, i64)>) {
+        if !self.is_unsaved {
+            self.is_unsaved = true;
+            unsaved.push((instrument, self.open_time_ns));
+        }
     }
 
     const fn version(&self, instrument: u32) -> Version {
@@ -245,105 +305,6 @@ impl Entry {
     }
 }
 
-/// What the lifecycle of an interval gives.
-pub struct LifecycleStreams<'scope> {
-    /// Versions to publish, each message ordered by instrument and open time.
-    pub versions: StreamVec<'scope, u64, BarVersion>,
-    /// At the last tick: bars that are not final, as they stand.
-    pub open_bars: StreamVec<'scope, u64, BarVersion>,
-    /// The collection that the parent interval is rolled up from.
-    pub children: StreamVec<'scope, u64, ChildUpdate>,
-}
-
-struct Pending {
-    header: Option<TickHeader>,
-    upserts: Vec<Upsert>,
-    capabilities: [Capability<u64>; 3],
-}
-
-/// Publishes the bars of one interval: provisional on the header's word, final when the watermark has passed, revised
-/// when a final bar changes.
-///
-/// **Input** bars that changed, one header a tick. **Output** versions by instrument and open time; the collection of
-/// current bars for the next interval. **Order** none needed inside a tick. **State** bars of the correction horizon and
-/// of the parent interval that is not frozen. **Late** changes of frozen bars are retractions of forgotten inputs, and
-/// ignored.
-///
-/// # Panics
-/// If a tick has records but no header on this worker.
-pub fn lifecycle<'scope>(
-    upserts: StreamVec<'scope, u64, Upsert>,
-    headers: StreamVec<'scope, u64, TickHeader>,
-    config: LifecycleConfig,
-    directory: Directory,
-) -> LifecycleStreams<'scope> {
-    let mut builder = OperatorBuilder::new(format!("Lifecycle {}", config.interval), upserts.scope());
-    let mut upserts = builder.new_input(upserts, Pipeline);
-    let mut headers = builder.new_input(headers, Pipeline);
-    let (versions, versions_stream) = builder.new_output::<Vec<BarVersion>>();
-    let (open_bars, open_bars_stream) = builder.new_output::<Vec<BarVersion>>();
-    let (children, children_stream) = builder.new_output::<Vec<ChildUpdate>>();
-    let mut versions = OutputBuilder::from(versions);
-    let mut open_bars = OutputBuilder::from(open_bars);
-    let mut children = OutputBuilder::from(children);
-
-    builder.build(move |_| {
-        let mut ledger = Ledger::new(config);
-        let mut open: BTreeMap<u64, Pending> = BTreeMap::new();
-        move |frontiers| {
-            macro_rules! pending {
-                ($time:expr) => {
-                    open.entry(*$time.time()).or_insert_with(|| Pending {
-                        header: None,
-                        upserts: Vec::new(),
-                        capabilities: [$time.retain(0), $time.retain(1), $time.retain(2)],
-                    })
-                };
-            }
-            upserts.for_each(|time, data| {
-                let upserts = &mut pending!(time).upserts;
-                if upserts.is_empty() { std::mem::swap(upserts, data) } else { upserts.append(data) }
-            });
-            headers.for_each(|time, data| pending!(time).header = data.pop());
-
-            while let Some(entry) = open.first_entry()
-                && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))
-            {
-                let (tick, mut pending) = entry.remove_entry();
-                let header = pending.header.expect("every tick has a header on every worker");
-                let changes = ledger.apply(&header, &mut pending.upserts);
-                let names = directory.borrow();
-                let named = |found: &[Version]| by_name(found, &names, config.interval, tick);
-                let [versions_at, open_bars_at, children_at] = &pending.capabilities;
-                versions.activate().session(versions_at).give_container(&mut named(&changes.versions));
-                open_bars.activate().session(open_bars_at).give_container(&mut named(&changes.open_bars));
-                let updates = changes.children.into_iter().map(|(key, bar, diff)| ((key, bar), tick, diff));
-                children.activate().session(children_at).give_iterator(updates);
-            }
-        }
-    });
-    LifecycleStreams { versions: versions_stream, open_bars: open_bars_stream, children: children_stream }
-}
-
-/// Versions with their names, ordered by instrument and open time. They come ordered by number and open time.
-fn by_name(versions: &[Version], names: &[Instrument], interval: Interval, tick: u64) -> Vec<BarVersion> {
-    let mut runs: Vec<&[Version]> = versions.chunk_by(|left, right| left.instrument == right.instrument).collect();
-    runs.sort_by_key(|run| &names[run[0].instrument as usize]);
-    let mut named = Vec::with_capacity(versions.len());
-    for version in runs.into_iter().flatten() {
-        named.push(BarVersion {
-            instrument: names[version.instrument as usize].clone(),
-            interval,
-            open_time_ns: version.open_time_ns,
-            tick,
-            revision: version.revision,
-            is_final: version.is_final,
-            bar: version.bar,
-        });
-    }
-    named
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -369,6 +330,7 @@ mod tests {
             parent: Some(Interval::M1),
             lateness_ns: 2 * SECOND_NS,
             is_published: true,
+            is_saved: false,
         };
         let mut ledger = Ledger::new(config);
         for (step, (watermark, frozen, changes, publish_provisional, expected)) in steps.iter().enumerate() {
@@ -378,6 +340,8 @@ mod tests {
                 watermark_ns: watermark * SECOND_NS,
                 publish_provisional: *publish_provisional,
                 is_last: false,
+                save: None,
+                is_restore: false,
             };
             let mut upserts: Vec<Upsert> = changes
                 .split_whitespace()
@@ -442,8 +406,13 @@ mod tests {
 
     #[test]
     fn the_children_of_a_frozen_parent_are_retracted_and_forgotten() {
-        let config =
-            LifecycleConfig { interval: Interval::S1, parent: Some(Interval::M1), lateness_ns: 0, is_published: true };
+        let config = LifecycleConfig {
+            interval: Interval::S1,
+            parent: Some(Interval::M1),
+            lateness_ns: 0,
+            is_published: true,
+            is_saved: false,
+        };
         let mut ledger = Ledger::new(config);
         let header = |frozen: i64| TickHeader {
             tick: 0,
@@ -451,6 +420,8 @@ mod tests {
             watermark_ns: 100 * SECOND_NS,
             publish_provisional: false,
             is_last: false,
+            save: None,
+            is_restore: false,
         };
         let upsert = Upsert { instrument: 0, open_time_ns: 10 * SECOND_NS, bar: bar(1) };
         assert_eq!(ledger.apply(&header(0), &mut [upsert]).children, vec![((0, 0), bar(1).expect("a bar"), 1)]);

@@ -1,0 +1,245 @@
+//! A live run: connected, taken up where the last one ended, run until it is stopped.
+
+use super::CommandError;
+use crate::bindings::{Binding, Opening, SharedBindings};
+use crate::config::Config;
+use crate::engine::{self, SourceState};
+use crate::live::{Live, LiveError};
+use crate::log;
+use crate::outbox::{LakeOutput, Outbox, SnapshotOutput};
+use crate::recovery::{self, Committed, RecoveryError, Resumption, Settings, StateLock};
+use crate::snapshot::{Snapshot, SnapshotStore, SnapshotTimer};
+use crate::status::{Recovered, Status};
+use crate::ticks::Ticker;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tidewheel_connectors::decode::Decoder;
+use tidewheel_connectors::kafka::sink::KafkaSink;
+use tidewheel_connectors::kafka::source::{KafkaSource, KafkaSourceConfig, Start};
+use tidewheel_connectors::lake::{Lake, OnExisting};
+use tidewheel_operators::saved::RestoredState;
+use tidewheel_schemas::Counters;
+
+/// Whether a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Where the last one ended; from the source's beginning where there was none.
+    GoOn,
+    /// From the source's beginning, in the place of what was published before.
+    Anew,
+}
+
+/// A live run with everything connected, about to start.
+pub struct Session {
+    started: Instant,
+    source: KafkaSource,
+    decoder: Decoder,
+    ticker: Ticker,
+    tick_ms: u64,
+    pipeline: crate::pipeline::PipelineConfig,
+    workers: usize,
+    /// The tick and the state to begin with.
+    restored: Option<(u64, SourceState, RestoredState)>,
+    logged: Vec<Binding>,
+    ends: BTreeMap<String, u64>,
+    timer: Option<SnapshotTimer>,
+    recovered: Option<Recovered>,
+    outbox: Outbox,
+    lock: StateLock,
+}
+
+impl Session {
+    /// Connects the source and the sinks, and finds what to go on from.
+    ///
+    /// # Errors
+    /// If one of them cannot be used, or what a former run left cannot be gone on from.
+    pub fn open(config: &Config, workers: Option<usize>, begin: Begin) -> Result<Self, CommandError> {
+        let started = Instant::now();
+        let run = format!("run-{}", now_ms());
+        log::set_run(&run);
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), begin = ?begin, "run begins");
+        let folder = config.state_folder();
+        let settings = Settings::of(config);
+        let goes_on = begin == Begin::GoOn && recovery::has_log(&folder);
+        // Where nothing is gone on from, a source that cannot be read leaves everything as it was.
+        let mut source = if goes_on { None } else { Some(KafkaSource::connect(&config.kafka_source())?) };
+        let on_existing = match begin {
+            Begin::Anew => OnExisting::Replace,
+            Begin::GoOn if goes_on => OnExisting::Resume,
+            Begin::GoOn => OnExisting::Refuse,
+        };
+        let lake = config.lake_sink(Vec::new(), on_existing).map(Lake::open).transpose()?;
+        let lock = StateLock::take(&folder)?;
+        let mut kafka = config.kafka_sink(&run).map(|sink| KafkaSink::open(&sink, Vec::new())).transpose()?;
+        if begin == Begin::Anew {
+            recovery::forget(&folder)?;
+            kafka.as_mut().map(begin_anew).transpose()?;
+        }
+        let committed = Committed {
+            kafka: kafka.as_ref().map(KafkaSink::committed_tick),
+            lake: lake.as_ref().map(|lake| lake.state().progress.tick_frontier.checked_sub(1)),
+        };
+        let resumption = if goes_on { recovery::plan(&folder, &settings, committed)? } else { None };
+        if let (Begin::GoOn, None, Some(Some(committed))) = (begin, &resumption, committed.kafka) {
+            return Err(RecoveryError::NoLog { committed, folder: recovery::bindings_folder(&folder) }.into());
+        }
+        let source = match source.take() {
+            Some(source) => source,
+            None => KafkaSource::connect(&source_config(config, resumption.as_ref()))?,
+        };
+        let names = source.partition_names();
+        let positions = names.iter().enumerate().map(|(number, name)| (name.clone(), source.position(number as u32)));
+        let positions: BTreeMap<String, u64> = positions.collect();
+        let mut resumption = resumption.unwrap_or_default();
+        let recovered = resumption.last.as_ref().map(|_| told(&resumption, committed));
+        let opening = Opening {
+            run: run.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            settings: settings.clone(),
+            partitions: names.clone(),
+            // New partitions are read from where the source begins with them.
+            ends: positions.iter().map(|(name, at)| (name.clone(), *resumption.ends.get(name).unwrap_or(at))).collect(),
+            after_tick: resumption.last_tick,
+            follows: resumption.last.take(),
+        };
+        let log = recovery::bindings_folder(&folder);
+        let bindings = SharedBindings::open(&log, opening)
+            .map_err(|source| LiveError::Bindings { path: log.display().to_string(), source })?;
+        let base = resumption.loaded.as_ref().map(|loaded| &loaded.snapshot);
+        let (snapshots, timer) = match config.snapshot_every() {
+            Some(every) => {
+                let (output, timer) = snapshots(&folder, &run, settings, every, base)?;
+                (Some(output), Some(timer))
+            }
+            None => (None, None),
+        };
+        let ticker = match base {
+            Some(snapshot) => Ticker::restore(config.ticks(), snapshot.tick, &snapshot.source),
+            None => Ticker::new(config.ticks()),
+        };
+        let mut status = Status::new(&config.bars.intervals);
+        status.set_run(&run);
+        let every = config.lake().map(|lake| lake.commit_every.as_duration());
+        let lake = lake.map(|lake| LakeOutput { lake, every, run });
+        Ok(Self {
+            started,
+            source,
+            decoder: Decoder::new(config.decode()),
+            ticker,
+            tick_ms: config.bars.tick.as_ms(),
+            pipeline: config.pipeline(),
+            workers: workers.unwrap_or_else(|| config.worker_count()),
+            restored: resumption.loaded.map(|loaded| (loaded.snapshot.tick, loaded.snapshot.source, loaded.state)),
+            logged: resumption.logged,
+            ends: resumption.starts,
+            timer,
+            recovered,
+            outbox: Outbox { kafka, lake, bindings: Some(bindings), snapshots, status: Arc::new(status) },
+            lock,
+        })
+    }
+
+    /// Where the run shows itself.
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.outbox.status)
+    }
+
+    /// Runs until `stop` is raised, then commits everything.
+    ///
+    /// # Errors
+    /// If the source or a sink fails for good. What was committed before stays.
+    ///
+    /// # Panics
+    /// If a thread panicked; in the program the panic has ended the process by then.
+    pub fn run(mut self, stop: &AtomicBool) -> Result<Counters, CommandError> {
+        let first = self.restored.as_ref().map(|(tick, source, _)| engine::restore_tick(*tick, source));
+        let restored = self.restored.map(|(_, _, state)| state);
+        let (mut engine, outputs) = engine::start(self.workers, &self.pipeline, restored)?;
+        let outbox = self.outbox;
+        let (bindings, status) = (outbox.bindings.clone(), Arc::clone(&outbox.status));
+        let writer = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || outbox.run(outputs));
+        let writer = writer.map_err(|error| CommandError::Usage(format!("could not start a thread: {error}")))?;
+        let live = Live {
+            source: self.source,
+            decoder: self.decoder,
+            tick_ms: self.tick_ms,
+            logged: self.logged,
+            ends: self.ends,
+            bindings,
+            snapshots: self.timer,
+            stop,
+            status: &status,
+        };
+        let is_going = first.is_none_or(|tick| engine.send(tick).is_continue());
+        let read_before = self.ticker.counters().read;
+        let (recovered, started) = (self.recovered, self.started);
+        let caught_up = |ticker: &Ticker| {
+            if let Some(mut recovered) = recovered {
+                recovered.records = ticker.counters().read - read_before;
+                recovered.elapsed = started.elapsed();
+                recovered.tell();
+                status.update(|snapshot| snapshot.recovered = Some(recovered));
+            }
+        };
+        let send = |tick| {
+            status.note_sent();
+            engine.send(tick)
+        };
+        let read = if is_going { live.run(&mut self.ticker, caught_up, send) } else { Ok(()) };
+        engine.finish();
+        let counters = writer.join().expect("a panic in the outbox ends the process")?;
+        read?;
+        drop(self.lock);
+        Ok(counters)
+    }
+}
+
+/// What a run goes on from, for those who started it.
+fn told(resumption: &Resumption, committed: Committed) -> Recovered {
+    let skipped =
+        |tick: Option<u64>| resumption.logged.iter().filter(|binding| Some(binding.tick) <= tick).count() as u64;
+    Recovered {
+        snapshot_tick: resumption.loaded.as_ref().map(|loaded| loaded.snapshot.tick),
+        snapshot_bytes: resumption.loaded.as_ref().map_or(0, |loaded| loaded.bytes),
+        ticks: resumption.logged.len() as u64,
+        skipped_in_topics: skipped(committed.kafka.flatten()),
+        skipped_in_lake: skipped(committed.lake.flatten()),
+        ..Recovered::default()
+    }
+}
+
+fn source_config(config: &Config, resumption: Option<&Resumption>) -> KafkaSourceConfig {
+    let configured = config.kafka_source();
+    let Some(resumption) = resumption else { return configured };
+    let last_read = resumption.loaded.as_ref().map(|loaded| loaded.snapshot.source.last_read.clone());
+    KafkaSourceConfig {
+        start: Start::Offsets(resumption.starts.clone()),
+        known: resumption.partitions.clone(),
+        fingerprints: last_read.unwrap_or_default(),
+        ..configured
+    }
+}
+
+fn snapshots(
+    folder: &std::path::Path,
+    run: &str,
+    settings: Settings,
+    every: Duration,
+    base: Option<&Snapshot>,
+) -> Result<(SnapshotOutput, SnapshotTimer), RecoveryError> {
+    let store = SnapshotStore::open(&recovery::snapshots_folder(folder), run, settings, base)?;
+    let timer = SnapshotTimer::new(every, base.is_some());
+    Ok((SnapshotOutput { store, is_busy: timer.busy_flag() }, timer))
+}
+
+/// Has the topics say that they hold nothing of this run yet: what a former run said of its last tick is not about this one's.
+fn begin_anew(kafka: &mut KafkaSink) -> Result<(), CommandError> {
+    kafka.begin_anew();
+    Ok(kafka.advance(now_ms().saturating_sub(1), &Counters::default())?)
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
+}

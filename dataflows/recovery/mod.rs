@@ -1,0 +1,55 @@
+//! Going on after a stop or a crash: what there is to go on from, and whether it may be used.
+
+mod plan;
+mod settings;
+
+pub use plan::{Committed, RecoveryError, Resumption, bindings_folder, plan, snapshots_folder};
+pub use settings::{ANSWERS, Settings};
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+
+/// The folder of a run's state, locked as long as this lives. A killed process holds no lock.
+#[derive(Debug)]
+pub struct StateLock {
+    _file: File,
+}
+
+impl StateLock {
+    /// Makes the folder where it is missing, and locks it.
+    ///
+    /// # Errors
+    /// If another process has it, or the file system refuses.
+    pub fn take(folder: &Path) -> Result<Self, RecoveryError> {
+        let failed = |source| RecoveryError::Folder { folder: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(failed)?;
+        let path = folder.join("state.lock");
+        let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(RecoveryError::Locked { folder: folder.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+}
+
+/// Deletes the log and the snapshots of the runs before: what is computed from now on does not follow from them.
+///
+/// # Errors
+/// If the file system refuses.
+pub fn forget(folder: &Path) -> Result<(), RecoveryError> {
+    for part in [snapshots_folder(folder), bindings_folder(folder)] {
+        match fs::remove_dir_all(&part) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(RecoveryError::Folder { folder: part, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a run left a log of ticks in a folder of state.
+pub fn has_log(folder: &Path) -> bool {
+    fs::read_dir(bindings_folder(folder)).is_ok_and(|mut entries| entries.next().is_some())
+}

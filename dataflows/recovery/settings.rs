@@ -1,0 +1,106 @@
+//! The settings that answers depend on. They are written into every log of ticks and every snapshot, and compared before
+//! either is used again: state computed under others would give answers that no run gives.
+
+use crate::config::{Cadence, Config, TimeSpan};
+use serde::{Deserialize, Serialize};
+use tidewheel_schemas::Interval;
+
+/// Counts the changes of the program after which the same ticks give other answers, or state is written in another form.
+pub const ANSWERS: u32 = 1;
+
+/// What the answers of a run depend on, by the names of the configuration's fields.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// [`ANSWERS`] of the program.
+    #[serde(rename = "program's form of answers")]
+    pub answers: u32,
+    /// Intervals published.
+    #[serde(rename = "bars.intervals")]
+    pub intervals: Vec<Interval>,
+    /// Allowed lateness.
+    #[serde(rename = "bars.lateness")]
+    pub lateness: TimeSpan,
+    /// Correction horizon.
+    #[serde(rename = "bars.horizon")]
+    pub horizon: TimeSpan,
+    /// Allowed skew.
+    #[serde(rename = "bars.skew")]
+    pub skew: TimeSpan,
+    /// Cadence of provisional bars.
+    #[serde(rename = "bars.provisional_every")]
+    pub provisional_every: Cadence,
+    /// How messages are read.
+    #[serde(rename = "source")]
+    pub source: serde_json::Value,
+}
+
+impl Settings {
+    /// Those of a configuration.
+    pub fn of(config: &Config) -> Self {
+        let bars = &config.bars;
+        let mut intervals = bars.intervals.clone();
+        intervals.sort_unstable();
+        let source = &config.source;
+        let source = serde_json::json!({
+            "format": source.format,
+            "venue": source.venue,
+            "symbol": source.symbol,
+            "isolation": source.isolation,
+            "max_message_bytes": source.max_message_bytes,
+            "coinbase_advanced_maker_side": source.coinbase_advanced_maker_side,
+            "csv": source.csv,
+        });
+        Self {
+            answers: ANSWERS,
+            intervals,
+            lateness: bars.lateness,
+            horizon: bars.horizon,
+            skew: bars.skew,
+            provisional_every: bars.provisional_every,
+            source,
+        }
+    }
+
+    /// What differs, as `bars.lateness was "5s" and is "10s"`.
+    pub fn differences(&self, now: &Self) -> Vec<String> {
+        let (mut was, mut is) = (Vec::new(), Vec::new());
+        flatten(String::new(), &serde_json::json!(self), &mut was);
+        flatten(String::new(), &serde_json::json!(now), &mut is);
+        let pairs = was.into_iter().zip(is).filter(|(was, is)| was != is);
+        pairs.map(|((field, was), (_, is))| format!("{field} was {was} and is {is}")).collect()
+    }
+}
+
+/// Fields by their full name. The two sides come from one type, so that their fields are the same.
+fn flatten(name: String, value: &serde_json::Value, out: &mut Vec<(String, String)>) {
+    let is_section = name.is_empty() || name == "source";
+    match value {
+        serde_json::Value::Object(fields) if is_section => {
+            for (field, value) in fields {
+                let name = if name.is_empty() { field.clone() } else { format!("{name}.{field}") };
+                flatten(name, value, out);
+            }
+        }
+        value => out.push((name, value.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_name_the_fields_of_the_configuration() {
+        let config = Config::default();
+        let mut other = config.clone();
+        other.bars.lateness = TimeSpan::from_secs(9);
+        other.source.venue = Some("kraken".to_owned());
+        // How long a tick is and where the lake lies changes no answer.
+        other.bars.tick = TimeSpan::from_ms(7);
+        other.lake = None;
+        let differences = Settings::of(&config).differences(&Settings::of(&other));
+        assert_eq!(differences, ["bars.lateness was \"5s\" and is \"9s\"", "source.venue was null and is \"kraken\""]);
+        let text = serde_json::to_string(&Settings::of(&config)).expect("settings encode");
+        assert_eq!(serde_json::from_str::<Settings>(&text).expect("settings decode"), Settings::of(&config));
+    }
+}
