@@ -7,6 +7,7 @@
 use crate::bindings::{Binding, SharedBindings};
 use crate::engine::{SourceState, TickInput};
 use crate::snapshot::SnapshotTimer;
+use crate::status::{self, Status};
 use crate::ticks::{Chunk, Piece, Ticker};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -68,6 +69,8 @@ pub struct Live<'a> {
     pub snapshots: Option<SnapshotTimer>,
     /// Raised to stop after the open tick.
     pub stop: &'a AtomicBool,
+    /// Where the source shows itself.
+    pub status: &'a Status,
 }
 
 impl Live<'_> {
@@ -85,6 +88,7 @@ impl Live<'_> {
         let names: Arc<[String]> = self.source.partition_names().into();
         for binding in std::mem::take(&mut self.logged) {
             let Some(input) = self.make_again(&binding, &names, ticker)? else { return Ok(()) };
+            self.status.note_source(|| (status::partitions(&self.source, ticker), self.source.last_error()));
             if send(input).is_break() {
                 return Ok(());
             }
@@ -106,6 +110,7 @@ impl Live<'_> {
             let mut input = ticker.tick(tick, pieces, &caught_up);
             input.source.partitions = Some(Arc::clone(&names));
             self.bind(binding, &mut input, ticker)?;
+            self.status.note_source(|| (status::partitions(&self.source, ticker), self.source.last_error()));
             if send(input).is_break() {
                 return Ok(());
             }

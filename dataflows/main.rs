@@ -3,6 +3,7 @@
 use clap::Parser;
 use std::process::ExitCode;
 use tidewheel::commands::{Command, CommandError};
+use tidewheel::log;
 
 // Ticks allocate on one thread and free on another, in large pieces: the system's allocator gives the pages back and asks
 // for them again each time.
@@ -20,6 +21,9 @@ pub static MALLOC_CONF: &[u8] = b"thp:always,narenas:4\0";
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110)]
 struct Cli {
+    /// How lines of the log are written, on standard error; what is logged is said by TIDEWHEEL_LOG
+    #[arg(long, global = true, value_name = "FORMAT", env = "TIDEWHEEL_LOG_FORMAT", value_enum, default_value_t)]
+    log_format: log::Format,
     #[command(subcommand)]
     command: Command,
 }
@@ -27,25 +31,25 @@ struct Cli {
 fn main() -> ExitCode {
     // A worker that dies quietly would look like the end of input to the others, and partial bars would be published as
     // whole. So a panic anywhere ends the process.
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        report(panic);
+    std::panic::set_hook(Box::new(|panic| {
+        log::tell_panic(panic);
         std::process::abort();
     }));
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEWHEEL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-
+    let Cli { log_format, command } = Cli::parse();
+    if let Err(error) = log::start(log_format, command.default_filter()) {
+        log::tell_error(&error);
+        return ExitCode::from(2);
+    }
     if let Err(error) = tidewheel_connectors::fault::configure_from_environment() {
-        eprintln!("error: {error}");
+        log::tell_error(&error);
         return ExitCode::from(2);
     }
     // Not locked: the demo draws from another thread.
-    match Cli::parse().command.run(&mut std::io::stdout()) {
+    match command.run(&mut std::io::stdout()) {
         Ok(code) => code,
         Err(error) => {
             let is_usage = matches!(error, CommandError::Usage(_));
-            eprintln!("error: {error}");
+            log::tell_error(&error);
             ExitCode::from(if is_usage { 2 } else { 1 })
         }
     }

@@ -1,23 +1,43 @@
-//! What a run shows of itself while it goes on: counts, frontiers, sizes, the latest bars.
+//! What a run shows of itself while it goes on: counts, frontiers, sizes, sinks, the latest bars.
 //!
-//! Written once a tick by the thread that feeds the sinks, read by the terminal.
+//! Written by the threads of the run, each the part it knows, about once a tick; read by the terminal, the HTTP server and
+//! the metrics. Nothing is decided from it.
 
+mod latencies;
+mod partitions;
+
+pub use latencies::Latencies;
+pub use partitions::{PartitionStatus, partitions};
+
+use crate::engine::MergedTick;
 use crate::snapshot::SnapshotReport;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+use tidewheel_connectors::lake::CommitReport;
 use tidewheel_operators::tape::TapeSizes;
-use tidewheel_schemas::{BarVersion, Counters, Instrument, Interval};
+use tidewheel_schemas::{BarVersion, Counters, Instrument, Interval, TickOutput};
+
+/// How often the state of the source partitions is taken down.
+const PARTITIONS_EVERY: Duration = Duration::from_millis(500);
 
 /// The state of a run after its last tick.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// The last tick that reached the sinks, milliseconds since the epoch.
     pub tick: u64,
+    /// When that was.
+    pub ticked_at: Option<Instant>,
     /// Ticks so far.
     pub ticks: u64,
+    /// Ticks handed to the graph so far; those not in [`ticks`](Self::ticks) are in flight.
+    pub ticks_sent: u64,
     /// The watermark, nanoseconds.
     pub watermark_ns: i64,
+    /// The source partitions of a live run, by number.
+    pub partitions: Vec<PartitionStatus>,
+    /// What the source's client last complained of, while a partition cannot be reached.
+    pub source_error: Option<String>,
     /// Where every record went.
     pub counters: Counters,
     /// How much the tapes hold.
@@ -26,6 +46,8 @@ pub struct Snapshot {
     pub versions: BTreeMap<Interval, u64>,
     /// Of these, revisions of final bars.
     pub revisions: u64,
+    /// Whether a lake is written.
+    pub lake_on: bool,
     /// Commits to the lake, with what they wrote.
     pub lake_commits: u64,
     /// Rows written to the lake.
@@ -34,12 +56,28 @@ pub struct Snapshot {
     pub lake_bytes: u64,
     /// Time spent in lake commits.
     pub lake_time: Duration,
+    /// The first tick, milliseconds, whose output is not yet in the lake; none where nothing was ever committed.
+    pub lake_frontier: Option<u64>,
+    /// Why the lake waits, while it cannot be written.
+    pub lake_paused: Option<String>,
+    /// Whether topics are written.
+    pub kafka_on: bool,
     /// Transactions committed to Kafka.
     pub kafka_commits: u64,
+    /// Records in them, progress records left out.
+    pub kafka_records: u64,
+    /// Transactions that were rolled back and written again.
+    pub kafka_aborted: u64,
+    /// When the transaction was begun that is not yet committed; none between transactions.
+    pub kafka_writing_since: Option<Instant>,
+    /// The tick, milliseconds, through which the topics are complete and say so; none where nothing was ever committed.
+    pub kafka_tick: Option<u64>,
     /// What the run went on from, if it did.
     pub recovered: Option<Recovered>,
     /// The last snapshot written.
     pub snapshot: Option<SnapshotReport>,
+    /// When that was complete.
+    pub snapshot_at: Option<Instant>,
     /// Snapshots written.
     pub snapshots: u64,
     /// The latest version of the newest bar of each instrument, of the shortest interval published but seconds.
@@ -71,6 +109,7 @@ impl Recovered {
         let Self { snapshot_tick, snapshot_bytes, ticks, records, skipped_in_topics, skipped_in_lake, elapsed } = *self;
         let elapsed_ms = elapsed.as_millis() as u64;
         tracing::info!(
+            target: "tidewheel::recovery",
             snapshot_tick,
             snapshot_bytes,
             ticks,
@@ -87,7 +126,28 @@ impl Snapshot {
     /// Takes note of a snapshot of the state on disk.
     pub fn note_snapshot(&mut self, report: &SnapshotReport) {
         self.snapshot = Some(*report);
+        self.snapshot_at = Some(Instant::now());
         self.snapshots += 1;
+    }
+
+    /// Ticks between the source and the sinks.
+    pub const fn ticks_in_flight(&self) -> u64 {
+        self.ticks_sent.saturating_sub(self.ticks)
+    }
+
+    /// The tick, milliseconds, through which the lake is complete.
+    pub fn lake_complete_through(&self) -> Option<u64> {
+        self.lake_frontier.and_then(|frontier| frontier.checked_sub(1))
+    }
+
+    /// The tick, milliseconds, through which every output that is on is complete.
+    pub fn complete_through(&self) -> Option<u64> {
+        match (self.kafka_on, self.lake_on) {
+            (true, true) => self.kafka_tick.zip(self.lake_complete_through()).map(|(topic, lake)| topic.min(lake)),
+            (true, false) => self.kafka_tick,
+            (false, true) => self.lake_complete_through(),
+            (false, false) => None,
+        }
     }
 }
 
@@ -96,7 +156,11 @@ impl Snapshot {
 pub struct Status {
     run: String,
     started: Instant,
+    started_ms: u64,
     shown: Interval,
+    intervals: Vec<Interval>,
+    latencies: Latencies,
+    partitions_at: Mutex<Option<Instant>>,
     snapshot: Mutex<Snapshot>,
 }
 
@@ -105,7 +169,17 @@ impl Status {
     pub fn new(intervals: &[Interval]) -> Self {
         let minutes = intervals.iter().copied().filter(|interval| *interval > Interval::S1).min();
         let shown = minutes.or(intervals.first().copied()).unwrap_or(Interval::M1);
-        Self { run: String::new(), started: Instant::now(), shown, snapshot: Mutex::default() }
+        let now = jiff::Timestamp::now().as_millisecond();
+        Self {
+            run: String::new(),
+            started: Instant::now(),
+            started_ms: u64::try_from(now).unwrap_or(0),
+            shown,
+            intervals: intervals.to_vec(),
+            latencies: Latencies::default(),
+            partitions_at: Mutex::default(),
+            snapshot: Mutex::default(),
+        }
     }
 
     /// Names the run.
@@ -113,7 +187,7 @@ impl Status {
         run.clone_into(&mut self.run);
     }
 
-    /// The run's name.
+    /// The run's name, as in progress records and manifests; empty where it has none.
     pub fn run(&self) -> &str {
         &self.run
     }
@@ -123,9 +197,29 @@ impl Status {
         self.started.elapsed()
     }
 
+    /// When the run started.
+    pub const fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// When the run started, milliseconds since the epoch.
+    pub const fn started_ms(&self) -> u64 {
+        self.started_ms
+    }
+
     /// The interval whose latest bars are kept.
     pub const fn shown(&self) -> Interval {
         self.shown
+    }
+
+    /// The intervals published.
+    pub fn intervals(&self) -> &[Interval] {
+        &self.intervals
+    }
+
+    /// How long commits took.
+    pub const fn latencies(&self) -> &Latencies {
+        &self.latencies
     }
 
     /// A copy of the state.
@@ -133,9 +227,49 @@ impl Status {
         self.lock().clone()
     }
 
+    /// Looks at the state without copying it. It stands still meanwhile: be quick.
+    pub fn look<T>(&self, at: impl FnOnce(&Snapshot) -> T) -> T {
+        at(&self.lock())
+    }
+
     /// Changes the state.
     pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.lock());
+    }
+
+    /// Takes note of the source, now and then: `look` is called only if the last time was a while ago.
+    pub fn note_source(&self, look: impl FnOnce() -> (Vec<PartitionStatus>, Option<String>)) {
+        let mut noted_at = self.partitions_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if noted_at.is_some_and(|noted_at| noted_at.elapsed() < PARTITIONS_EVERY) {
+            return;
+        }
+        *noted_at = Some(Instant::now());
+        let (mut partitions, error) = look();
+        let is_lost = partitions.iter().any(|partition| !partition.connected);
+        self.update(|snapshot| {
+            partitions::mark_idle(&mut partitions, &snapshot.partitions);
+            snapshot.partitions = partitions;
+            snapshot.source_error =
+                is_lost.then(|| error.unwrap_or_else(|| "the broker of a partition cannot be reached".to_owned()));
+        });
+    }
+
+    /// Takes note of a tick that was handed to the graph.
+    pub fn note_sent(&self) {
+        self.update(|snapshot| snapshot.ticks_sent += 1);
+    }
+
+    /// Takes note of a tick that came out of the graph.
+    pub fn note_tick(&self, tick: &MergedTick) {
+        let TickOutput { bars, counters, .. } = &tick.output;
+        self.note_bars(bars);
+        self.update(|snapshot| {
+            (snapshot.tick, snapshot.watermark_ns) = (tick.output.tick, tick.output.watermark_ns);
+            snapshot.ticked_at = Some(Instant::now());
+            snapshot.ticks += 1;
+            snapshot.counters = counters.clone();
+            snapshot.sizes = tick.sizes;
+        });
     }
 
     /// Takes note of published versions.
@@ -153,6 +287,34 @@ impl Status {
             }
         }
         snapshot.revisions += bars.iter().filter(|version| version.revision > 0).count() as u64;
+    }
+
+    /// Takes note that a transaction begins, or that the last has ended.
+    pub fn note_kafka_writing(&self, since: Option<Instant>) {
+        self.update(|snapshot| snapshot.kafka_writing_since = since);
+    }
+
+    /// Takes note of a commit to Kafka, through this tick, of so many records.
+    pub fn note_kafka_commit(&self, tick: Option<u64>, records: u64, elapsed: Duration) {
+        self.latencies.kafka_transaction.observe(elapsed.as_secs_f64());
+        self.update(|snapshot| {
+            snapshot.kafka_commits += 1;
+            snapshot.kafka_records += records;
+            snapshot.kafka_tick = tick;
+        });
+    }
+
+    /// Takes note of a commit to the lake, up to this tick.
+    pub fn note_lake_commit(&self, tick_frontier: u64, report: &CommitReport) {
+        self.latencies.lake_commit.observe(report.elapsed.as_secs_f64());
+        self.update(|snapshot| {
+            snapshot.lake_commits += 1;
+            snapshot.lake_rows += report.rows;
+            snapshot.lake_bytes += report.bytes;
+            snapshot.lake_time += report.elapsed;
+            snapshot.lake_frontier = Some(tick_frontier);
+            snapshot.lake_paused = None;
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, Snapshot> {

@@ -1,7 +1,8 @@
 //! Arguments of commands that talk to a Kafka cluster without a config file.
 
 use super::CommandError;
-use crate::config::TimeSpan;
+use crate::config::{TimeSpan, is_secret};
+use crate::log::keep_secret;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -39,7 +40,12 @@ impl std::str::FromStr for Property {
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
         match text.split_once('=') {
-            Some((name, value)) if !name.is_empty() => Ok(Self { name: name.to_owned(), value: value.to_owned() }),
+            Some((name, value)) if !name.is_empty() => {
+                if is_secret(name) {
+                    keep_secret(value);
+                }
+                Ok(Self { name: name.to_owned(), value: value.to_owned() })
+            }
             _ => Err("write it as name=value, as in sasl.mechanism=PLAIN"),
         }
     }

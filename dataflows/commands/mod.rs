@@ -6,10 +6,12 @@ mod check;
 mod config;
 mod demo;
 mod generate;
+mod metrics;
 mod rejects;
 mod replay;
 mod run;
 mod session;
+mod status;
 mod summary;
 mod table;
 
@@ -17,11 +19,14 @@ pub use check::CheckArgs;
 pub use config::ConfigArgs;
 pub use demo::DemoArgs;
 pub use generate::GenerateArgs;
+pub use metrics::MetricsArgs;
 pub use rejects::RejectsArgs;
 pub use replay::ReplayArgs;
 pub use run::{RunArgs, stop_on_signal};
 pub use session::{Begin, Session};
+pub use status::StatusArgs;
 
+use crate::log;
 use clap::Subcommand;
 use jiff::Timestamp;
 use std::io::Write;
@@ -34,11 +39,13 @@ use std::process::ExitCode;
 pub enum Command {
     Demo(DemoArgs),
     Run(RunArgs),
+    Status(StatusArgs),
     Replay(Box<ReplayArgs>),
     Config(ConfigArgs),
     Check(CheckArgs),
     Rejects(RejectsArgs),
     Generate(GenerateArgs),
+    Metrics(MetricsArgs),
 }
 
 impl Command {
@@ -50,11 +57,21 @@ impl Command {
         match self {
             Self::Demo(args) => args.run(out),
             Self::Run(args) => args.run(out),
+            Self::Status(args) => args.run(out),
             Self::Replay(args) => args.run(out),
             Self::Config(args) => args.run(out),
             Self::Check(args) => args.run(out),
             Self::Rejects(args) => args.run(out),
             Self::Generate(args) => args.run(out),
+            Self::Metrics(args) => args.run(out),
+        }
+    }
+
+    /// What is logged where the environment says nothing.
+    pub const fn default_filter(&self) -> &'static str {
+        match self {
+            Self::Run(_) => log::OF_A_RUN,
+            _ => log::QUIET,
         }
     }
 }
@@ -86,6 +103,9 @@ pub enum CommandError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// The HTTP server cannot be started.
+    #[error(transparent)]
+    Http(#[from] crate::http::HttpError),
     /// A market cannot be written.
     #[error(transparent)]
     Generate(#[from] tidewheel_connectors::generate::GenerateError),

@@ -3,6 +3,7 @@
 use super::session::{Begin, Session};
 use super::{CommandError, summary};
 use crate::config::{self, Config};
+use crate::http;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -45,10 +46,15 @@ impl RunArgs {
             return Err(CommandError::Usage("--workers must be at least 1".to_owned()));
         }
         let begin = if self.replace { Begin::Anew } else { Begin::GoOn };
+        // Before anything is touched: an address that is taken is most often that of another run with this configuration.
+        let listener = config.http().map(http::bind).transpose()?;
         let stop = stop_on_signal()?;
         let session = Session::open(&config, self.workers, begin)?;
         let status = session.status();
+        let server = listener.map(|listener| listener.serve(Arc::clone(&status))).transpose()?;
         let counters = session.run(&stop)?;
+        drop(server);
+        tracing::info!(read = counters.read, reconciles = counters.reconcile(), "run ended");
         let mut text = summary::counts(&counters) + &summary::published(&status);
         if let Some(lake) = config.lake() {
             let root = Path::new(&lake.path);

@@ -5,6 +5,7 @@ use crate::bindings::{Binding, Opening, SharedBindings};
 use crate::config::Config;
 use crate::engine::{self, SourceState};
 use crate::live::{Live, LiveError};
+use crate::log;
 use crate::outbox::{LakeOutput, Outbox, SnapshotOutput};
 use crate::recovery::{self, Committed, RecoveryError, Resumption, Settings, StateLock};
 use crate::snapshot::{Snapshot, SnapshotStore, SnapshotTimer};
@@ -57,6 +58,8 @@ impl Session {
     pub fn open(config: &Config, workers: Option<usize>, begin: Begin) -> Result<Self, CommandError> {
         let started = Instant::now();
         let run = format!("run-{}", now_ms());
+        log::set_run(&run);
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), begin = ?begin, "run begins");
         let folder = config.state_folder();
         let settings = Settings::of(config);
         let goes_on = begin == Begin::GoOn && recovery::has_log(&folder);
@@ -167,6 +170,7 @@ impl Session {
             bindings,
             snapshots: self.timer,
             stop,
+            status: &status,
         };
         let is_going = first.is_none_or(|tick| engine.send(tick).is_continue());
         let read_before = self.ticker.counters().read;
@@ -179,7 +183,11 @@ impl Session {
                 status.update(|snapshot| snapshot.recovered = Some(recovered));
             }
         };
-        let read = if is_going { live.run(&mut self.ticker, caught_up, |tick| engine.send(tick)) } else { Ok(()) };
+        let send = |tick| {
+            status.note_sent();
+            engine.send(tick)
+        };
+        let read = if is_going { live.run(&mut self.ticker, caught_up, send) } else { Ok(()) };
         engine.finish();
         let counters = writer.join().expect("a panic in the outbox ends the process")?;
         read?;

@@ -14,7 +14,8 @@ use toml::{Spanned, Value};
 /// What all variables of the program begin with.
 const PREFIX: &str = "TIDEWHEEL_";
 /// Variables that are not fields: for the program's start and for its tests.
-const OTHER_VARIABLES: [&str; 3] = ["TIDEWHEEL_CONFIG", "TIDEWHEEL_LOG", tidewheel_connectors::fault::VARIABLE];
+const OTHER_VARIABLES: [&str; 4] =
+    ["TIDEWHEEL_CONFIG", "TIDEWHEEL_LOG", "TIDEWHEEL_LOG_FORMAT", tidewheel_connectors::fault::VARIABLE];
 const OTHER_PREFIXES: [&str; 3] = ["TIDEWHEEL_TEST_", "TIDEWHEEL_FUZZ_", "TIDEWHEEL_BENCH_"];
 
 /// A tree of values and where each was said.

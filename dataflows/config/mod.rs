@@ -9,10 +9,12 @@ mod bars;
 mod document;
 mod error;
 mod example;
+mod http;
 mod outputs;
 mod properties;
 mod recovery;
 mod schema;
+mod secrets;
 mod source;
 mod time_span;
 mod validate;
@@ -21,6 +23,7 @@ mod wiring;
 pub use bars::BarsSection;
 pub use error::{ConfigError, Place, Problem, Problems};
 pub use example::example;
+pub use http::HttpSection;
 pub use outputs::{KafkaSection, LakeSection};
 pub use properties::{Properties, is_secret};
 pub use recovery::RecoverySection;
@@ -55,9 +58,12 @@ pub struct Config {
     /// What is kept to go on after a stop or a crash.
     #[serde(default)]
     pub recovery: RecoverySection,
+    /// Questions about the run answered over HTTP, where there is such a section.
+    #[serde(default)]
+    pub http: Option<HttpSection>,
 }
 
-/// What the example file says: both outputs are on.
+/// What the example file says: both outputs are on, and no server.
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -67,6 +73,7 @@ impl Default for Config {
             kafka: Some(KafkaSection::default()),
             lake: Some(LakeSection::default()),
             recovery: RecoverySection::default(),
+            http: None,
         }
     }
 }
@@ -79,6 +86,7 @@ impl Config {
     pub fn load(path: &Path, environment: &[(String, String)]) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        secrets::keep(&text, environment);
         Self::parse(&text, environment).map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })
     }
 
@@ -104,6 +112,11 @@ impl Config {
     /// The lake, where it is on.
     pub fn lake(&self) -> Option<&LakeSection> {
         self.lake.as_ref().filter(|lake| lake.enabled)
+    }
+
+    /// The HTTP server, where it is on.
+    pub fn http(&self) -> Option<&HttpSection> {
+        self.http.as_ref().filter(|http| http.enabled)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Properties handed through to librdkafka, with the values of secrets kept out of every print.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -20,9 +21,10 @@ impl Properties {
         &self.0
     }
 
-    /// Names and values fit to print, by name.
-    pub fn masked(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), if is_secret(name) { MASK } else { value.as_str() }))
+    /// Names and values fit to print, by name. A secret stays one where it is given under another name too.
+    pub fn masked(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let shown = |name, value| if is_secret(name) { MASK.into() } else { crate::log::masked(value) };
+        self.0.iter().map(move |(name, value)| (name.as_str(), shown(name, value)))
     }
 }
 

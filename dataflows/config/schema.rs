@@ -1,7 +1,7 @@
 //! What fields there are, with their docs, defaults and examples: read off the config structs, for the example file, the
 //! environment, and the hunt for unknown keys.
 
-use super::{BarsSection, Config, CsvSection, KafkaSection, LakeSection, SourceSection};
+use super::{BarsSection, Config, CsvSection, HttpSection, KafkaSection, LakeSection, RecoverySection, SourceSection};
 use documented::{Documented, DocumentedFields};
 use serde::Serialize;
 use std::sync::LazyLock;
@@ -48,6 +48,8 @@ pub static SECTIONS: LazyLock<Vec<SectionInfo>> = LazyLock::new(|| {
         section("bars", &BarsSection::default()),
         section("kafka", &KafkaSection::default()),
         section("lake", &LakeSection::default()),
+        section("recovery", &RecoverySection::default()),
+        SectionInfo { is_rare: true, ..section("http", &HttpSection::default()) },
     ]
 });
 
@@ -64,7 +66,7 @@ pub fn join(section: &str, name: &str) -> String {
 /// The words before an example at the end of a field's docs.
 const EXAMPLE: &str = "Example: `";
 
-const SECTION_NAMES: [&str; 5] = ["source", "source.csv", "bars", "kafka", "lake"];
+const SECTION_NAMES: [&str; 7] = ["source", "source.csv", "bars", "kafka", "lake", "recovery", "http"];
 
 fn section<T: Serialize + Documented + DocumentedFields>(name: &'static str, defaults: &T) -> SectionInfo {
     let defaults = toml::Table::try_from(defaults).expect("a section is a table");

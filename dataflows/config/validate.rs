@@ -1,6 +1,8 @@
 //! Whether a configuration makes sense: limits of single fields, and contradictions between them.
 
-use super::{BarsSection, Cadence, Config, CsvSection, KafkaSection, LakeSection, SourceSection, TimeSpan};
+use super::{
+    BarsSection, Cadence, Config, CsvSection, HttpSection, KafkaSection, LakeSection, SourceSection, TimeSpan,
+};
 use tidewheel_connectors::decode::Format;
 use tidewheel_schemas::Instrument;
 
@@ -11,6 +13,7 @@ pub type Complaint = (&'static str, String);
 const TOPIC_LIMIT: usize = 249;
 /// Room for the longest ending of an output topic.
 const PREFIX_LIMIT: usize = TOPIC_LIMIT - ".progress".len();
+const SECOND: TimeSpan = TimeSpan::from_secs(1);
 const MINUTE: TimeSpan = TimeSpan::from_secs(60);
 const DAY: TimeSpan = TimeSpan::from_secs(86_400);
 const MOST_HORIZON: TimeSpan = TimeSpan::from_secs(30 * 86_400);
@@ -29,6 +32,9 @@ pub fn complaints(config: &Config) -> Vec<Complaint> {
     }
     if let Some(lake) = &config.lake {
         lake_folder(lake, &config.bars, out);
+    }
+    if let Some(http) = &config.http {
+        http_server(http, &config.bars, out);
     }
     if config.kafka().is_none() && config.lake().is_none() {
         let detail = "no output is on: add a [kafka] or a [lake] section, or set its enabled to true";
@@ -185,6 +191,17 @@ fn lake_folder(lake: &LakeSection, bars: &BarsSection, out: &mut Vec<Complaint>)
     }
     if !(1..=22).contains(&lake.zstd_level) {
         out.push(("lake.zstd_level", format!("must be 1 to 22, is {}", lake.zstd_level)));
+    }
+}
+
+fn http_server(http: &HttpSection, bars: &BarsSection, out: &mut Vec<Complaint>) {
+    let address = http.listen.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    if address.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+        out.push(("http.listen", format!("{:?} is no address: write host:port, as in 127.0.0.1:9464", http.listen)));
+    }
+    if http.stalled_after < SECOND || http.stalled_after < bars.tick {
+        let detail = format!("{} must be at least 1s and bars.tick {}", http.stalled_after, bars.tick);
+        out.push(("http.stalled_after", detail));
     }
 }
 

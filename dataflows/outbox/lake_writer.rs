@@ -105,13 +105,9 @@ impl Committer {
         self.progress.lake.fetch_max(progress.tick_frontier.saturating_sub(1), Ordering::AcqRel);
         let elapsed_ms = report.elapsed.as_millis() as u64;
         let (seq, rows, files, bytes) = (report.seq, report.rows, report.files, report.bytes);
-        tracing::debug!(seq, rows, files, bytes, elapsed_ms, "lake committed");
-        self.status.update(|snapshot| {
-            snapshot.lake_commits += 1;
-            snapshot.lake_rows += report.rows;
-            snapshot.lake_bytes += report.bytes;
-            snapshot.lake_time += report.elapsed;
-        });
+        let tick = progress.tick_frontier - 1;
+        tracing::debug!(tick, seq, rows, files, bytes, elapsed_ms, "lake committed");
+        self.status.note_lake_commit(progress.tick_frontier, &report);
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ pub use lake_writer::LakeOutput;
 pub use snapshots::SnapshotOutput;
 
 use crate::bindings::SharedBindings;
-use crate::engine::{MergedTick, Outputs};
+use crate::engine::Outputs;
 use crate::status::Status;
 use lake_writer::LakeWriter;
 use snapshots::SnapshotWriter;
@@ -84,6 +84,7 @@ impl Outbox {
     /// # Errors
     /// If a sink fails. The engine then finds nobody reading and stops.
     pub fn run(mut self, outputs: Outputs) -> Result<Counters, OutboxError> {
+        self.note_outputs();
         let lake = self.lake.take();
         // What is not written holds nothing back.
         let begin = |is_written: bool| AtomicU64::new(if is_written { 0 } else { u64::MAX });
@@ -117,7 +118,7 @@ impl Outbox {
         let mut published_at = Instant::now();
         for mut tick in outputs {
             last = (tick.output.tick, tick.output.counters.clone());
-            self.note(&tick);
+            self.status.note_tick(&tick);
             if let (Some(names), Some(kafka)) = (&tick.partitions, &mut self.kafka) {
                 kafka.name_sources(names);
             }
@@ -146,19 +147,25 @@ impl Outbox {
             return Ok(false);
         }
         sync(self.bindings.as_ref())?;
-        let mut attempt = 1;
+        let (mut attempt, begun_at) = (1, Instant::now());
+        self.status.note_kafka_writing(Some(begun_at));
         loop {
             let committed = kafka.write(output).and_then(|()| kafka.advance(output.tick, &output.counters));
             match committed {
                 Ok(()) => break,
                 Err(error @ KafkaError::Aborted { .. }) if attempt < ATTEMPTS => {
                     tracing::warn!(tick = output.tick, attempt, %error, "transaction aborted, written again");
+                    self.status.update(|snapshot| snapshot.kafka_aborted += 1);
                     attempt += 1;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        self.status.update(|snapshot| snapshot.kafka_commits += 1);
+        self.status.note_kafka_writing(None);
+        let (tick, elapsed) = (output.tick, begun_at.elapsed());
+        let records = (output.bars.len() + output.late.len() + output.rejects.len()) as u64;
+        self.status.note_kafka_commit(kafka.committed_tick(), records, elapsed);
+        tracing::debug!(tick, records, elapsed_ms = elapsed.as_millis() as u64, "kafka committed");
         Ok(true)
     }
 
@@ -166,18 +173,20 @@ impl Outbox {
     fn close_kafka(&mut self, tick: u64, counters: &Counters) -> Result<(), OutboxError> {
         if let Some(kafka) = &mut self.kafka {
             kafka.advance(tick, counters)?;
+            self.status.update(|snapshot| snapshot.kafka_tick = kafka.committed_tick());
         }
         Ok(())
     }
 
-    fn note(&self, tick: &MergedTick) {
-        let TickOutput { bars, counters, .. } = &tick.output;
-        self.status.note_bars(bars);
+    /// Shows which outputs there are, and how far a former run came.
+    fn note_outputs(&self) {
+        let kafka_tick = self.kafka.as_ref().and_then(KafkaSink::committed_tick);
+        let lake_frontier = self.lake.as_ref().map(|output| output.lake.state().progress.tick_frontier);
+        // Zero where nothing was committed, or what was is to be replaced.
+        let lake_frontier = lake_frontier.filter(|frontier| *frontier > 0);
         self.status.update(|snapshot| {
-            (snapshot.tick, snapshot.watermark_ns) = (tick.output.tick, tick.output.watermark_ns);
-            snapshot.ticks += 1;
-            snapshot.counters = counters.clone();
-            snapshot.sizes = tick.sizes;
+            (snapshot.kafka_on, snapshot.lake_on) = (self.kafka.is_some(), self.lake.is_some());
+            (snapshot.kafka_tick, snapshot.lake_frontier) = (kafka_tick, lake_frontier);
         });
     }
 }

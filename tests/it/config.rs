@@ -90,7 +90,10 @@ fn what_cannot_be_is_refused_with_line_and_field() {
         ("[lake]\n[bars]\nhorizn = \"1h\"", "line 3: bars.horizn: unknown key; did you mean horizon?"),
         ("[lake]\nhorizon = \"1h\"", "line 2: lake.horizon: unknown key here; it belongs under [bars]"),
         ("[lake]\nworkers = 2", "line 2: lake.workers: unknown key here; it belongs above the first section"),
-        ("xyzzy = 1", "line 1: xyzzy: unknown key; there are workers, source, source.csv, bars, kafka, lake"),
+        (
+            "xyzzy = 1",
+            "line 1: xyzzy: unknown key; there are workers, source, source.csv, bars, kafka, lake, recovery, http",
+        ),
         ("[source.cvs]\n[lake]", "line 1: source.cvs: unknown key; did you mean csv?"),
         (
             "[lake]\na_ = 1\npaht = 2",
@@ -182,6 +185,14 @@ fn what_cannot_be_is_refused_with_line_and_field() {
         ),
         ("[lake]\npath = \"\"", "line 2: lake.path: is empty: name the folder"),
         ("[lake]\nmax_rows_per_file = 0", "line 2: lake.max_rows_per_file: must be at least 1"),
+        (
+            "[lake]\n[http]\nlisten = \"9464\"",
+            "line 3: http.listen: \"9464\" is no address: write host:port, as in 127.0.0.1:9464",
+        ),
+        (
+            "[lake]\n[http]\nstalled_after = \"500ms\"",
+            "line 3: http.stalled_after: 500ms must be at least 1s and bars.tick 100ms",
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(complaint(text, &[]), *expected, "{text}");
@@ -200,6 +211,7 @@ fn the_environment_overrides_the_file() {
         ("TIDEWHEEL_KAFKA__ENABLED", "false"),
         ("TIDEWHEEL_LAKE__PATH", "/data/lake"),
         ("TIDEWHEEL_LOG", "info"),
+        ("TIDEWHEEL_LOG_FORMAT", "json"),
         ("TIDEWHEEL_FAULT", "lake.staged=kill"),
         ("TIDEWHEEL_SOURCE__BROKERS", "b:2,c:3"),
         ("TIDEWHEEL_SOURCE__PROPERTIES__SASL_PASSWORD", "hunter2"),

@@ -10,6 +10,7 @@ mod kafka_connectors;
 mod kafka_live;
 mod law_one;
 mod market;
+mod observe;
 mod readers;
 mod replay;
 mod restart;

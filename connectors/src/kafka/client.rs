@@ -1,6 +1,7 @@
 //! What all Kafka clients of this crate share: their configuration, their log, and the first contact with the cluster.
 
 use super::KafkaError;
+use super::statistics::{Known, Statistics};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -21,6 +22,9 @@ pub type Properties = BTreeMap<String, String>;
 /// The consumers' group id. No group is joined and no offset committed: librdkafka wants a name before it assigns.
 const GROUP_ID: &str = "tidewheel";
 
+/// How often librdkafka says where partitions end, milliseconds.
+const STATISTICS_EVERY_MS: &str = "1000";
+
 /// Properties that the guarantees rest upon, hence not open to configuration.
 const RESERVED: [&str; 8] = [
     "bootstrap.servers",
@@ -38,6 +42,7 @@ const RESERVED: [&str; 8] = [
 pub(super) struct Context {
     last_error: Mutex<Option<String>>,
     failed_delivery: Mutex<Option<Failed>>,
+    statistics: Mutex<Statistics>,
 }
 
 /// A record that could not be delivered, and why; one that was refused goes before those thrown away with it.
@@ -51,6 +56,11 @@ impl Context {
     /// What librdkafka last complained of.
     pub(super) fn last_error(&self) -> Option<String> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What librdkafka knew of a partition when it last said; nothing before that.
+    pub(super) fn known(&self, topic: &str, partition: i32) -> Option<Known> {
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).of(topic, partition)
     }
 
     /// Whether a record could not be delivered since the last call of [`take_failed_delivery`](Self::take_failed_delivery).
@@ -82,7 +92,10 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        tracing::debug!(target: "librdkafka", statistics = %String::from_utf8_lossy(statistics), "statistics");
+        tracing::trace!(target: "librdkafka", statistics = %String::from_utf8_lossy(statistics), "statistics");
+        if let Some(statistics) = Statistics::parse(statistics) {
+            *self.statistics.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
+        }
     }
 
     fn error(&self, error: ClientError, reason: &str) {
@@ -127,6 +140,9 @@ pub(super) fn configure(
     fixed: &[(&str, &str)],
 ) -> Result<ClientConfig, KafkaError> {
     let mut config = ClientConfig::new();
+    if tracing::enabled!(target: "librdkafka", tracing::Level::DEBUG) {
+        config.set_log_level(RDKafkaLogLevel::Debug);
+    }
     config.set("client.id", "tidewheel");
     for (key, value) in defaults {
         config.set(*key, *value);
@@ -152,7 +168,8 @@ pub(super) fn consumer(
     defaults: &[(&str, &str)],
     isolation: &str,
 ) -> Result<BaseConsumer<Context>, KafkaError> {
-    let with_group = [&[("group.id", GROUP_ID)], defaults].concat();
+    let own = [("group.id", GROUP_ID), ("statistics.interval.ms", STATISTICS_EVERY_MS)];
+    let with_group = [&own, defaults].concat();
     let fixed = [
         ("enable.auto.commit", "false"),
         ("enable.auto.offset.store", "false"),

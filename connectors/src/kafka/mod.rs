@@ -24,6 +24,7 @@ pub mod publish;
 pub mod replay;
 pub mod sink;
 pub mod source;
+mod statistics;
 mod watch;
 
 pub use error::KafkaError;

@@ -12,7 +12,7 @@ use super::partitions::Found;
 use super::watch::Watch;
 use crate::source::MessageBlock;
 use crossbeam_channel::{Receiver, Sender};
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -257,14 +257,31 @@ impl KafkaSource {
         self.lanes.iter().filter_map(|lane| Some((lane.name.clone(), lane.anchor.or(lane.last)?))).collect()
     }
 
-    /// One past the partition's last offset, as last asked for by [`refresh_end_offsets`](Self::refresh_end_offsets). In a
-    /// transactional topic the last offsets are marks, not messages: compare with care, or ask [`caught_up`](Self::caught_up).
+    /// One past the partition's last offset, as last asked for by [`refresh_end_offsets`](Self::refresh_end_offsets) or told
+    /// by fetches, about once a second. In a transactional topic the last offsets are marks, not messages: compare with care,
+    /// or ask [`caught_up`](Self::caught_up).
     ///
     /// # Panics
     /// If there is no such partition.
     pub fn end_offset(&self, partition: u32) -> u64 {
         let lane = &self.lanes[partition as usize];
-        lane.end.max(lane.position)
+        let told = self.consumer.context().known(&lane.topic, lane.partition).and_then(|known| known.end);
+        lane.end.max(lane.position).max(told.unwrap_or(0))
+    }
+
+    /// Whether the partition's leader could be reached when the client last looked, about once a second. One that cannot is
+    /// waited for.
+    ///
+    /// # Panics
+    /// If there is no such partition.
+    pub fn is_connected(&self, partition: u32) -> bool {
+        let lane = &self.lanes[partition as usize];
+        self.consumer.context().known(&lane.topic, lane.partition).is_none_or(|known| known.is_connected)
+    }
+
+    /// What the client last complained of, whether it matters still or not.
+    pub fn last_error(&self) -> Option<String> {
+        self.consumer.context().last_error()
     }
 
     /// Asks the brokers for the end offset of every partition: one round trip each.
