@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub lake_bytes: u64,
     /// Time spent in lake commits.
     pub lake_time: Duration,
+    /// Why the lake is paused, while it is: its disk is full, or the like.
+    pub lake_paused: Option<String>,
     /// Transactions committed to Kafka.
     pub kafka_commits: u64,
     /// The latest version of the newest bar of each instrument, of the shortest interval published but seconds.

@@ -3,22 +3,26 @@
 mod arguments;
 mod brokers;
 mod check;
+mod compact;
 mod config;
 mod demo;
 mod generate;
 mod rejects;
 mod replay;
 mod run;
+mod sql;
 mod summary;
 mod table;
 
 pub use check::CheckArgs;
+pub use compact::CompactArgs;
 pub use config::ConfigArgs;
 pub use demo::DemoArgs;
 pub use generate::GenerateArgs;
 pub use rejects::RejectsArgs;
 pub use replay::ReplayArgs;
 pub use run::{RunArgs, Session, stop_on_signal};
+pub use sql::SqlArgs;
 
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -37,6 +41,8 @@ pub enum Command {
     Check(CheckArgs),
     Rejects(RejectsArgs),
     Generate(GenerateArgs),
+    Compact(CompactArgs),
+    Sql(SqlArgs),
 }
 
 impl Command {
@@ -53,6 +59,8 @@ impl Command {
             Self::Check(args) => args.run(out),
             Self::Rejects(args) => args.run(out),
             Self::Generate(args) => args.run(out),
+            Self::Compact(args) => args.run(out),
+            Self::Sql(args) => args.run(out),
         }
     }
 }

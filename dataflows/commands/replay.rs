@@ -180,7 +180,7 @@ impl ReplayArgs {
         let kafka = self.kafka.as_ref().map(|brokers| self.open_kafka(brokers, sources.clone())).transpose()?;
         let lake = self.lake.as_ref().map(|root| self.open_lake(root, sources)).transpose()?;
         let status = Arc::new(Status::new(&self.intervals));
-        let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "replay".to_owned() });
+        let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "replay".to_owned(), stop: None });
         let outbox = Outbox { kafka, lake, bindings: None, status: Arc::clone(&status) };
         let pipeline = PipelineConfig {
             intervals: self.intervals.clone(),

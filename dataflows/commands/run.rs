@@ -93,7 +93,7 @@ impl Session {
         let bindings = config.lake().map(|lake| bindings_of(Path::new(&lake.path), &run)).transpose()?;
         let status = Arc::new(Status::new(&config.bars.intervals));
         let every = config.lake().map(|lake| lake.commit_every.as_duration());
-        let lake = lake.map(|lake| LakeOutput { lake, every, run: run.clone() });
+        let lake = lake.map(|lake| LakeOutput { lake, every, run: run.clone(), stop: None });
         Ok(Self {
             source,
             decoder: Decoder::new(config.decode()),
@@ -117,10 +117,13 @@ impl Session {
     ///
     /// # Panics
     /// If a thread panicked; in the program the panic has ended the process by then.
-    pub fn run(mut self, stop: &AtomicBool) -> Result<Counters, CommandError> {
+    pub fn run(mut self, stop: &Arc<AtomicBool>) -> Result<Counters, CommandError> {
         let (mut engine, outputs) = engine::start(self.workers, &self.pipeline)?;
         let bindings = self.outbox.bindings.clone();
-        let outbox = self.outbox;
+        let mut outbox = self.outbox;
+        if let Some(lake) = &mut outbox.lake {
+            lake.stop = Some(Arc::clone(stop));
+        }
         let writer = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || outbox.run(outputs));
         let writer = writer.map_err(|error| CommandError::Usage(format!("could not start a thread: {error}")))?;
         let live = Live { source: self.source, decoder: self.decoder, tick_ms: self.tick_ms, bindings, stop };

@@ -9,6 +9,7 @@ mod changes;
 mod embedded;
 mod faults;
 mod markets;
+mod paused;
 mod program;
 mod readers;
 mod refusals;
