@@ -173,8 +173,7 @@ impl Live<'_> {
         binding.watermark_ns = input.header.watermark_ns;
         self.ends.extend(binding.ends.clone());
         if let Some(bindings) = &self.bindings {
-            let written = bindings.append(&binding);
-            written.map_err(|source| LiveError::Bindings { path: bindings.path(), source })?;
+            bindings.append(&binding);
         }
         if let Some(saving) = self.snapshots.as_mut().and_then(|timer| timer.due(input.header.is_last)) {
             input.header.save = Some(saving);

@@ -7,6 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidewheel::commands::{Begin, Session};
@@ -30,7 +31,7 @@ pub fn open_loop(broker: &Broker) -> Vec<u64> {
     let config = config(broker, &topic, &prefix, folder.path(), bars);
     let session = Session::open(&config, None, Begin::GoOn).expect("everything can be used");
     let consumer = minute_bars(broker, &format!("{prefix}.bars.1m"));
-    let stop = AtomicBool::new(false);
+    let stop = Arc::new(AtomicBool::new(false));
     std::thread::scope(|scope| {
         let run = scope.spawn(|| session.run(&stop));
         let schedule = Schedule::from_now();

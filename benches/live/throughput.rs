@@ -7,6 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tidewheel::commands::{Begin, Session};
@@ -93,7 +94,7 @@ pub fn pipeline(broker: &Broker, topic: &str, trades: u64) -> f64 {
     let config = config(broker, topic, &unique("bench"), folder.path(), "");
     // Creating the output topics is no work on trades.
     let session = Session::open(&config, None, Begin::GoOn).expect("everything can be used");
-    let (status, stop) = (session.status(), AtomicBool::new(false));
+    let (status, stop) = (session.status(), Arc::new(AtomicBool::new(false)));
     let started = Instant::now();
     let counters = std::thread::scope(|scope| {
         let run = scope.spawn(|| session.run(&stop));

@@ -40,6 +40,8 @@ pub const POINTS: &[(&str, &str)] = &[
     ("snapshot.staged", "what names them is durable too, but has no name yet"),
     ("snapshot.committed", "it has its name"),
     ("snapshot.forgotten", "older snapshots are deleted; their parts are not"),
+    ("kafka.written", "the records of a tick are in the open transaction"),
+    ("kafka.committed", "the transaction is committed; nobody has taken note"),
     ("bindings.synced", "the ticks of a commit are in the log; the commit has not begun"),
 ];
 

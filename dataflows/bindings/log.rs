@@ -2,7 +2,7 @@
 
 use super::{Binding, LastLine, Line, Opening, encode};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,9 +21,11 @@ struct Log {
     folder: PathBuf,
     /// What the next file begins with.
     opening: Opening,
-    file: BufWriter<File>,
+    file: File,
     at: LastLine,
     bytes: u64,
+    /// Lines that are not in the file yet, wholly or in part. They wait here so that a full disk keeps nobody from appending.
+    waiting: Vec<u8>,
     is_dirty: bool,
 }
 
@@ -44,17 +46,14 @@ impl SharedBindings {
     }
 
     /// Appends a tick. It is durable only after [`sync`](Self::sync).
-    ///
-    /// # Errors
-    /// If the disk refuses.
-    pub fn append(&self, binding: &Binding) -> io::Result<()> {
-        self.lock().append(binding)
+    pub fn append(&self, binding: &Binding) {
+        self.lock().append(binding);
     }
 
     /// Makes everything appended durable.
     ///
     /// # Errors
-    /// If the disk refuses.
+    /// If the disk refuses. Nothing is lost by it: the next call goes on where this one failed.
     pub fn sync(&self) -> io::Result<()> {
         self.lock().sync()
     }
@@ -68,11 +67,11 @@ impl Log {
     fn open(folder: &Path, opening: Opening) -> io::Result<Self> {
         let number = opening.follows.as_ref().map_or(1, |last| last.number() + 1);
         let name = format!("{number:06}-{}.jsonl", opening.run);
-        let mut file = BufWriter::new(File::create_new(folder.join(&name))?);
+        let mut file = File::create_new(folder.join(&name))?;
         let (line, crc32) = encode(&Line::Opening(Box::new(opening.clone())), 0);
-        file.write_all(line.as_bytes())?;
-        file.flush()?;
-        file.get_ref().sync_data()?;
+        let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
+        // A file that holds nothing would be in the way of the next attempt.
+        written.inspect_err(|_| drop(std::fs::remove_file(folder.join(&name))))?;
         File::open(folder)?.sync_all()?;
         Ok(Self {
             folder: folder.to_owned(),
@@ -80,32 +79,34 @@ impl Log {
             file,
             at: LastLine { file: name, lines: 1, crc32 },
             bytes: line.len() as u64,
+            waiting: Vec::new(),
             is_dirty: false,
         })
     }
 
-    fn append(&mut self, binding: &Binding) -> io::Result<()> {
-        if self.bytes >= BYTES_PER_FILE {
-            self.sync()?;
-            let opening = Opening { follows: Some(self.at.clone()), ..self.opening.clone() };
-            *self = Self::open(&self.folder, opening)?;
-        }
+    fn append(&mut self, binding: &Binding) {
         let (line, crc32) = encode(&Line::Tick(binding.clone()), self.at.crc32);
-        self.file.write_all(line.as_bytes())?;
+        self.waiting.extend_from_slice(line.as_bytes());
         self.bytes += line.len() as u64;
         (self.at.lines, self.at.crc32) = (self.at.lines + 1, crc32);
         self.opening.after_tick = Some(binding.tick);
         self.opening.ends.extend(binding.ends.clone());
         self.opening.partitions.extend(binding.found.iter().cloned());
         self.is_dirty = true;
-        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        while !self.waiting.is_empty() {
+            let written = self.file.write(&self.waiting)?;
+            self.waiting.drain(..written);
+        }
         if self.is_dirty {
-            self.file.flush()?;
-            self.file.get_ref().sync_data()?;
+            self.file.sync_data()?;
             self.is_dirty = false;
+        }
+        if self.bytes >= BYTES_PER_FILE {
+            let opening = Opening { follows: Some(self.at.clone()), ..self.opening.clone() };
+            *self = Self::open(&self.folder, opening)?;
         }
         Ok(())
     }

@@ -31,8 +31,10 @@ fn opening(run: &str, history: &History) -> Opening {
 fn write(folder: &Path, run: &str, ticks: std::ops::Range<u64>) {
     let history = read(folder, None).expect("a sound log");
     let log = SharedBindings::open(folder, opening(run, &history)).expect("a new file");
-    ticks.for_each(|tick| log.append(&binding(tick)).expect("space"));
-    log.sync().expect("space");
+    for tick in ticks {
+        log.append(&binding(tick));
+        log.sync().expect("space");
+    }
 }
 
 fn paths(folder: &Path) -> Vec<PathBuf> {

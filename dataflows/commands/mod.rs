@@ -3,6 +3,7 @@
 mod arguments;
 mod brokers;
 mod check;
+mod compact;
 mod config;
 mod demo;
 mod generate;
@@ -11,11 +12,13 @@ mod rejects;
 mod replay;
 mod run;
 mod session;
+mod sql;
 mod status;
 mod summary;
 mod table;
 
 pub use check::CheckArgs;
+pub use compact::CompactArgs;
 pub use config::ConfigArgs;
 pub use demo::DemoArgs;
 pub use generate::GenerateArgs;
@@ -24,6 +27,7 @@ pub use rejects::RejectsArgs;
 pub use replay::ReplayArgs;
 pub use run::{RunArgs, stop_on_signal};
 pub use session::{Begin, Session};
+pub use sql::SqlArgs;
 pub use status::StatusArgs;
 
 use crate::log;
@@ -46,6 +50,8 @@ pub enum Command {
     Rejects(RejectsArgs),
     Generate(GenerateArgs),
     Metrics(MetricsArgs),
+    Compact(CompactArgs),
+    Sql(SqlArgs),
 }
 
 impl Command {
@@ -63,6 +69,8 @@ impl Command {
             Self::Check(args) => args.run(out),
             Self::Rejects(args) => args.run(out),
             Self::Generate(args) => args.run(out),
+            Self::Compact(args) => args.run(out),
+            Self::Sql(args) => args.run(out),
             Self::Metrics(args) => args.run(out),
         }
     }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidewheel_connectors::decode::Decoder;
+use tidewheel_connectors::fault::Faults;
 use tidewheel_connectors::kafka::sink::KafkaSink;
 use tidewheel_connectors::kafka::source::{KafkaSource, KafkaSourceConfig, Start};
 use tidewheel_connectors::lake::{Lake, OnExisting};
@@ -136,7 +137,7 @@ impl Session {
             ends: resumption.starts,
             timer,
             recovered,
-            outbox: Outbox { kafka, lake, bindings: Some(bindings), snapshots, status: Arc::new(status) },
+            outbox: Outbox { kafka, lake, bindings: Some(bindings), snapshots, stop: None, faults: Faults::of_process(), status: Arc::new(status) },
             lock,
         })
     }
@@ -153,11 +154,12 @@ impl Session {
     ///
     /// # Panics
     /// If a thread panicked; in the program the panic has ended the process by then.
-    pub fn run(mut self, stop: &AtomicBool) -> Result<Counters, CommandError> {
+    pub fn run(mut self, stop: &Arc<AtomicBool>) -> Result<Counters, CommandError> {
         let first = self.restored.as_ref().map(|(tick, source, _)| engine::restore_tick(*tick, source));
         let restored = self.restored.map(|(_, _, state)| state);
         let (mut engine, outputs) = engine::start(self.workers, &self.pipeline, restored)?;
-        let outbox = self.outbox;
+        let mut outbox = self.outbox;
+        outbox.stop = Some(Arc::clone(stop));
         let (bindings, status) = (outbox.bindings.clone(), Arc::clone(&outbox.status));
         let writer = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || outbox.run(outputs));
         let writer = writer.map_err(|error| CommandError::Usage(format!("could not start a thread: {error}")))?;

@@ -16,11 +16,12 @@ use crate::status::Status;
 use lake_writer::LakeWriter;
 use snapshots::SnapshotWriter;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tidewheel_connectors::fault::Faults;
 use tidewheel_connectors::kafka::KafkaError;
 use tidewheel_connectors::kafka::sink::KafkaSink;
-use tidewheel_connectors::lake::LakeError;
+use tidewheel_connectors::lake::{LakeError, is_passing};
 use tidewheel_schemas::{Counters, TickOutput};
 
 /// How long Kafka's progress record may stand still while nothing is published.
@@ -38,6 +39,11 @@ pub struct Outbox {
     pub bindings: Option<SharedBindings>,
     /// Snapshots, if they are taken.
     pub snapshots: Option<SnapshotOutput>,
+    /// Raised when the run is to stop. With it, trouble that may pass, such as a full disk, pauses the sinks until then;
+    /// without it, any error ends the run.
+    pub stop: Option<Arc<AtomicBool>>,
+    /// What tests and drills have go wrong between the steps of a commit.
+    pub faults: Faults,
     /// Where the run shows itself.
     pub status: Arc<Status>,
 }
@@ -68,6 +74,9 @@ pub enum OutboxError {
     /// The system has no thread left.
     #[error("could not start the thread that writes the lake: {0}")]
     Thread(std::io::Error),
+    /// What a test or a drill asked for.
+    #[error(transparent)]
+    Fault(#[from] std::io::Error),
     /// The log of ticks.
     #[error("could not write the bindings log {path}: {source}")]
     Bindings {
@@ -90,7 +99,10 @@ impl Outbox {
         let begin = |is_written: bool| AtomicU64::new(if is_written { 0 } else { u64::MAX });
         let progress = Arc::new(Progress { kafka: begin(self.kafka.is_some()), lake: begin(lake.is_some()) });
         let status = || Arc::clone(&self.status);
-        let start = |output| LakeWriter::start(output, self.bindings.clone(), Arc::clone(&progress), status());
+        let start = |output| {
+            let stop = self.stop.clone();
+            LakeWriter::start(output, self.bindings.clone(), stop, Arc::clone(&progress), status())
+        };
         let lake = lake.map(start).transpose().map_err(OutboxError::Thread)?;
         let start = |output| SnapshotWriter::start(output, self.bindings.clone(), Arc::clone(&progress), status());
         let snapshots = self.snapshots.take().map(start).transpose().map_err(OutboxError::Thread)?;
@@ -146,12 +158,14 @@ impl Outbox {
         if kafka.committed_tick().is_some_and(|committed| output.tick <= committed) {
             return Ok(false);
         }
-        sync(self.bindings.as_ref())?;
+        sync_at_last(self.bindings.as_ref(), self.stop.as_deref())?;
+        self.faults.reached("bindings.synced")?;
         let (mut attempt, begun_at) = (1, Instant::now());
         self.status.note_kafka_writing(Some(begun_at));
         loop {
-            let committed = kafka.write(output).and_then(|()| kafka.advance(output.tick, &output.counters));
-            match committed {
+            let written = kafka.write(output);
+            self.faults.reached("kafka.written")?;
+            match written.and_then(|()| kafka.advance(output.tick, &output.counters)) {
                 Ok(()) => break,
                 Err(error @ KafkaError::Aborted { .. }) if attempt < ATTEMPTS => {
                     tracing::warn!(tick = output.tick, attempt, %error, "transaction aborted, written again");
@@ -161,6 +175,7 @@ impl Outbox {
                 Err(error) => return Err(error.into()),
             }
         }
+        self.faults.reached("kafka.committed")?;
         self.status.note_kafka_writing(None);
         let (tick, elapsed) = (output.tick, begun_at.elapsed());
         let records = (output.bars.len() + output.late.len() + output.rejects.len()) as u64;
@@ -195,4 +210,32 @@ impl Outbox {
 fn sync(bindings: Option<&SharedBindings>) -> Result<(), OutboxError> {
     let Some(bindings) = bindings else { return Ok(()) };
     bindings.sync().map_err(|source| OutboxError::Bindings { path: bindings.path(), source })
+}
+
+/// As [`sync`], again and again while the trouble may pass and the run is not to stop. Nothing else goes on meanwhile.
+fn sync_at_last(bindings: Option<&SharedBindings>, stop: Option<&AtomicBool>) -> Result<(), OutboxError> {
+    const PAUSE: Duration = Duration::from_millis(200);
+    let mut has_told = false;
+    loop {
+        // Asked before the attempt, so that one is made after the wish to stop.
+        let is_last = stop.is_none_or(|stop| stop.load(Ordering::Relaxed));
+        match sync(bindings) {
+            Err(error) if !is_last && may_pass(&error) => {
+                if !std::mem::replace(&mut has_told, true) {
+                    tracing::warn!(%error, "the log of ticks waits, and with it the topics");
+                }
+                std::thread::sleep(PAUSE);
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Whether what failed may succeed later, all else being equal: a disk may have room again.
+fn may_pass(error: &OutboxError) -> bool {
+    match error {
+        OutboxError::Lake(error) => error.is_passing(),
+        OutboxError::Bindings { source, .. } => is_passing(source),
+        _ => false,
+    }
 }

@@ -9,6 +9,7 @@ mod changes;
 mod embedded;
 mod faults;
 pub mod markets;
+mod paused;
 pub mod program;
 pub mod readers;
 mod refusals;

@@ -36,7 +36,7 @@ fn duckdb_polars_pandas_and_pyarrow_read_the_same_numbers() {
 }
 
 /// A Python that has the four readers, installed if need be; nothing where they cannot be had.
-fn python_with_readers() -> Option<PathBuf> {
+pub fn python_with_readers() -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
     let folder = cache?.join("tidewheel/python");

@@ -1,13 +1,13 @@
 //! Which bar rows a commit writes, and which committed files it must rewrite for that.
 //!
 //! `bars` keeps one row a key: the newest final version, or, for a bar that never became final, the one that stood at the
-//! end of its run. A newer version in the buffer replaces an older one there; one that replaces a committed row takes the
+//! end of its run, as long as no later run goes on from there. A newer version in the buffer replaces an older one there; one that replaces a committed row takes the
 //! row's whole file into the commit (copy-on-write), found by the times in the manifest first and by the keys in the file then.
 
 use super::bars_read::{any_key, read_bars};
 use super::columns::venues_and_symbols;
 use super::error::LakeError;
-use super::layout::{Day, Layout, Partition, Table};
+use super::layout::{Day, Layout, Partition, Table, interval_of};
 use super::manifest::{LakeFile, LakeState};
 use super::trades_file::Interner;
 use arrow::array::ArrayRef;
@@ -95,13 +95,20 @@ impl<'a> BarPlan<'a> {
         venues_and_symbols(sorted.iter().map(|&number| self.instruments.instruments[number as usize]))
     }
 
-    /// The committed files that hold a key of which this commit has a newer version.
+    /// The committed files that hold a key of which this commit has a newer version, and, where asked for, those that hold
+    /// bars which were open when an earlier run ended.
     pub(super) fn affected_files<'s>(
         &self,
         layout: &Layout,
         state: &'s LakeState,
+        drops_open: bool,
     ) -> Result<Vec<(Interval, &'s LakeFile)>, LakeError> {
         let mut affected = Vec::new();
+        if drops_open {
+            let open = state.of(Table::Bars).filter(|file| file.open_rows > 0);
+            affected.extend(open.filter_map(|file| Some((interval_of(&file.path)?, file))));
+        }
+        let is_dropped = |file: &LakeFile| drops_open && file.open_rows > 0;
         for (&(interval, day), partition) in &self.partitions {
             let folder = format!("{}/", Partition { table: Table::Bars, interval: Some(interval), day });
             let committed = || state.files.range(folder.clone()..).take_while(|(path, _)| path.starts_with(&folder));
@@ -110,7 +117,7 @@ impl<'a> BarPlan<'a> {
             }
             let superseding = partition.superseding();
             for (_, file) in committed() {
-                if superseding.touches(layout, file)? {
+                if !is_dropped(file) && superseding.touches(layout, file)? {
                     affected.push((interval, file));
                 }
             }
@@ -134,20 +141,25 @@ fn same_partition(a: &BarVersion, b: &BarVersion) -> bool {
 impl<'a> BarPartition<'a> {
     /// Whether a version may stand in `bars`, or remove a row from there: provisional ones are for the changelog alone,
     /// except that a provisional tombstone ends a provisional row.
-    fn counts(&self, row: usize) -> bool {
-        self.origins[row] != Origin::Published || self.rows[row].is_final || self.rows[row].bar.is_none()
+    fn counts(&self, row: usize, drops_open: bool) -> bool {
+        match self.origins[row] {
+            Origin::Published => self.rows[row].is_final || self.rows[row].bar.is_none(),
+            Origin::Committed => self.rows[row].is_final || !drops_open,
+            Origin::Closing => true,
+        }
     }
 
     fn superseding(&self) -> Superseding<'a> {
-        let rows = (0..self.rows.len()).filter(|&row| self.counts(row)).map(|row| self.rows[row]);
+        let rows = (0..self.rows.len()).filter(|&row| self.counts(row, false)).map(|row| self.rows[row]);
         let mut times: Vec<i64> = rows.clone().map(|version| version.open_time_ns).collect();
         times.sort_unstable();
         times.dedup();
         Superseding { times, rows: rows.collect() }
     }
 
-    /// Sorts by venue, symbol, open time and coming, and chooses.
-    pub(super) fn select(&self) -> Selection {
+    /// Sorts by venue, symbol, open time and coming, and chooses. Committed bars that are not final may be dropped: since
+    /// their run goes on, `bars` shows final ones only.
+    pub(super) fn select(&self, drops_open: bool) -> Selection {
         const INDEX_BITS: u32 = 30;
         assert!(self.rows.len() < 1 << INDEX_BITS, "a commit holds fewer than 2^30 bars of an interval and day");
         let key = |row: usize| {
@@ -169,7 +181,7 @@ impl<'a> BarPartition<'a> {
             for row in versions.iter().map(|&key| row_of(key)) {
                 let version = self.rows[row as usize];
                 let stands = winner.is_some_and(|winner| self.rows[winner as usize].is_final) && !version.is_final;
-                if self.counts(row as usize) && !stands {
+                if self.counts(row as usize, drops_open) && !stands {
                     winner = Some(row);
                 }
                 match self.origins[row as usize] {

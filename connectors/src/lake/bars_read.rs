@@ -5,17 +5,16 @@ use super::layout::Layout;
 use super::manifest::LakeFile;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, PrimitiveArray, RecordBatch, StringArray};
 use arrow::datatypes::{ArrowPrimitiveType, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use std::fs::File;
-use std::path::Path;
+use parquet::errors::ParquetError;
 use tidewheel_schemas::{Bar, BarVersion, Instrument, Interval, TradeId, TradeKey};
 
 /// Reads all rows of a file of bars. The trades' times, which are not stored, read as the bar's open time.
 pub(super) fn read_bars(layout: &Layout, file: &LakeFile, interval: Interval) -> Result<Vec<BarVersion>, LakeError> {
-    let path = layout.data(&file.path);
     let mut versions: Vec<BarVersion> = Vec::with_capacity(usize::try_from(file.rows).unwrap_or_default());
-    for_each_batch(&path, None, |batch| {
+    for_each_batch(layout, file, None, |batch| {
         let columns = Columns::of(batch)?;
         for row in 0..batch.num_rows() {
             let (venue, symbol) = (columns.keys.venue.value(row), columns.keys.symbol.value(row));
@@ -37,7 +36,7 @@ pub(super) fn any_key(
     mut is_superseded: impl FnMut(&str, &str, i64) -> bool,
 ) -> Result<bool, LakeError> {
     let mut found = false;
-    for_each_batch(&layout.data(&file.path), Some(&["venue", "symbol", "open_time"]), |batch| {
+    for_each_batch(layout, file, Some(&["venue", "symbol", "open_time"]), |batch| {
         let keys = Keys::of(batch)?;
         let mut rows = 0..batch.num_rows();
         found = found
@@ -47,34 +46,59 @@ pub(super) fn any_key(
     Ok(found)
 }
 
-/// Calls `each` with the batches of a file, of the named columns or all.
+/// The bytes of a file, held against its checksum.
+pub(super) fn read_bytes(layout: &Layout, file: &LakeFile) -> Result<Bytes, LakeError> {
+    let path = layout.data(&file.path);
+    let bytes = std::fs::read(&path).map_err(LakeError::io("read", &path))?;
+    let found = crc32fast::hash(&bytes);
+    if found != file.crc32 {
+        return Err(LakeError::Checksum { path, found, expected: file.crc32 });
+    }
+    Ok(bytes.into())
+}
+
+/// Calls `each` with the batches of a file, of the named columns or all. What is read is always held against the checksum,
+/// since bars are decided by it.
 pub(super) fn for_each_batch(
-    path: &Path,
+    layout: &Layout,
+    file: &LakeFile,
     columns: Option<&[&str]>,
     mut each: impl FnMut(&RecordBatch) -> Result<(), String>,
 ) -> Result<(), LakeError> {
-    let reading = LakeError::parquet("read", path);
-    let file = File::open(path).map_err(LakeError::io("open", path))?;
-    let mut builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(&reading)?;
-    if let Some(columns) = columns {
-        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-        builder = builder.with_projection(mask);
-    }
-    for batch in builder.with_batch_size(super::parquet_file::BATCH_ROWS).build().map_err(&reading)? {
-        let batch = batch.map_err(|error| reading(error.into()))?;
-        each(&batch).map_err(|detail| reading(parquet::errors::ParquetError::General(detail)))?;
+    let path = layout.data(&file.path);
+    for batch in batches(layout, file, columns)? {
+        each(&batch?).map_err(|detail| LakeError::parquet("read", &path)(ParquetError::General(detail)))?;
     }
     Ok(())
 }
 
-struct Keys<'a> {
-    venue: &'a StringArray,
-    symbol: &'a StringArray,
+/// The batches of a file, of the named columns or all, held against its checksum.
+pub(super) fn batches(
+    layout: &Layout,
+    file: &LakeFile,
+    columns: Option<&[&str]>,
+) -> Result<impl Iterator<Item = Result<RecordBatch, LakeError>> + use<>, LakeError> {
+    let path = layout.data(&file.path);
+    let bytes = read_bytes(layout, file)?;
+    let mut builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(LakeError::parquet("read", &path))?;
+    if let Some(columns) = columns {
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        builder = builder.with_projection(mask);
+    }
+    let reader = builder.with_batch_size(super::parquet_file::BATCH_ROWS).build();
+    let reader = reader.map_err(LakeError::parquet("read", &path))?;
+    Ok(reader.map(move |batch| batch.map_err(|error| LakeError::parquet("read", &path)(error.into()))))
+}
+
+/// What identifies a bar in its folder.
+pub(super) struct Keys<'a> {
+    pub venue: &'a StringArray,
+    pub symbol: &'a StringArray,
     open_time: &'a PrimitiveArray<TimestampMicrosecondType>,
 }
 
 impl<'a> Keys<'a> {
-    fn of(batch: &'a RecordBatch) -> Result<Self, String> {
+    pub(super) fn of(batch: &'a RecordBatch) -> Result<Self, String> {
         Ok(Self {
             venue: strings(batch, "venue")?,
             symbol: strings(batch, "symbol")?,
@@ -82,7 +106,7 @@ impl<'a> Keys<'a> {
         })
     }
 
-    fn open_time_ns(&self, row: usize) -> i64 {
+    pub(super) fn open_time_ns(&self, row: usize) -> i64 {
         // Written from nanoseconds divided by a thousand.
         self.open_time.value(row) * 1_000
     }

@@ -1,17 +1,16 @@
-//! What a commit writes: gathers the buffer into files, encodes them side by side, and moves them into place.
+//! What a commit writes: gathers the buffer into files and encodes them side by side, in staging.
 
 use super::bars_file::{self, BarRows};
 use super::bars_plan::{BarPlan, Origin, Selection, read_affected};
 use super::error::LakeError;
-use super::layout::{Day, Layout, Partition, Table, file_name};
-use super::manifest::{LakeFile, LakeState, Manifest, staged_name};
-use super::parquet_file::{self, Written, create_folder, sync_folder};
+use super::layout::{Day, Layout, Partition, STAGING, Table, file_name};
+use super::manifest::{self, LakeFile, LakeState, staged_name};
+use super::parquet_file::{self, Written, create_folder};
 use super::trades_file::{self, Record, TradeRow};
 use super::{LakeConfig, rejects_file};
 use parquet::basic::ZstdLevel;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,12 +21,16 @@ pub(super) struct Staged {
     pub added: Vec<LakeFile>,
     pub removed: Vec<String>,
     pub superseded_rows: u64,
+    /// The name of their folder.
+    pub staging: String,
 }
 
 /// What the buffer of a lake holds.
 pub(super) struct Buffered<'a> {
     pub ticks: &'a [TickOutput],
     pub closing: &'a [BarVersion],
+    /// Whether committed rows of `bars` that are not final go: their run has ended, and this one goes on.
+    pub drops_open: bool,
 }
 
 /// Writes all files of the next commit into its staging folder.
@@ -39,14 +42,17 @@ pub(super) fn stage(
     buffered: &Buffered,
 ) -> Result<Staged, LakeError> {
     let mut plan = BarPlan::gather(buffered.ticks, buffered.closing, &config.intervals);
-    let affected = plan.affected_files(layout, state)?;
+    let affected = plan.affected_files(layout, state, buffered.drops_open)?;
     let affected_rows = read_affected(layout, &affected)?;
     affected_rows.iter().for_each(|rows| plan.add(rows, Origin::Committed));
     let names = plan.rank();
     let partitions: Vec<_> = plan.partitions.iter().collect();
-    let selections = in_parallel(config.threads, &partitions, |(_, partition)| Ok(partition.select()))?;
+    let selections =
+        in_parallel(config.threads, &partitions, |(_, partition)| Ok(partition.select(buffered.drops_open)))?;
 
-    let mut jobs = Jobs { seq: state.seq + 1, max_rows: config.max_rows_per_file.max(1), jobs: Vec::new() };
+    let seq = state.seq + 1;
+    let staging = manifest::staging_name(STAGING, seq);
+    let mut jobs = Jobs { seq, max_rows: config.max_rows_per_file.max(1), jobs: Vec::new() };
     for (&(&(interval, day), partition), selection) in partitions.iter().zip(&selections) {
         let of = |table| Partition { table, interval: Some(interval), day };
         let rows = BarRows { rows: &partition.rows, ranks: &partition.ranks, names: &names, order: &[] };
@@ -66,59 +72,13 @@ pub(super) fn stage(
     let rejects = rejects_by_day(buffered.ticks);
     jobs.add_rejects(&rejects);
 
-    let added = jobs.run(layout, config, zstd_level)?;
+    let added = jobs.run(layout, &layout.staged(&staging), config, zstd_level)?;
     Ok(Staged {
         added,
         removed: affected.iter().map(|(_, file)| file.path.clone()).collect(),
         superseded_rows: selections.iter().map(|selection: &Selection| selection.superseded).sum(),
+        staging,
     })
-}
-
-/// Moves the files of a committed manifest into place and deletes those it removed. May be done again after a crash.
-pub(super) fn publish(
-    layout: &Layout,
-    manifest: &Manifest,
-    reached: impl Fn() -> io::Result<()>,
-) -> Result<(), LakeError> {
-    let staging = layout.staging_of(manifest.seq);
-    let mut folders = BTreeSet::new();
-    for (number, file) in manifest.added.iter().enumerate() {
-        let (from, to) = (staging.join(staged_name(number)), layout.data(&file.path));
-        reached().map_err(LakeError::io("publish", &to))?;
-        match fs::rename(&from, &to) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(LakeError::io("publish", &to)(error)),
-            Err(_) if !to.exists() => {
-                let detail = "is missing".to_owned();
-                return Err(LakeError::DataFile { path: to, manifest: manifest.seq, detail });
-            }
-            _ => {}
-        }
-        folders.extend(to.parent().map(Path::to_owned));
-    }
-    for path in &manifest.removed {
-        let path = layout.data(path);
-        reached().map_err(LakeError::io("delete", &path))?;
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(LakeError::io("delete", &path)(error)),
-            _ => {}
-        }
-        folders.extend(path.parent().map(Path::to_owned));
-    }
-    reached().map_err(LakeError::io("finish publishing", &layout.root))?;
-    for folder in folders.iter().filter(|folder| folder.exists()) {
-        sync_folder(folder)?;
-        // Succeeds only where the last file of a day has gone.
-        let _ = fs::remove_dir(folder);
-    }
-    remove_folder(&staging)
-}
-
-/// Deletes a folder with all in it, if it is there.
-pub(super) fn remove_folder(path: &Path) -> Result<(), LakeError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LakeError::io("delete folder", path)(error)),
-        _ => Ok(()),
-    }
 }
 
 /// One file to be written.
@@ -171,9 +131,14 @@ impl<'a> Jobs<'a> {
     }
 
     /// Writes all files and makes the folders that they will go to. The n-th file returned is staged as the n-th.
-    fn run(self, layout: &Layout, config: &LakeConfig, zstd_level: ZstdLevel) -> Result<Vec<LakeFile>, LakeError> {
-        let staging = layout.staging_of(self.seq);
-        create_folder(&staging)?;
+    fn run(
+        self,
+        layout: &Layout,
+        staging: &Path,
+        config: &LakeConfig,
+        zstd_level: ZstdLevel,
+    ) -> Result<Vec<LakeFile>, LakeError> {
+        create_folder(staging)?;
         let mut jobs: Vec<(usize, Job)> = Vec::with_capacity(self.jobs.len());
         let mut number = 0;
         for job in self.jobs {
@@ -187,7 +152,7 @@ impl<'a> Jobs<'a> {
         // The longest first, so that no thread is left with it at the end.
         jobs.sort_by_key(|(_, job)| std::cmp::Reverse(job.rows.len()));
         let written = in_parallel(config.threads, &jobs, |(number, job)| {
-            job.write(&staging, *number, config, zstd_level).map(|files| (*number, files))
+            job.write(staging, *number, config, zstd_level).map(|files| (*number, files))
         })?;
         let by_number: BTreeMap<usize, Vec<LakeFile>> = written.into_iter().collect();
         Ok(by_number.into_values().flatten().collect())
@@ -235,6 +200,7 @@ impl Job<'_> {
             crc32: written.crc32,
             min_time_ns,
             max_time_ns,
+            open_rows: if partition.table == Table::Bars { self.rows.open() } else { 0 },
         }
     }
 }
@@ -246,6 +212,12 @@ impl Rows<'_> {
             Self::Trades(trades) => trades.len(),
             Self::Rejects(rejects) => rejects.len(),
         }
+    }
+
+    /// Bars that are not final.
+    fn open(&self) -> u64 {
+        let Self::Bars(bars) = self else { return 0 };
+        bars.order.iter().filter(|&&row| !bars.rows[row as usize].is_final).count() as u64
     }
 
     /// Least and greatest time, nanoseconds.
@@ -279,17 +251,6 @@ fn link_or_copy(from: &Path, to: &Path) -> Result<(), LakeError> {
         return Ok(());
     }
     fs::copy(from, to).and_then(|_| File::open(to)?.sync_all()).map_err(LakeError::io("copy into", to))
-}
-
-/// Gives the staged manifest its name, unless one of that name is there.
-pub(super) fn link_or_rename(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::hard_link(from, to) {
-        // A file system without links: the lock keeps other writers out between the question and the renaming.
-        Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
-            if to.try_exists()? { Err(io::ErrorKind::AlreadyExists.into()) } else { fs::rename(from, to) }
-        }
-        done => done,
-    }
 }
 
 /// Maps items on several threads, in their order. After an error no new item is begun.

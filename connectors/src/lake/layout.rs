@@ -8,6 +8,10 @@ use tidewheel_schemas::Interval;
 /// The folder for manifests, staging and the lock. Its name begins with `_`, so that engines skip it.
 pub(super) const HOUSE: &str = "_tidewheel";
 
+/// The folders in it in which files wait.
+pub(super) const STAGING: &str = "staging";
+pub(super) const COMPACTION: &str = "compaction";
+
 const DAY_NS: i64 = 86_400 * tidewheel_schemas::SECOND_NS;
 const DAY_MS: u64 = 86_400_000;
 
@@ -122,13 +126,24 @@ impl Layout {
         self.manifests().join(format!("{seq:012}.json"))
     }
 
+    /// Where the writer's files wait for their commit, a folder each.
     pub(super) fn staging(&self) -> PathBuf {
-        self.house().join("staging")
+        self.house().join(STAGING)
     }
 
-    /// Where the files of a commit wait for it.
-    pub(super) fn staging_of(&self, seq: u64) -> PathBuf {
-        self.staging().join(format!("{seq:012}"))
+    /// Where the files of a compaction wait for theirs.
+    pub(super) fn compaction(&self) -> PathBuf {
+        self.house().join(COMPACTION)
+    }
+
+    /// Held by the one compaction that may go on.
+    pub(super) fn compaction_lock(&self) -> PathBuf {
+        self.house().join("compaction.lock")
+    }
+
+    /// A staging folder, from its name in the manifest.
+    pub(super) fn staged(&self, name: &str) -> PathBuf {
+        self.house().join(name)
     }
 
     /// Where a data file lies, from its path in the manifest.
@@ -147,15 +162,40 @@ pub(super) fn file_name(seq: u64, number: usize) -> String {
     format!("{seq:012}-{number:03}.parquet")
 }
 
-/// Whether a file name is one that [`file_name`] gives: only such files are ever deleted as orphans.
-pub(super) fn is_our_file_name(path: &Path) -> bool {
-    let Some(stem) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".parquet"))
-    else {
-        return false;
-    };
-    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    stem.split_once('-')
-        .is_some_and(|(seq, number)| seq.len() >= 12 && number.len() >= 3 && all_digits(seq) && all_digits(number))
+/// The name of the file that takes the place of several, of which `last` is the name of the last. Sorts where that did,
+/// and is new as long as each compaction that commits has another `seq`.
+pub(super) fn compacted_name(last: &str, seq: u64) -> String {
+    let stem = last.strip_suffix(SUFFIX).unwrap_or(last);
+    let stem = stem.split_once('c').map_or(stem, |(stem, _)| stem);
+    format!("{stem}c{seq:012}{SUFFIX}")
+}
+
+const SUFFIX: &str = ".parquet";
+
+/// Who names files so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NamedBy {
+    /// The writer, by [`file_name`].
+    Writer,
+    /// A compaction, by [`compacted_name`].
+    Compaction,
+}
+
+/// Who gave a file its name, if it is one of ours: only such files are ever deleted as orphans.
+pub(super) fn named_by(path: &Path) -> Option<NamedBy> {
+    let stem = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?;
+    let is_number = |text: &str, digits| text.len() >= digits && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (seq, number) = stem.split_once('-')?;
+    let (number, compaction) = number.split_once('c').map_or((number, None), |(number, seq)| (number, Some(seq)));
+    if !is_number(seq, 12) || !is_number(number, 3) || !compaction.is_none_or(|seq| is_number(seq, 12)) {
+        return None;
+    }
+    Some(if compaction.is_some() { NamedBy::Compaction } else { NamedBy::Writer })
+}
+
+/// The interval of a file of bars, from its path in the manifest.
+pub(super) fn interval_of(path: &str) -> Option<Interval> {
+    path.split('/').find_map(|folder| folder.strip_prefix("interval="))?.parse().ok()
 }
 
 #[cfg(test)]
@@ -181,9 +221,32 @@ mod tests {
 
     #[test]
     fn only_our_own_file_names_are_ours() {
-        assert!(is_our_file_name(Path::new("bars/date=x").join(file_name(7, 1)).as_path()));
-        for foreign in ["000000000007-001.csv", "mine.parquet", "7-1.parquet", "000000000007_001.parquet"] {
-            assert!(!is_our_file_name(Path::new(foreign)), "{foreign}");
+        assert_eq!(named_by(&Path::new("bars/date=x").join(file_name(7, 1))), Some(NamedBy::Writer));
+        assert_eq!(named_by(Path::new(&compacted_name(&file_name(7, 1), 9))), Some(NamedBy::Compaction));
+        for foreign in [
+            "000000000007-001.csv",
+            "mine.parquet",
+            "7-1.parquet",
+            "000000000007_001.parquet",
+            "000000000007-001c.parquet",
+        ] {
+            assert_eq!(named_by(Path::new(foreign)), None, "{foreign}");
         }
+    }
+
+    #[test]
+    fn a_compacted_file_sorts_where_the_last_of_its_inputs_did() {
+        let (before, last, after) = (file_name(7, 0), file_name(7, 1), file_name(7, 2));
+        let once = compacted_name(&last, 9);
+        let twice = compacted_name(&once, 12);
+        assert_eq!(twice, "000000000007-001c000000000012.parquet");
+        let names = [before, last, once, twice, after, file_name(8, 0)];
+        assert!(names.is_sorted(), "{names:?}");
+    }
+
+    #[test]
+    fn the_interval_is_read_from_the_path() {
+        assert_eq!(interval_of("bars/interval=5m/date=2023-11-14/x.parquet"), Some(Interval::M5));
+        assert_eq!(interval_of("trades/date=2023-11-14/x.parquet"), None);
     }
 }

@@ -4,7 +4,7 @@
 //! reading the state takes few of them. The body carries a checksum; a damaged manifest is an error that names it.
 
 use super::error::LakeError;
-use super::layout::{Layout, Table};
+use super::layout::{Layout, STAGING, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -16,7 +16,8 @@ use tidewheel_schemas::Counters;
 /// How many commits share one list of all live files.
 pub(super) const CHECKPOINT_EVERY: u64 = if cfg!(test) { 8 } else { 64 };
 
-const FORMAT: u32 = 1;
+/// Format 1 had no name of the staging folder and no compactions.
+const FORMAT: u32 = 2;
 
 /// How far a run has come, as the one who commits knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,10 +49,17 @@ pub struct LakeFile {
     pub min_time_ns: i64,
     /// Greatest time in it.
     pub max_time_ns: i64,
+    /// In `bars`, rows that were not final when their run ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub open_rows: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One commit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     pub format: u32,
     pub seq: u64,
@@ -59,6 +67,12 @@ pub(super) struct Manifest {
     /// The n-th of them is staged as [`staged_name`]`(n)`.
     pub added: Vec<LakeFile>,
     pub removed: Vec<String>,
+    /// The folder in the lake's house where the added files wait to be moved into place.
+    #[serde(default)]
+    pub staging: String,
+    /// Whether it only joins files: the rows and the progress are those of the commit before.
+    #[serde(default)]
+    pub is_compaction: bool,
     /// All live files after this commit, now and then.
     pub live: Option<Vec<LakeFile>>,
 }
@@ -100,15 +114,9 @@ impl LakeState {
 }
 
 impl Manifest {
-    /// The commit that follows `state`.
-    pub(super) fn next(
-        state: &LakeState,
-        progress: &CommitProgress,
-        added: Vec<LakeFile>,
-        removed: Vec<String>,
-    ) -> Self {
-        let mut manifest =
-            Self { format: FORMAT, seq: state.seq + 1, progress: progress.clone(), added, removed, live: None };
+    /// The commit that follows `state`; all else of `self` stays.
+    pub(super) fn after(mut self, state: &LakeState) -> Self {
+        let mut manifest = Self { format: FORMAT, seq: state.seq + 1, live: None, ..std::mem::take(&mut self) };
         if manifest.seq % CHECKPOINT_EVERY == 1 {
             let mut after = state.clone();
             after.apply(&manifest);
@@ -123,12 +131,22 @@ pub(super) fn staged_name(number: usize) -> String {
     format!("{number:05}.parquet")
 }
 
+/// The name of the folder in which the commit that may become number `seq` waits.
+pub(super) fn staging_name(of: &str, seq: u64) -> String {
+    format!("{of}/{seq:012}")
+}
+
 /// Writes a manifest into staging, to be linked into its place.
 pub(super) fn write_staged(path: &Path, manifest: &Manifest) -> Result<(), LakeError> {
     let write = || -> io::Result<()> {
         let body = serde_json::value::to_raw_value(manifest)?;
         let crc32 = format!("{:08x}", crc32fast::hash(body.get().as_bytes()));
-        let mut file = File::create(path)?;
+        // Never into a file that is there: it may have become a manifest under its other name.
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = File::create_new(path)?;
         serde_json::to_writer(&mut file, &Envelope { crc32, manifest: &body })?;
         file.write_all(b"\n")?;
         file.sync_all()
@@ -136,13 +154,25 @@ pub(super) fn write_staged(path: &Path, manifest: &Manifest) -> Result<(), LakeE
     write().map_err(LakeError::io("write manifest", path))
 }
 
-/// Reads what the lake holds, and the newest manifest. Nothing where there is no manifest.
-pub(super) fn read_state(layout: &Layout) -> Result<Option<(LakeState, Manifest)>, LakeError> {
-    let mut seqs = list(layout)?;
-    let Some(newest_seq) = seqs.pop() else { return Ok(None) };
-    let newest = read(layout, newest_seq)?;
+/// Reads what the lake holds. Nothing where there is no manifest.
+pub(super) fn read_state(layout: &Layout) -> Result<Option<LakeState>, LakeError> {
+    let newest = |seqs: Vec<u64>| seqs.last().copied();
+    let Some(mut newest_seq) = newest(list(layout)?) else { return Ok(None) };
+    loop {
+        match read_state_at(layout, newest_seq) {
+            Ok(state) => return Ok(Some(state)),
+            // While we read, others may have gone on so far that what we wanted was deleted.
+            Err(error) => match newest(list(layout)?) {
+                Some(newer) if newer > newest_seq => newest_seq = newer,
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
+fn read_state_at(layout: &Layout, newest_seq: u64) -> Result<LakeState, LakeError> {
     // Backwards to the last list of all files, then forwards again.
-    let mut deltas = vec![newest.clone()];
+    let mut deltas = vec![read(layout, newest_seq)?];
     while deltas.last().is_some_and(|manifest| manifest.live.is_none()) {
         deltas.push(read(layout, newest_seq - deltas.len() as u64)?);
     }
@@ -157,7 +187,7 @@ pub(super) fn read_state(layout: &Layout) -> Result<Option<(LakeState, Manifest)
             None => state.apply(manifest),
         }
     }
-    Ok(Some((state, newest)))
+    Ok(state)
 }
 
 /// The numbers of all manifests, ascending.
@@ -179,12 +209,19 @@ pub(super) fn list(layout: &Layout) -> Result<Vec<u64>, LakeError> {
     Ok(seqs)
 }
 
+/// The manifest of a number, which must be there.
 fn read(layout: &Layout, seq: u64) -> Result<Manifest, LakeError> {
+    let missing = || LakeError::Manifest { path: layout.manifest(seq), detail: "is missing".into() };
+    find(layout, seq)?.ok_or_else(missing)
+}
+
+/// The manifest of a number, if there is one.
+pub(super) fn find(layout: &Layout, seq: u64) -> Result<Option<Manifest>, LakeError> {
     let path = layout.manifest(seq);
     let damaged = |detail: String| LakeError::Manifest { path: path.clone(), detail };
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged("is missing".into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(damaged("is not text".into())),
         Err(error) => return Err(LakeError::io("read manifest", &path)(error)),
     };
@@ -193,24 +230,46 @@ fn read(layout: &Layout, seq: u64) -> Result<Manifest, LakeError> {
     if envelope.crc32 != format!("{:08x}", crc32fast::hash(envelope.manifest.get().as_bytes())) {
         return Err(damaged("has a wrong checksum".into()));
     }
-    let manifest: Manifest = serde_json::from_str(envelope.manifest.get())
+    let mut manifest: Manifest = serde_json::from_str(envelope.manifest.get())
         .map_err(|error| damaged(format!("cannot be understood ({error})")))?;
-    if manifest.format != FORMAT {
-        return Err(damaged(format!("is of format {}, this program knows {FORMAT}", manifest.format)));
+    if !(1..=FORMAT).contains(&manifest.format) {
+        return Err(damaged(format!("is of format {}, this program knows 1 to {FORMAT}", manifest.format)));
+    }
+    if manifest.format == 1 {
+        manifest.staging = staging_name(STAGING, seq);
     }
     if manifest.seq != seq {
         return Err(damaged(format!("says it is number {}", manifest.seq)));
     }
-    Ok(manifest)
+    Ok(Some(manifest))
 }
 
-/// Deletes manifests that no reader needs: all before the last list of live files but one.
-pub(super) fn prune(layout: &Layout, seq: u64) -> Result<(), LakeError> {
+/// The first manifest that a reader may need when the newest is `seq`: all from the last list of live files but one.
+fn keep_from(seq: u64) -> u64 {
     let last_checkpoint = seq - (seq - 1) % CHECKPOINT_EVERY;
-    let keep_from = last_checkpoint.saturating_sub(CHECKPOINT_EVERY);
+    last_checkpoint.saturating_sub(CHECKPOINT_EVERY)
+}
+
+/// The numbers of the manifests that readers may need, ascending.
+pub(super) fn kept(layout: &Layout) -> Result<Vec<u64>, LakeError> {
+    let mut seqs = list(layout)?;
+    let from = seqs.last().map_or(0, |&newest| keep_from(newest));
+    seqs.retain(|&seq| seq >= from);
+    Ok(seqs)
+}
+
+/// Deletes manifests that no reader needs.
+pub(super) fn prune(layout: &Layout, seq: u64) -> Result<(), LakeError> {
+    let keep_from = keep_from(seq);
     for old in list(layout)?.into_iter().take_while(|&old| old < keep_from) {
+        // In ascending order: whoever still sees one knows that no later one was deleted.
         let path = layout.manifest(old);
-        fs::remove_file(&path).map_err(LakeError::io("delete old manifest", &path))?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(LakeError::io("delete old manifest", &path)(error));
+            }
+            _ => {}
+        }
     }
     Ok(())
 }

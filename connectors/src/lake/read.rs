@@ -6,9 +6,15 @@ use super::error::LakeError;
 use super::layout::{Layout, Table};
 use super::manifest::{self, LakeFile, LakeState};
 use super::rejects_file::StoredReject;
-use super::{bars_read, rejects_file};
+use super::{bars_read, recovery, rejects_file};
+use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 use tidewheel_schemas::{BarVersion, Interval, TradeKey};
+
+/// How often a reader looks again for files that a commit is moving, and how long it waits between.
+const TRIES: usize = 200;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What the lake holds; an empty state where there is no lake.
 ///
@@ -16,7 +22,22 @@ use tidewheel_schemas::{BarVersion, Interval, TradeKey};
 /// If a manifest is damaged or cannot be read.
 pub fn manifest(root: &Path) -> Result<LakeState, LakeError> {
     let layout = Layout { root: root.to_owned() };
-    Ok(manifest::read_state(&layout)?.map(|(state, _)| state).unwrap_or_default())
+    Ok(manifest::read_state(&layout)?.unwrap_or_default())
+}
+
+/// Reads every file of the lake and holds it against its checksum and size. Returns what the lake holds. Takes no lock:
+/// for a lake that nobody writes meanwhile.
+///
+/// # Errors
+/// If a manifest or a file is damaged, missing or cannot be read; the message names it.
+pub fn check(root: &Path) -> Result<LakeState, LakeError> {
+    let layout = Layout { root: root.to_owned() };
+    let state = manifest(root)?;
+    recovery::check_files(&layout, &state)?;
+    for file in state.files.values() {
+        bars_read::read_bytes(&layout, file)?;
+    }
+    Ok(state)
 }
 
 /// The right bars now, by venue, symbol and open time. What they hold of trades' times is not stored; see [`stored`].
@@ -43,11 +64,24 @@ pub fn changelog(root: &Path, interval: Interval) -> Result<Vec<BarVersion>, Lak
 fn versions(root: &Path, table: Table, interval: Interval) -> Result<Vec<BarVersion>, LakeError> {
     let layout = Layout { root: root.to_owned() };
     let folder = format!("{}/interval={interval}/", table.name());
-    let mut versions = Vec::new();
-    for file in manifest(root)?.of(table).filter(|file| file.path.starts_with(&folder)) {
-        versions.extend(bars_read::read_bars(&layout, file, interval)?);
+    let read = |state: &LakeState| {
+        let mut versions = Vec::new();
+        for file in state.of(table).filter(|file| file.path.starts_with(&folder)) {
+            versions.extend(bars_read::read_bars(&layout, file, interval)?);
+        }
+        Ok(versions)
+    };
+    let mut tries = 0;
+    loop {
+        match read(&manifest(root)?) {
+            // A commit may not have moved its files yet, or a later one has replaced them while we read.
+            Err(LakeError::Io { source, .. }) if source.kind() == ErrorKind::NotFound && tries < TRIES => {
+                tries += 1;
+                std::thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
     }
-    Ok(versions)
 }
 
 /// A version as it reads back from the lake, which does not keep the times of the first and the last trade: they become
@@ -77,7 +111,7 @@ pub fn rejects(root: &Path) -> Result<impl Iterator<Item = Result<StoredReject, 
 
 fn read_rejects(layout: &Layout, file: &LakeFile) -> Result<Vec<StoredReject>, LakeError> {
     let mut rejects = Vec::new();
-    bars_read::for_each_batch(&layout.data(&file.path), None, |batch| {
+    bars_read::for_each_batch(layout, file, None, |batch| {
         rejects.extend(rejects_file::decode(batch)?);
         Ok(())
     })?;

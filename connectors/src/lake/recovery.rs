@@ -1,8 +1,9 @@
 //! What opening a lake does before anything is written: lock it, hold it against its manifest, delete what no commit owns.
 
 use super::error::LakeError;
-use super::layout::{Layout, is_our_file_name};
-use super::manifest::LakeState;
+use super::layout::{Layout, NamedBy, named_by};
+use super::manifest::{self, LakeState};
+use super::publish;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,15 +22,31 @@ pub(super) fn refuse_foreign_files(layout: &Layout) -> Result<(), LakeError> {
     Ok(())
 }
 
-/// Takes the lock, which is held as long as the file is open.
-pub(super) fn lock(layout: &Layout) -> Result<File, LakeError> {
-    let path = layout.lock();
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(LakeError::io("open lock", &path))?;
+/// Takes a lock, which is held as long as the file is open. Nothing if another holds it.
+pub(super) fn lock(path: &Path) -> Result<Option<File>, LakeError> {
+    let file = File::options().create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(LakeError::io("open lock", path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(LakeError::Locked { root: layout.root.clone(), lock: path }),
-        Err(TryLockError::Error(error)) => Err(LakeError::io("lock", &path)(error)),
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(LakeError::io("lock", path)(error)),
+    }
+}
+
+/// Reads what the lake holds and holds it against the folders, with the files of every commit in place. A compaction may go
+/// on meanwhile, and is followed.
+pub(super) fn settle(layout: &Layout) -> Result<Option<LakeState>, LakeError> {
+    let mut checked = None;
+    loop {
+        let Some(state) = manifest::read_state(layout)? else { return Ok(None) };
+        // Now all that the state holds is in place, unless a later commit has taken it away.
+        publish::finish_all(layout)?;
+        match check_files(layout, &state) {
+            Ok(()) => return Ok(Some(state)),
+            // A commit in between would explain it; twice the same state is damage.
+            Err(_) if checked != Some(state.seq) => checked = Some(state.seq),
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -48,19 +65,30 @@ pub(super) fn check_files(layout: &Layout, state: &LakeState) -> Result<(), Lake
     Ok(())
 }
 
-/// Deletes files with names of ours that no manifest lists. Files of other names are left alone.
-pub(super) fn delete_orphans(layout: &Layout, state: &LakeState) -> Result<(), LakeError> {
+/// Deletes files with names of ours that no manifest lists. Files of other names are left alone, and so are those of
+/// compactions while one goes on: it may have committed since the state was read.
+pub(super) fn delete_orphans(layout: &Layout, state: &LakeState, is_compacting: bool) -> Result<(), LakeError> {
     let live: foldhash::HashSet<PathBuf> = state.files.keys().map(|path| layout.data(path)).collect();
     for table in layout.tables() {
         for path in files_below(&table)? {
             if live.contains(&path) {
                 continue;
             }
-            if !is_our_file_name(&path) {
-                tracing::warn!(path = %path.display(), "a file that is not the lake's lies in its tables");
-                continue;
+            match named_by(&path) {
+                None => {
+                    tracing::warn!(path = %path.display(), "a file that is not the lake's lies in its tables");
+                    continue;
+                }
+                // Also what we take for an orphan may be the input of a compaction that has just deleted it.
+                Some(NamedBy::Compaction) if is_compacting => continue,
+                Some(_) => {}
             }
-            fs::remove_file(&path).map_err(LakeError::io("delete orphan", &path))?;
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(LakeError::io("delete orphan", &path)(error));
+                }
+                _ => {}
+            }
             tracing::info!(path = %path.display(), "orphan deleted");
         }
     }

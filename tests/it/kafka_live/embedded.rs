@@ -3,6 +3,7 @@
 use super::markets::{ALL_FAULTS, PARTITIONS, Recorded, Spread, market};
 use super::program::Setup;
 use super::readers::{bars_of_lake, bars_of_topics, last_progress, same, versions_of_lake};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidewheel::commands::{Begin, Session};
 use tidewheel::config::Config;
@@ -19,7 +20,7 @@ fn a_session_on_the_embedded_broker_gives_the_bars_of_the_file() {
     }
     let session = Session::open(&config, None, Begin::GoOn).expect("everything can be used");
     let status = session.status();
-    let stop = AtomicBool::new(false);
+    let stop = Arc::new(AtomicBool::new(false));
     let counters = std::thread::scope(|scope| {
         let run = scope.spawn(|| session.run(&stop));
         recorded.send_all(cluster.bootstrap(), "trades", Spread::Keyed);

@@ -120,9 +120,16 @@ impl Setup {
 
     /// Starts `tidewheel run` with further arguments.
     pub fn start_with(&self, arguments: &[&str]) -> Run {
-        let mut command = self.command();
-        let child =
-            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        self.start_as(self.command().args(arguments))
+    }
+
+    /// Starts `tidewheel run` with something happening at its fault points.
+    pub fn start_with_fault(&self, rules: &str) -> Run {
+        self.start_as(self.command().env("TIDEWHEEL_FAULT", rules))
+    }
+
+    fn start_as(&self, command: &mut Command) -> Run {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         Run { child: Some(child), brokers: self.brokers.clone(), prefix: self.prefix.clone() }
     }
 }
@@ -145,12 +152,18 @@ impl Run {
     }
 
     /// Asks it to end as an operator would, and returns what it printed. It must end well.
-    pub fn stop(mut self) -> String {
+    pub fn stop(self) -> String {
+        self.stop_with_code(0).0
+    }
+
+    /// Asks it to end, which it must with this code. Returns what it printed and what it complained of.
+    pub fn stop_with_code(mut self, code: i32) -> (String, String) {
         let id = self.child.as_ref().expect("taken only at its end").id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
         let output = self.output();
-        assert_eq!(output.status.code(), Some(0), "{}", text_of(&output));
-        String::from_utf8(output.stdout).expect("the program prints text")
+        assert_eq!(output.status.code(), Some(code), "{}", text_of(&output));
+        let text = |bytes| String::from_utf8(bytes).expect("the program prints text");
+        (text(output.stdout), text(output.stderr))
     }
 
     fn output(&mut self) -> Output {

@@ -1,5 +1,6 @@
 //! Which rows `bars` and `bars_changelog` hold.
 
+use super::compact::{CompactConfig, compact};
 use super::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -113,8 +114,41 @@ fn bars_open_at_the_end_stand_until_a_later_run_supersedes_them() {
     let mut lake = resumed(&folder);
     lake.append(tick(2, vec![version("BTC", 1, 0, true, Some(20)), version("BTC", 2, 0, false, None)]));
     let report = lake.commit(&progress(3)).expect("a commit");
-    assert_eq!(report.superseded_rows, 2);
-    assert_eq!(bars_text(&root), "BTC 1 r0 final 20\nBTC 3 r0 open 2\n");
+    // The first is final now, the second gone; the third is open in the run that goes on, and not for `bars` before it is final.
+    assert_eq!(report.superseded_rows, 3);
+    assert_eq!(bars_text(&root), "BTC 1 r0 final 20\n");
+    check_consistent(&root);
+    // What was open at the end of that run stands again, to be removed by the next, also by a commit of other rows or of none.
+    lake.append(tick(3, vec![version("BTC", 3, 0, false, Some(5)), version("BTC", 4, 0, true, Some(6))]));
+    lake.close_open_bars(vec![version("BTC", 3, 0, false, Some(5))]);
+    lake.commit(&progress(4)).expect("a commit");
+    let closed = "BTC 1 r0 final 20\nBTC 3 r0 open 5\nBTC 4 r0 final 6\n";
+    assert_eq!(bars_text(&root), closed);
+    drop(lake);
+    let mut lake = resumed(&folder);
+    assert_eq!(bars_text(&root), closed, "nothing changes before the first commit");
+    let report = lake.commit(&progress(5)).expect("a commit");
+    assert_eq!(report.superseded_rows, 1);
+    assert_eq!(bars_text(&root), "BTC 1 r0 final 20\nBTC 4 r0 final 6\n");
+    check_consistent(&root);
+}
+
+#[test]
+fn bars_that_a_run_closes_stay_where_it_goes_on_only_to_be_closed_again() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let root = config(&folder).root;
+    let open = |mark| version("BTC", 1, 0, false, Some(mark));
+    let mut lake = Lake::open(config(&folder)).expect("a new lake");
+    lake.append(tick(1, vec![open(18)]));
+    lake.close_open_bars(vec![open(18)]);
+    lake.commit(&progress(2)).expect("a commit");
+    drop(lake);
+    let mut lake = resumed(&folder);
+    lake.append(tick(2, vec![open(19)]));
+    lake.close_open_bars(vec![open(19)]);
+    lake.commit(&progress(3)).expect("a commit");
+    assert_eq!(bars_text(&root), "BTC 1 r0 open 19\n");
+    assert_eq!(read::manifest(&root).expect("the state").of(Table::Bars).map(|file| file.open_rows).sum::<u64>(), 1);
     check_consistent(&root);
 }
 
@@ -207,6 +241,11 @@ fn random_versions_and_commits_are_as_in_a_map() {
                 check_consistent(&root);
                 let bars = read::bars(&root, Interval::M1).expect("bars can be read");
                 assert_eq!(bars, oracle.bars.values().cloned().collect::<Vec<_>>());
+            }
+            if random.random_bool(0.2) {
+                compact(&CompactConfig { target_rows: random.random_range(2..200), ..CompactConfig::new(&root) })
+                    .expect("it can be compacted");
+                check_consistent(&root);
             }
             if random.random_bool(0.1) {
                 drop(lake);

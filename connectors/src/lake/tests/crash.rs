@@ -1,11 +1,11 @@
-//! Crashes at every step, damage, full disks, and a second writer.
+//! Crashes at every step, full disks, and a second writer.
 
 use super::*;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A lake with two commits, and the versions of a third that adds a file, rewrites one and removes one.
-fn third_commit(folder: &TempDir) -> (Lake, TickOutput) {
+pub(super) fn third_commit(folder: &TempDir) -> (Lake, TickOutput) {
     let mut lake = Lake::open(config(folder)).expect("a new lake");
     lake.append(tick(1, vec![version("BTC", 1, 0, true, Some(10)), version("BTC", 2, 0, true, Some(20))]));
     lake.commit(&progress(2)).expect("a commit");
@@ -22,8 +22,8 @@ fn third_commit(folder: &TempDir) -> (Lake, TickOutput) {
     (lake, output)
 }
 
-const BEFORE: &str = "BTC 1 r0 final 10\nBTC 2 r0 final 20\nBTC 3 r0 final 30\n";
-const AFTER: &str = "BTC 1 r1 final 11\nBTC 2 r0 final 20\nBTC 4 r0 final 40\n";
+pub(super) const BEFORE: &str = "BTC 1 r0 final 10\nBTC 2 r0 final 20\nBTC 3 r0 final 30\n";
+pub(super) const AFTER: &str = "BTC 1 r1 final 11\nBTC 2 r0 final 20\nBTC 4 r0 final 40\n";
 
 #[test]
 fn a_crash_at_any_step_leaves_the_commit_before_or_the_commit() {
@@ -153,54 +153,6 @@ fn data_is_refused_replaced_or_resumed() {
     assert_eq!(bars_text(&root), "BTC 1 r1 final 11\nBTC 4 r0 final 40\nETH 7 r0 final 70\n");
 }
 
-/// What an error must say, and what to do to a file for it.
-type Damage = (&'static str, fn(&Path));
-
-#[test]
-fn a_damaged_or_missing_manifest_is_named() {
-    let damage: [Damage; 4] = [
-        ("has a wrong checksum", |path| {
-            let text = fs::read_to_string(path).expect("a manifest");
-            fs::write(path, text.replace("\"rows\":2", "\"rows\":3")).expect("a manifest");
-        }),
-        ("cannot be understood", |path| fs::write(path, "{\"crc32\":").expect("a manifest")),
-        ("is not text", |path| fs::write(path, [0xff, 0xfe]).expect("a manifest")),
-        ("is missing", |path| fs::remove_file(path).expect("a manifest")),
-    ];
-    for (expected, damage) in damage {
-        let folder = TempDir::new().expect("a temporary folder");
-        drop(third_commit(&folder));
-        let root = config(&folder).root;
-        damage(&root.join("_tidewheel/manifests/000000000001.json"));
-        for error in [
-            Lake::open(LakeConfig { on_existing: OnExisting::Resume, ..config(&folder) })
-                .map(drop)
-                .expect_err("it is damaged"),
-            read::manifest(&root).map(drop).expect_err("it is damaged"),
-        ] {
-            let error = error.to_string();
-            assert!(error.contains("000000000001.json") && error.contains(expected), "{error}");
-        }
-    }
-}
-
-#[test]
-fn a_missing_or_shortened_data_file_is_named() {
-    for (expected, damage) in [
-        ("is missing", (|path| fs::remove_file(path)) as fn(&Path) -> std::io::Result<()>),
-        ("has 3 bytes", |path| fs::write(path, "PAR")),
-    ] {
-        let folder = TempDir::new().expect("a temporary folder");
-        drop(third_commit(&folder));
-        let path = config(&folder).root.join("bars/interval=1m/date=2023-11-14/000000000001-000.parquet");
-        damage(&path).expect("the file can be damaged");
-        let error = Lake::open(LakeConfig { on_existing: OnExisting::Resume, ..config(&folder) })
-            .expect_err("damage")
-            .to_string();
-        assert!(error.contains("000000000001-000.parquet") && error.contains(expected), "{error}");
-    }
-}
-
 #[test]
 fn orphans_are_deleted_and_files_of_others_are_not() {
     let folder = TempDir::new().expect("a temporary folder");
@@ -212,17 +164,6 @@ fn orphans_are_deleted_and_files_of_others_are_not() {
     drop(resumed(&folder));
     assert!(!orphan.exists() && foreign.exists());
     check_consistent(&config(&folder).root);
-}
-
-#[test]
-fn a_folder_of_other_parquet_files_is_refused() {
-    let folder = TempDir::new().expect("a temporary folder");
-    let day = config(&folder).root.join("trades/date=2023-11-14");
-    fs::create_dir_all(&day).expect("a folder");
-    fs::write(day.join("theirs.parquet"), "PAR1").expect("a file");
-    let error = Lake::open(config(&folder)).expect_err("not a lake").to_string();
-    assert!(error.contains("not a lake of ours"), "{error}");
-    assert!(day.join("theirs.parquet").exists());
 }
 
 #[test]

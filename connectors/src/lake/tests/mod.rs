@@ -1,15 +1,19 @@
 //! The lake from outside: what is in its folders after commits, crashes and failures.
 
 mod bars;
+mod compaction;
 mod crash;
+mod damage;
 mod records;
+mod retries;
 
 use super::read;
 use super::*;
+use crate::fault::Faults;
 use std::collections::BTreeSet;
 use std::path::Path;
 use tempfile::TempDir;
-use tidewheel_schemas::{Bar, Instrument, TradeId, TradeKey};
+use tidewheel_schemas::{Bar, BarVersion, Instrument, TickOutput, TradeId, TradeKey};
 
 const MINUTE_NS: i64 = 60_000_000_000;
 /// 2023-11-14 22:00 UTC.

@@ -46,7 +46,7 @@ fn amendment(position: u64, change: Change) -> Amendment {
 }
 
 /// One chunk that two workers took their rows from, an amendment between, and a second source.
-fn output() -> TickOutput {
+pub(super) fn output() -> TickOutput {
     let mut chunk =
         TradeColumns { partition: 0, instruments: vec![instrument("BTC"), instrument("ETH")], ..Default::default() };
     for row in 0..4i64 {
@@ -82,10 +82,11 @@ fn output() -> TickOutput {
 }
 
 /// The named columns of a table, a row a line; absent values leave no trace.
-fn table_text(lake: &Path, table: Table, columns: &[&str]) -> String {
+pub(super) fn table_text(lake: &Path, table: Table, columns: &[&str]) -> String {
     let mut text = String::new();
+    let layout = layout::Layout { root: lake.to_owned() };
     for file in read::manifest(lake).expect("the state can be read").of(table) {
-        bars_read::for_each_batch(&lake.join(&file.path), None, |batch| {
+        bars_read::for_each_batch(&layout, file, None, |batch| {
             let options = FormatOptions::new();
             let formatter =
                 |column| ArrayFormatter::try_new(bars_read::column(batch, column).expect("a column"), &options);

@@ -1,0 +1,56 @@
+//! A run whose lake has a full disk: it stops reading, says why, and goes on when there is room.
+
+use super::markets::{ALL_FAULTS, PARTITIONS, Recorded, Spread, counts_of, market};
+use super::program::Setup;
+use super::readers::{bars_of_lake, records, same};
+use super::running::topics_hold_the_lake;
+use crate::harness::kafka::broker;
+use std::time::Duration;
+
+/// Long enough for a run that reads on to have read everything: ticks last 100 ms, and 32 may wait before the lake.
+const STANDSTILL: Duration = Duration::from_secs(8);
+
+#[test]
+fn a_full_disk_stops_the_reading_and_nothing_is_lost_or_written_twice() {
+    let recorded = Recorded::new(market(6, 6_000, ALL_FAULTS));
+    let broker = broker();
+    let topic = broker.topic("trades", PARTITIONS);
+    let setup = Setup::new(broker.address(), &topic, recorded.folder());
+    let flag = recorded.folder().join("full");
+    let all = recorded.messages.len();
+    recorded.send(broker.address(), &topic, 0..all / 2, Spread::Keyed);
+    let mut run = setup.start_with_fault(&format!("lake.staged=full:{}", flag.display()));
+    run.wait_until_read(all as u64 / 2);
+    std::fs::write(&flag, "").expect("a file");
+    // The commit after this fails; what waits before the lake fills up, and the source is held.
+    std::thread::sleep(STANDSTILL);
+    recorded.send(broker.address(), &topic, all / 2..all, Spread::Keyed);
+    std::thread::sleep(STANDSTILL);
+    let told = records(&setup.brokers, &format!("{}.progress", setup.prefix));
+    let read = told.last().and_then(|last| last.value.as_ref()?["counters"]["read"].as_u64());
+    assert_eq!(read, Some(all as u64 / 2), "nothing is taken while the lake is paused");
+    std::fs::remove_file(&flag).expect("a file");
+    let counters = run.wait_until_read(all as u64);
+    let (printed, said) = run.stop_with_code(0);
+    assert_eq!(said.matches("lake paused").count(), 1, "{said}");
+    assert!(said.contains("lake goes on"), "{said}");
+    recorded.check_counters(&counters);
+    let (expected, counts) = recorded.replayed();
+    assert_eq!(counts_of(&printed), counts);
+    same(&bars_of_lake(&setup.lake), &expected);
+    topics_hold_the_lake(&setup.brokers, &setup.prefix, &setup.lake);
+}
+
+#[test]
+fn a_stop_while_the_disk_is_full_ends_with_the_error() {
+    let recorded = Recorded::new(market(7, 500, ALL_FAULTS));
+    let broker = broker();
+    let topic = broker.topic("trades", PARTITIONS);
+    let setup = Setup::new(broker.address(), &topic, recorded.folder());
+    recorded.send(broker.address(), &topic, 0..recorded.messages.len(), Spread::Keyed);
+    let mut run = setup.start_with_fault("lake.staged=full");
+    run.wait_until_read(1);
+    std::thread::sleep(Duration::from_secs(1));
+    let (_, said) = run.stop_with_code(1);
+    assert!(said.contains("lake paused") && said.contains("error: could not write"), "{said}");
+}
