@@ -7,6 +7,7 @@ mod harness;
 mod hostile;
 mod kafka_connectors;
 mod kafka_live;
+mod kafka_security;
 mod law_one;
 mod market;
 mod readers;

@@ -47,6 +47,8 @@ pub struct Setup {
     pub lake: PathBuf,
     /// Worker threads.
     pub workers: u16,
+    /// Further lines of the section `[source]`.
+    pub source: String,
     /// Further lines of the section `[bars]`.
     pub bars: String,
     /// Further lines of the section `[kafka]`.
@@ -62,6 +64,7 @@ impl Setup {
             prefix: format!("{topic}-out"),
             lake: folder.join("lake"),
             workers: 2,
+            source: String::new(),
             bars: "provisional_every = \"none\"\n".to_owned(),
             kafka: "partitions = 2\n".to_owned(),
         }
@@ -69,10 +72,11 @@ impl Setup {
 
     /// The config file's text.
     pub fn text(&self) -> String {
-        let Self { brokers, topic, prefix, lake, workers, bars, kafka } = self;
+        let Self { brokers, topic, prefix, lake, workers, source, bars, kafka } = self;
         let mut text = String::new();
         let _ = writeln!(text, "workers = {workers}");
-        let _ = writeln!(text, "[source]\nbrokers = {brokers:?}\ntopics = [{topic:?}]\nformat = \"canonical\"");
+        let _ =
+            writeln!(text, "[source]\nbrokers = {brokers:?}\ntopics = [{topic:?}]\nformat = \"canonical\"\n{source}");
         let _ = writeln!(text, "[bars]\n{bars}");
         let _ = writeln!(text, "[kafka]\nprefix = {prefix:?}\n{kafka}");
         let _ = writeln!(text, "[lake]\npath = {lake:?}\ncommit_every = \"500ms\"");
@@ -99,9 +103,14 @@ impl Setup {
     /// Starts `tidewheel run` with further arguments.
     pub fn start_with(&self, arguments: &[&str]) -> Run {
         let mut command = self.command();
-        let child =
-            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
-        Run { child: Some(child), brokers: self.brokers.clone(), prefix: self.prefix.clone() }
+        command.args(arguments);
+        self.start_command(command, &self.brokers)
+    }
+
+    /// Starts a command that runs this, to be looked at through a listener of the brokers that lets everybody in.
+    pub fn start_command(&self, mut command: Command, brokers: &str) -> Run {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        Run { child: Some(child), brokers: brokers.to_owned(), prefix: self.prefix.clone() }
     }
 }
 
@@ -123,12 +132,18 @@ impl Run {
     }
 
     /// Asks it to end as an operator would, and returns what it printed. It must end well.
-    pub fn stop(mut self) -> String {
+    pub fn stop(self) -> String {
+        self.stop_with_log().0
+    }
+
+    /// As [`stop`](Self::stop), with what it logged.
+    pub fn stop_with_log(mut self) -> (String, String) {
         let id = self.child.as_ref().expect("taken only at its end").id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
         let output = self.output();
         assert_eq!(output.status.code(), Some(0), "{}", text_of(&output));
-        String::from_utf8(output.stdout).expect("the program prints text")
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program prints text");
+        (text(output.stdout), text(output.stderr))
     }
 
     fn output(&mut self) -> Output {
