@@ -85,7 +85,7 @@ impl Live<'_> {
         caught_up: impl FnOnce(&Ticker),
         mut send: impl FnMut(TickInput) -> ControlFlow<()>,
     ) -> Result<(), LiveError> {
-        let names: Arc<[String]> = self.source.partition_names().into();
+        let mut names: Arc<[String]> = self.source.partition_names().into();
         for binding in std::mem::take(&mut self.logged) {
             let Some(input) = self.make_again(&binding, &names, ticker)? else { return Ok(()) };
             self.status.note_source(|| (status::partitions(&self.source, ticker), self.source.last_error()));
@@ -95,6 +95,11 @@ impl Live<'_> {
         }
         caught_up(ticker);
         while !self.stop.load(Ordering::Relaxed) {
+            let found = self.source.discover()?;
+            if !found.is_empty() {
+                tracing::info!(?found, "partitions were added to the topics");
+                names = self.source.partition_names().into();
+            }
             let tick_end_ms = (now_ms() / self.tick_ms + 1) * self.tick_ms;
             let deadline = Instant::now() + Duration::from_millis(tick_end_ms.saturating_sub(now_ms()));
             let polled = self.source.poll_until(deadline, BYTES_PER_TICK)?;
@@ -105,6 +110,12 @@ impl Live<'_> {
             let mut binding = Binding { tick, ..Binding::default() };
             binding.ends =
                 pieces.iter().map(|piece| (names[piece.partition() as usize].clone(), piece.end_position)).collect();
+            // Where they begin: a run that goes on must not begin with them later.
+            for name in &found {
+                let number = names.iter().position(|known| known == name).expect("its name is known by now");
+                binding.ends.entry(name.clone()).or_insert_with(|| self.source.position(number as u32));
+            }
+            binding.found = found;
             let behind = names.iter().zip(&caught_up).filter(|(_, caught_up)| !**caught_up);
             binding.behind = behind.map(|(name, _)| name.clone()).collect();
             let mut input = ticker.tick(tick, pieces, &caught_up);

@@ -182,7 +182,15 @@ impl ReplayArgs {
         let lake = self.lake.as_ref().map(|root| self.open_lake(root, sources)).transpose()?;
         let status = Arc::new(Status::new(&self.intervals));
         let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "replay".to_owned() });
-        let outbox = Outbox { kafka, lake, bindings: None, snapshots: None, stop: None, faults: Faults::of_process(), status: Arc::clone(&status) };
+        let outbox = Outbox {
+            kafka,
+            lake,
+            bindings: None,
+            snapshots: None,
+            stop: None,
+            faults: Faults::of_process(),
+            status: Arc::clone(&status),
+        };
         let pipeline = PipelineConfig {
             intervals: self.intervals.clone(),
             lateness_ns: self.lateness,

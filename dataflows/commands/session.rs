@@ -137,7 +137,15 @@ impl Session {
             ends: resumption.starts,
             timer,
             recovered,
-            outbox: Outbox { kafka, lake, bindings: Some(bindings), snapshots, stop: None, faults: Faults::of_process(), status: Arc::new(status) },
+            outbox: Outbox {
+                kafka,
+                lake,
+                bindings: Some(bindings),
+                snapshots,
+                stop: None,
+                faults: Faults::of_process(),
+                status: Arc::new(status),
+            },
             lock,
         })
     }

@@ -8,6 +8,7 @@ mod harness;
 mod hostile;
 mod kafka_connectors;
 mod kafka_live;
+mod kafka_security;
 mod lake;
 mod law_one;
 mod market;

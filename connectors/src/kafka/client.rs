@@ -9,6 +9,7 @@ use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::metadata::Metadata;
 use rdkafka::producer::ProducerContext;
+use rdkafka::types::RDKafkaErrorCode as Code;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,9 +41,23 @@ const RESERVED: [&str; 8] = [
 /// Forwards librdkafka's log to `tracing` and remembers the last error, for the message of the failure it leads to.
 #[derive(Default)]
 pub(super) struct Context {
-    last_error: Mutex<Option<String>>,
+    last_error: Mutex<Option<Complaint>>,
     failed_delivery: Mutex<Option<Failed>>,
     statistics: Mutex<Statistics>,
+}
+
+/// What librdkafka complained of.
+#[derive(Clone)]
+struct Complaint {
+    code: Code,
+    reason: String,
+}
+
+impl Complaint {
+    /// Whether it names what a person must mend, and not only that a connection failed.
+    const fn is_refusal(&self) -> bool {
+        matches!(self.code, Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL)
+    }
 }
 
 /// A record that could not be delivered, and why; one that was refused goes before those thrown away with it.
@@ -53,9 +68,27 @@ struct Failed {
 }
 
 impl Context {
-    /// What librdkafka last complained of.
+    /// What the client last complained of, whether it matters still or not.
     pub(super) fn last_error(&self) -> Option<String> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().map(|complaint| complaint.reason.clone())
+    }
+
+    /// The error of a cluster that did not answer: what librdkafka last complained of, or else the answer to the last request.
+    fn unreachable(&self, brokers: &str, timeout: Duration, last_answer: &ClientError) -> KafkaError {
+        let brokers = brokers.to_owned();
+        let complaint = self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (code, detail) = match complaint {
+            Some(Complaint { code, reason }) => (Some(code), reason),
+            None => (last_answer.rdkafka_error_code(), last_answer.to_string()),
+        };
+        match code {
+            Some(Code::Authentication | Code::SaslAuthenticationFailed) => {
+                KafkaError::Authentication { brokers, detail }
+            }
+            Some(Code::SSL) => KafkaError::Tls { brokers, detail },
+            _ => KafkaError::Unreachable { brokers, timeout_ms: timeout.as_millis(), last_error: detail },
+        }
     }
 
     /// What librdkafka knew of a partition when it last said; nothing before that.
@@ -99,14 +132,17 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: ClientError, reason: &str) {
-        use rdkafka::types::RDKafkaErrorCode as Code;
         let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        match error {
+        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+        let complaint = Complaint { code, reason: reason.to_owned() };
+        match code {
             // The end of a partition travels the same way and is none.
-            ClientError::Global(Code::PartitionEOF) => {}
+            Code::PartitionEOF => {}
             // Follows the reason and says less.
-            ClientError::Global(Code::AllBrokersDown) if last.is_some() => {}
-            _ => *last = Some(reason.to_owned()),
+            Code::AllBrokersDown if last.is_some() => {}
+            // As a connection does that is lost because of it.
+            _ if last.as_ref().is_some_and(Complaint::is_refusal) && !complaint.is_refusal() => {}
+            _ => *last = Some(complaint),
         }
     }
 }
@@ -119,7 +155,6 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         use rdkafka::Message;
         if let Err((error, message)) = result {
-            use rdkafka::types::RDKafkaErrorCode as Code;
             let thrown_away = matches!(error.rdkafka_error_code(), Some(Code::PurgeQueue | Code::PurgeInflight));
             let mut failed = self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner);
             if failed.as_ref().is_none_or(|failed| failed.thrown_away && !thrown_away) {
@@ -205,20 +240,18 @@ pub(super) fn metadata(
 ) -> Result<Metadata, KafkaError> {
     /// Serving the consumer meanwhile is also what brings the reason of the failure.
     const RETRY_PAUSE: Duration = Duration::from_millis(100);
+    const ATTEMPT: Duration = Duration::from_secs(3);
     let deadline = Instant::now() + timeout;
     loop {
-        match consumer.fetch_metadata(None, until(deadline)) {
+        let answer = consumer.fetch_metadata(None, until(deadline).min(ATTEMPT));
+        if answer.is_err() {
+            drop(consumer.poll(RETRY_PAUSE));
+        }
+        match answer {
             Ok(metadata) => return Ok(metadata),
             // A refused connection fails at once, but a broker may be starting.
-            Err(_) if !until(deadline).is_zero() => drop(consumer.poll(until(deadline).min(RETRY_PAUSE))),
-            Err(error) => {
-                let last_error = consumer.context().last_error().unwrap_or_else(|| error.to_string());
-                return Err(KafkaError::Unreachable {
-                    brokers: brokers.to_owned(),
-                    timeout_ms: timeout.as_millis(),
-                    last_error,
-                });
-            }
+            Err(_) if !until(deadline).is_zero() => {}
+            Err(error) => return Err(consumer.context().unreachable(brokers, timeout, &error)),
         }
     }
 }
@@ -253,7 +286,6 @@ pub(super) fn offsets(
 
 /// Whether a partition's leader is just changing, or not yet known to all.
 fn is_between_leaders(error: &ClientError) -> bool {
-    use rdkafka::types::RDKafkaErrorCode as Code;
     matches!(
         error.rdkafka_error_code(),
         Some(

@@ -21,6 +21,28 @@ pub enum KafkaError {
         /// What librdkafka said last.
         last_error: String,
     },
+    /// The brokers did not accept who this client says it is.
+    #[error(
+        "could not log in to kafka at {brokers}: {detail}; check sasl.username, sasl.password and sasl.mechanism in the \
+         properties, of the source and of the sink"
+    )]
+    Authentication {
+        /// The bootstrap addresses.
+        brokers: String,
+        /// What librdkafka said.
+        detail: String,
+    },
+    /// Client and brokers do not trust each other's certificates, or have no protocol in common.
+    #[error(
+        "could not make a secure connection to kafka at {brokers}: {detail}; name the brokers' certificate authority in the \
+         property ssl.ca.location, and the brokers by an address that their certificate is made for"
+    )]
+    Tls {
+        /// The bootstrap addresses.
+        brokers: String,
+        /// What librdkafka said.
+        detail: String,
+    },
     /// A topic to read that is not there, or that the client may not see.
     #[error("could not find topic {topic:?} at {brokers}; {hint}")]
     MissingTopic {

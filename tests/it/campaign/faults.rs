@@ -33,8 +33,8 @@ impl Fault {
             POINTS.iter().map(|(name, _)| *name).filter(|name| !name.starts_with("compact.")).collect();
         match random.random_range(0..100) {
             0..50 => Self::Point(points[random.random_range(0..points.len())], random.random_range(1..4)),
-            200..202 => Self::DiskFull,
-            50..63 => Self::BrokerDies,
+            50..58 => Self::DiskFull,
+            58..63 => Self::BrokerDies,
             63..70 => Self::SecondInstance,
             70..75 => Self::Pause,
             _ => Self::None,

@@ -11,6 +11,7 @@ use tidewheel::config::Config;
 use tidewheel::engine;
 use tidewheel::live::Live;
 use tidewheel::recovery::bindings_folder;
+use tidewheel::status::Status;
 use tidewheel::ticks::Ticker;
 use tidewheel_connectors::decode::Decoder;
 use tidewheel_connectors::kafka::source::{KafkaSource, KafkaSourceConfig, Start};
@@ -30,7 +31,7 @@ fn undisturbed(setup: &Setup) -> Vec<TickOutput> {
     .expect("the topic is there");
     let (mut engine, outputs) = engine::start(1, &config.pipeline(), None).expect("threads");
     let collector = std::thread::spawn(move || outputs.map(|tick| tick.output).collect::<Vec<_>>());
-    let stop = AtomicBool::new(false);
+    let (stop, status) = (AtomicBool::new(false), Status::new(&config.bars.intervals));
     let live = Live {
         source,
         decoder: Decoder::new(config.decode()),
@@ -40,6 +41,7 @@ fn undisturbed(setup: &Setup) -> Vec<TickOutput> {
         bindings: None,
         snapshots: None,
         stop: &stop,
+        status: &status,
     };
     let mut is_over = false;
     let caught_up = |_: &Ticker| stop.store(true, Ordering::Relaxed);

@@ -46,16 +46,26 @@ impl Broker {
     /// # Panics
     /// If it does not start: with its log.
     pub fn start() -> Self {
+        Self::start_with(|_| Addition::default())
+    }
+
+    /// As [`start`](Self::start), with more: of the broker's folder, which exists when the addition is made.
+    ///
+    /// # Panics
+    /// If it does not start: with its log.
+    pub fn start_with(addition: impl FnOnce(&Path) -> Addition) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let (broker_port, controller_port) = free_ports();
+        let addition = addition(folder.path());
+        let [broker_port, controller_port] = free_ports();
         let address = format!("127.0.0.1:{broker_port}");
         let properties = folder.path().join("server.properties");
-        let text = properties_text(broker_port, controller_port, &folder.path().join("data").display().to_string());
+        let data = folder.path().join("data").display().to_string();
+        let text = properties_text(broker_port, controller_port, &data, &addition);
         std::fs::write(&properties, text).expect("a temporary folder can be written to");
 
         let mut format = java("kafka.tools.StorageTool");
         // A cluster id is sixteen bytes in base64; any will do.
-        format.args(["format", "-t", "dGlkZXdoZWVsdGVzdHMhIQ", "-c"]).arg(&properties);
+        format.args(["format", "-t", "dGlkZXdoZWVsdGVzdHMhIQ", "-c"]).arg(&properties).args(&addition.format);
         run(format, "format the storage of the Kafka broker");
 
         let log = File::create(folder.path().join("log")).expect("a temporary folder can be written to");
@@ -115,6 +125,17 @@ impl Broker {
     }
 }
 
+/// What a broker has beyond a plain listener.
+#[derive(Default)]
+pub struct Addition {
+    /// A further listener: its name, its protocol, its address.
+    pub listener: Option<(String, String, String)>,
+    /// Lines of its properties.
+    pub properties: Vec<String>,
+    /// Arguments of the tool that formats its storage.
+    pub format: Vec<String>,
+}
+
 impl Drop for Broker {
     fn drop(&mut self) {
         // The end of its input is the guard's sign.
@@ -123,24 +144,28 @@ impl Drop for Broker {
     }
 }
 
-/// Two ports nobody listens on. Both are held until both are known, so that they differ.
-fn free_ports() -> (u16, u16) {
-    let hold = || TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    let port = |held: &TcpListener| held.local_addr().expect("a bound socket has an address").port();
-    let (left, right) = (hold(), hold());
-    (port(&left), port(&right))
+/// Ports nobody listens on. All are held until all are known, so that they differ.
+pub fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let held = [(); COUNT].map(|()| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports"));
+    held.map(|held| held.local_addr().expect("a bound socket has an address").port())
 }
 
-fn properties_text(broker_port: u16, controller_port: u16, data: &str) -> String {
-    let listener = format!("PLAINTEXT://127.0.0.1:{broker_port}");
-    [
+fn properties_text(broker_port: u16, controller_port: u16, data: &str, addition: &Addition) -> String {
+    let mut listeners = format!("PLAINTEXT://127.0.0.1:{broker_port}");
+    let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+    if let Some((name, protocol, address)) = &addition.listener {
+        listeners += &format!(",{name}://{address}");
+        protocols += &format!(",{name}:{protocol}");
+    }
+    let mut lines = vec![
         "process.roles=broker,controller".to_owned(),
         "node.id=1".to_owned(),
         format!("controller.quorum.voters=1@127.0.0.1:{controller_port}"),
-        format!("listeners={listener},CONTROLLER://127.0.0.1:{controller_port}"),
-        format!("advertised.listeners={listener}"),
+        format!("listeners={listeners},CONTROLLER://127.0.0.1:{controller_port}"),
+        format!("advertised.listeners={listeners}"),
+        "inter.broker.listener.name=PLAINTEXT".to_owned(),
         "controller.listener.names=CONTROLLER".to_owned(),
-        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
+        format!("listener.security.protocol.map={protocols}"),
         format!("log.dirs={data}"),
         "auto.create.topics.enable=false".to_owned(),
         // One broker cannot hold three copies.
@@ -156,8 +181,9 @@ fn properties_text(broker_port: u16, controller_port: u16, data: &str) -> String
         // How soon it notices a transaction that is open for too long.
         "transaction.abort.timed.out.transaction.cleanup.interval.ms=1000".to_owned(),
         "log.cleaner.dedupe.buffer.size=8388608".to_owned(),
-    ]
-    .join("\n")
+    ];
+    lines.extend_from_slice(&addition.properties);
+    lines.join("\n")
 }
 
 /// The command under a shell that kills it, and removes its folder, when this process is gone, however it went: the shared

@@ -66,6 +66,8 @@ pub struct Setup {
     pub lake: PathBuf,
     /// Worker threads.
     pub workers: u16,
+    /// Further lines of the section `[source]`.
+    pub source: String,
     /// Further lines of the section `[bars]`.
     pub bars: String,
     /// Further lines of the section `[kafka]`.
@@ -83,6 +85,7 @@ impl Setup {
             prefix: format!("{topic}-out"),
             lake: folder.join("lake"),
             workers: 2,
+            source: String::new(),
             bars: "provisional_every = \"none\"\n".to_owned(),
             kafka: "partitions = 2\n".to_owned(),
             more: String::new(),
@@ -91,10 +94,11 @@ impl Setup {
 
     /// The config file's text.
     pub fn text(&self) -> String {
-        let Self { brokers, topic, prefix, lake, workers, bars, kafka, more } = self;
+        let Self { brokers, topic, prefix, lake, workers, source, bars, kafka, more } = self;
         let mut text = String::new();
         let _ = writeln!(text, "workers = {workers}");
-        let _ = writeln!(text, "[source]\nbrokers = {brokers:?}\ntopics = [{topic:?}]\nformat = \"canonical\"");
+        let _ =
+            writeln!(text, "[source]\nbrokers = {brokers:?}\ntopics = [{topic:?}]\nformat = \"canonical\"\n{source}");
         let _ = writeln!(text, "[bars]\n{bars}");
         let _ = writeln!(text, "[kafka]\nprefix = {prefix:?}\n{kafka}");
         let _ = writeln!(text, "[lake]\npath = {lake:?}\ncommit_every = \"500ms\"\n{more}");
@@ -120,17 +124,22 @@ impl Setup {
 
     /// Starts `tidewheel run` with further arguments.
     pub fn start_with(&self, arguments: &[&str]) -> Run {
-        self.start_as(self.command().args(arguments))
+        let mut command = self.command();
+        command.args(arguments);
+        self.start_command(command, &self.brokers)
     }
 
     /// Starts `tidewheel run` with something happening at its fault points.
     pub fn start_with_fault(&self, rules: &str) -> Run {
-        self.start_as(self.command().env("TIDEWHEEL_FAULT", rules))
+        let mut command = self.command();
+        command.env("TIDEWHEEL_FAULT", rules);
+        self.start_command(command, &self.brokers)
     }
 
-    fn start_as(&self, command: &mut Command) -> Run {
+    /// Starts a command that runs this, to be looked at through a listener of the brokers that lets everybody in.
+    pub fn start_command(&self, mut command: Command, brokers: &str) -> Run {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
-        Run { child: Some(child), brokers: self.brokers.clone(), prefix: self.prefix.clone() }
+        Run { child: Some(child), brokers: brokers.to_owned(), prefix: self.prefix.clone() }
     }
 }
 
@@ -154,6 +163,11 @@ impl Run {
     /// Asks it to end as an operator would, and returns what it printed. It must end well.
     pub fn stop(self) -> String {
         self.stop_with_code(0).0
+    }
+
+    /// As [`stop`](Self::stop), with what it logged.
+    pub fn stop_with_log(self) -> (String, String) {
+        self.stop_with_code(0)
     }
 
     /// Asks it to end, which it must with this code. Returns what it printed and what it complained of.

@@ -17,6 +17,7 @@ pub fn pipeline() -> PipelineConfig {
         lateness_ns: 10 * SECOND_NS,
         horizon_ns: HORIZON_NS,
         archive: true,
+        is_saved: false,
     }
 }
 
@@ -27,7 +28,7 @@ pub fn lake_config(root: &Path) -> LakeConfig {
 
 /// Runs a market through the graph into a new lake, a commit every so many ticks. Returns what every tick published.
 pub fn write_lake(root: &Path, seed: u64, trades: usize, ticks_per_commit: usize) -> Vec<TickOutput> {
-    let (mut engine, outputs) = engine::start(2, &pipeline()).expect("threads");
+    let (mut engine, outputs) = engine::start(2, &pipeline(), None).expect("threads");
     let collector = std::thread::spawn(move || outputs.map(|tick| tick.output).collect::<Vec<_>>());
     for tick in ticks(seed, trades, 30 * SECOND_NS) {
         assert!(engine.send(tick).is_continue());

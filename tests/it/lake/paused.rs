@@ -31,16 +31,23 @@ struct Run {
 
 impl Run {
     fn start(config: LakeConfig) -> Self {
-        let (mut engine, outputs) = engine::start(1, &pipeline()).expect("threads");
+        let (mut engine, outputs) = engine::start(1, &pipeline(), None).expect("threads");
         let status = Arc::new(Status::new(&Interval::ALL));
         let stop = Arc::new(AtomicBool::new(false));
         let lake = LakeOutput {
             lake: Lake::open(config).expect("a lake"),
             every: Some(Duration::from_millis(20)),
             run: "test".to_owned(),
-            stop: Some(Arc::clone(&stop)),
         };
-        let outbox = Outbox { kafka: None, lake: Some(lake), bindings: None, status: Arc::clone(&status) };
+        let outbox = Outbox {
+            kafka: None,
+            lake: Some(lake),
+            bindings: None,
+            snapshots: None,
+            stop: Some(Arc::clone(&stop)),
+            faults: Faults::default(),
+            status: Arc::clone(&status),
+        };
         let outbox = std::thread::spawn(move || outbox.run(outputs));
         let ticks = ticks(60, 3_000, 10 * SECOND_NS);
         let (sent, all) = (Arc::new(AtomicUsize::new(0)), ticks.len());
