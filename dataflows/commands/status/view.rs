@@ -71,8 +71,9 @@ pub fn report(report: &StatusReport) -> String {
     ]);
     let versions: Vec<String> =
         report.bar_versions.iter().map(|(interval, count)| format!("{interval} {}", number(*count))).collect();
+    let versions = if versions.is_empty() { "none yet".to_owned() } else { versions.join(", ") };
     let revisions = number(report.bar_revisions);
-    table.row(["versions".to_owned(), format!("{}; revisions {revisions}", versions.join(", "))]);
+    table.row(["versions".to_owned(), format!("{versions}; revisions {revisions}")]);
     write_table(&table, &mut text);
     let _ = write!(text, "\n{}", counts(&report.counters.counts));
     text
