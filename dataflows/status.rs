@@ -6,7 +6,7 @@
 mod latencies;
 mod partitions;
 
-pub use latencies::Latencies;
+pub use latencies::{Latencies, quantile};
 pub use partitions::{PartitionStatus, partitions};
 
 use crate::engine::MergedTick;

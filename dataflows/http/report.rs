@@ -2,7 +2,7 @@
 //! added, not renamed. Times say their unit; ticks are milliseconds since the epoch.
 
 use super::{Problem, problems};
-use crate::status::{PartitionStatus, Recovered, Snapshot, Status};
+use crate::status::{Latencies, PartitionStatus, Recovered, Snapshot, Status, quantile};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -84,7 +84,7 @@ pub struct TickReport {
 }
 
 /// The outputs; null for one that is off.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SinksReport {
     /// The topics.
     pub kafka: Option<KafkaReport>,
@@ -93,7 +93,7 @@ pub struct SinksReport {
 }
 
 /// What was committed to the topics.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KafkaReport {
     /// The last tick that the progress record names, milliseconds; null before the first commit.
     pub committed_tick_ms: Option<u64>,
@@ -103,10 +103,13 @@ pub struct KafkaReport {
     pub records: u64,
     /// Transactions that were rolled back and written again.
     pub aborted: u64,
+    /// How long 99 of 100 ticks took at most from their first record to the answer to their commit, seconds, as far as the
+    /// buckets of the histogram tell; null before the first commit.
+    pub transaction_p99_seconds: Option<f64>,
 }
 
 /// What was committed to the lake.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LakeReport {
     /// The first tick that is not yet in the lake, milliseconds; null before the first commit.
     pub tick_frontier_ms: Option<u64>,
@@ -116,6 +119,8 @@ pub struct LakeReport {
     pub rows: u64,
     /// Bytes they wrote.
     pub bytes: u64,
+    /// How long 99 of 100 commits took at most, seconds, as far as the buckets of the histogram tell; null before the first.
+    pub commit_p99_seconds: Option<f64>,
     /// Why the lake waits; null while it can be written.
     pub paused: Option<String>,
 }
@@ -207,7 +212,7 @@ impl StatusReport {
             problems,
             partitions: snapshot.partitions.iter().map(PartitionReport::of).collect(),
             tick: TickReport::of(snapshot, now_ms),
-            sinks: SinksReport::of(snapshot),
+            sinks: SinksReport::of(snapshot, status.latencies()),
             complete_through: CompleteThrough {
                 topic_ms: snapshot.kafka_tick.filter(|_| snapshot.kafka_on),
                 lake_ms: snapshot.lake_complete_through().filter(|_| snapshot.lake_on),
@@ -260,18 +265,20 @@ impl TickReport {
 }
 
 impl SinksReport {
-    fn of(snapshot: &Snapshot) -> Self {
+    fn of(snapshot: &Snapshot, latencies: &Latencies) -> Self {
         let kafka = KafkaReport {
             committed_tick_ms: snapshot.kafka_tick,
             transactions: snapshot.kafka_commits,
             records: snapshot.kafka_records,
             aborted: snapshot.kafka_aborted,
+            transaction_p99_seconds: quantile(&latencies.kafka_transaction, 0.99),
         };
         let lake = LakeReport {
             tick_frontier_ms: snapshot.lake_frontier,
             commits: snapshot.lake_commits,
             rows: snapshot.lake_rows,
             bytes: snapshot.lake_bytes,
+            commit_p99_seconds: quantile(&latencies.lake_commit, 0.99),
             paused: snapshot.lake_paused.clone(),
         };
         Self { kafka: snapshot.kafka_on.then_some(kafka), lake: snapshot.lake_on.then_some(lake) }

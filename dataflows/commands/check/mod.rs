@@ -9,6 +9,7 @@ mod lake_folder;
 use super::CommandError;
 use super::table::Table;
 use crate::config::{self, Cadence, Config, ConfigError, Problem, TimeSpan};
+use crate::http;
 use cluster::Clusters;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -75,6 +76,7 @@ impl CheckArgs {
                 computed(&config, &mut findings);
                 clusters.output(&config, &mut findings);
                 lake_folder::check(&config, &mut findings);
+                server(&config, &mut findings);
             }
             Err(ConfigError::Invalid { problems, .. }) => {
                 findings.fact("config", format!("{path}: not usable, so nothing else was checked"));
@@ -101,6 +103,15 @@ fn computed(config: &Config, findings: &mut Findings) {
     findings.fact("", format!("corrections up to {} back", bars.horizon));
     let megabytes = BYTES_PER_TRADE;
     findings.fact("memory", format!("about {megabytes} MB for each million trades within {}", bars.horizon));
+}
+
+/// Whether the HTTP server could listen, where there is to be one.
+fn server(config: &Config, findings: &mut Findings) {
+    let Some(section) = config.http() else { return };
+    findings.fact("serve", format!("/health, /metrics and /api/v1/status on http://{}", section.listen));
+    if let Err(error) = http::bind(section) {
+        findings.problem(error.to_string());
+    }
 }
 
 fn report(findings: &Findings, out: &mut dyn Write) -> io::Result<()> {

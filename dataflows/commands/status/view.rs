@@ -71,8 +71,9 @@ pub fn report(report: &StatusReport) -> String {
     ]);
     let versions: Vec<String> =
         report.bar_versions.iter().map(|(interval, count)| format!("{interval} {}", number(*count))).collect();
+    let versions = if versions.is_empty() { "none yet".to_owned() } else { versions.join(", ") };
     let revisions = number(report.bar_revisions);
-    table.row(["versions".to_owned(), format!("{}; revisions {revisions}", versions.join(", "))]);
+    table.row(["versions".to_owned(), format!("{versions}; revisions {revisions}")]);
     write_table(&table, &mut text);
     let _ = write!(text, "\n{}", counts(&report.counters.counts));
     text
@@ -109,11 +110,13 @@ fn outputs(sinks: &SinksReport, complete: &CompleteThrough, now_ms: u64, table: 
     if let Some(kafka) = &sinks.kafka {
         let (transactions, records) = (number(kafka.transactions), number(kafka.records));
         let counts = format!("{transactions} transactions, {records} records, {} aborted", kafka.aborted);
-        table.row(["topics".to_owned(), format!("{}; {counts}", through(complete.topic_ms))]);
+        let tail = tail(kafka.transaction_p99_seconds);
+        table.row(["topics".to_owned(), format!("{}; {counts}{tail}", through(complete.topic_ms))]);
     }
     if let Some(lake) = &sinks.lake {
         let counts = format!("{} commits, {} rows, {}", number(lake.commits), number(lake.rows), bytes(lake.bytes));
-        table.row(["lake".to_owned(), format!("{}; {counts}", through(complete.lake_ms))]);
+        let tail = tail(lake.commit_p99_seconds);
+        table.row(["lake".to_owned(), format!("{}; {counts}{tail}", through(complete.lake_ms))]);
         if let Some(why) = &lake.paused {
             table.row([String::new(), format!("PAUSED: {why}")]);
         }
@@ -170,6 +173,11 @@ fn duration(ms: u64) -> String {
         7_200..172_800 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
         _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
     }
+}
+
+/// How long commits take, if any was made.
+fn tail(p99_seconds: Option<f64>) -> String {
+    p99_seconds.map(|seconds| format!(", p99 {:.0} ms", seconds * 1e3)).unwrap_or_default()
 }
 
 fn bytes(count: u64) -> String {

@@ -20,6 +20,14 @@ fn a_port_that_is_taken_is_told_before_anything_is_touched() {
     let expected = format!("error: could not listen on {address} (http.listen): ");
     assert!(complaint.starts_with(&expected) && complaint.contains("choose another address"), "{complaint}");
     assert!(!setup.lake.exists(), "the lake was made");
+    let mut check = tidewheel(&["check", "--config", &setup.file()]);
+    let output = check.env("TIDEWHEEL_HTTP__LISTEN", &address).output().expect("the program starts");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for part in [format!("serve    /health, /metrics and /api/v1/status on http://{address}"), expected[7..].to_owned()]
+    {
+        assert!(told.contains(&part), "{part:?} is missing in {told}");
+    }
 }
 
 #[test]

@@ -113,6 +113,11 @@ fn metrics_and_state_tell_what_the_run_has_done() {
         assert_eq!(value(&format!("tidewheel_{histogram}_duration_seconds_count")), commits);
         assert!(value(&format!("tidewheel_{histogram}_duration_seconds_sum")) > 0.0);
     }
+    let sinks = &report.sinks;
+    let tails = (sinks.kafka.as_ref(), sinks.lake.as_ref());
+    let tails =
+        (tails.0.and_then(|kafka| kafka.transaction_p99_seconds), tails.1.and_then(|lake| lake.commit_p99_seconds));
+    assert!(tails.0.is_some_and(|tail| tail > 0.0) && tails.1.is_some_and(|tail| tail > 0.0), "{tails:?}");
     let published = counters.rejected + counters.late + report.bar_versions.values().sum::<u64>();
     assert_eq!(report.sinks.kafka.as_ref().map(|kafka| kafka.records), Some(published));
 
@@ -138,7 +143,7 @@ fn a_run_that_goes_on_tells_what_it_recovered(setup: &Setup, before: &StatusRepo
     }
     assert_eq!(samples["tidewheel_recovery_replayed_ticks"], recovered.replayed_ticks as f64);
     let output = tidewheel(&["status", "--url", run.address()]).output().expect("the program starts");
-    prints(&output, 0, &["recovered", "from snapshot", "records replayed"]);
+    println!("{}", prints(&output, 0, &["recovered", "from snapshot", "records replayed"]));
     assert_eq!(run.stop().code, Some(0));
 }
 
@@ -160,6 +165,7 @@ fn the_command_tells_the_same(run: Observed, setup: &Setup, report: &StatusRepor
             "(reconciles)",
         ],
     );
+    println!("{told}");
     let row = told.lines().find(|line| line.starts_with(&first.name)).expect("a row for each partition");
     let cells: Vec<&str> = row.split_whitespace().collect();
     let position = first.position.to_string();
