@@ -28,6 +28,9 @@ pub struct KafkaSection {
     pub replication: i16,
     /// Whether records are written exactly once, in transactions. Off is faster and writes some twice after a crash.
     pub transactions: bool,
+    /// How long a transaction may stay open: so long may readers of committed records wait behind one that a killed process
+    /// left open and that was not started again. A broker that is away for longer costs the open tick a second writing.
+    pub transaction_timeout: TimeSpan,
     /// Further properties of the Kafka client, by librdkafka's names. The source's are not taken over.
     /// Example: `{ "compression.type" = "zstd", "linger.ms" = 5 }`
     pub properties: Properties,
@@ -44,6 +47,7 @@ impl Default for KafkaSection {
             partitions: 8,
             replication: -1,
             transactions: true,
+            transaction_timeout: TimeSpan::from_secs(10),
             properties: Properties::default(),
         }
     }

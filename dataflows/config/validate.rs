@@ -156,6 +156,10 @@ fn output_topics(kafka: &KafkaSection, source: &SourceSection, config: &Config, 
     if kafka.transactional_id.as_ref().is_some_and(|id| id.trim().is_empty()) {
         out.push(("kafka.transactional_id", "is empty: name the writer, or leave the field out".into()));
     }
+    if kafka.transaction_timeout.as_ms() < 1_000 || kafka.transaction_timeout.as_ms() > 15 * 60_000 {
+        // Brokers take no longer one unless they are configured to.
+        out.push(("kafka.transaction_timeout", "must be 1s to 15m".into()));
+    }
     if !(1..=10_000).contains(&kafka.partitions) {
         out.push(("kafka.partitions", "must be 1 to 10000".into()));
     }

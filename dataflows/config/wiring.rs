@@ -95,6 +95,7 @@ impl Config {
             partitions: kafka.partitions.into(),
             replication: kafka.replication.into(),
             transactions: kafka.transactions,
+            transaction_timeout: kafka.transaction_timeout.as_duration(),
             run: run.to_owned(),
             ..sink
         })
