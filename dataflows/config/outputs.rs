@@ -28,8 +28,8 @@ pub struct KafkaSection {
     pub replication: i16,
     /// Whether records are written exactly once, in transactions. Off is faster and writes some twice after a crash.
     pub transactions: bool,
-    /// How long a transaction may be open. One that a dead process left open holds readers back so long, or until the process
-    /// is started again; one that lasts longer is rolled back by the broker. At least one second.
+    /// How long a transaction may stay open: so long may readers of committed records wait behind one that a killed process
+    /// left open and that was not started again. A broker that is away for longer costs the open tick a second writing.
     pub transaction_timeout: TimeSpan,
     /// Further properties of the Kafka client, by librdkafka's names. The source's are not taken over.
     /// Example: `{ "compression.type" = "zstd", "linger.ms" = 5 }`

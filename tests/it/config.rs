@@ -178,6 +178,7 @@ fn what_cannot_be_is_refused_with_line_and_field() {
             "line 1: kafka.prefix: \"tidewheel.bars.1m\" would be read and written, a circle without end: choose another prefix",
         ),
         ("[kafka]\npartitions = 0", "line 2: kafka.partitions: must be 1 to 10000"),
+        ("[kafka]\ntransaction_timeout = \"20m\"", "line 2: kafka.transaction_timeout: must be 1s to 15m"),
         ("[kafka]\nreplication = 0", "line 2: kafka.replication: must be -1 (the broker's default) or 1 to 100"),
         (
             "[kafka]\ntransactional_id = \"\"",

@@ -194,8 +194,10 @@ fn every_kind_of_record_has_its_topic_key_and_headers() {
     assert_eq!(records(&format!("{prefix}.rejects"), 1), [format!("trades[0]:9 {reject}")]);
     let late = records(&format!("{prefix}.late"), 1);
     assert!(late[0].starts_with(r#"trades[0]:8 {"type":"trade","op":"insert","venue":"binance""#), "{late:?}");
-    let progress = records(&format!("{prefix}.progress"), 1);
-    assert!(progress[0].contains(r#""committed_tick":100"#), "{progress:?}");
+    // The first says that the sink was opened.
+    let progress = records(&format!("{prefix}.progress"), 2);
+    assert!(progress[0].contains(r#""committed_tick":null"#), "{progress:?}");
+    assert!(progress[1].contains(r#""committed_tick":100"#), "{progress:?}");
 }
 
 #[test]

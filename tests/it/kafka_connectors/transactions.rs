@@ -2,7 +2,7 @@
 
 use super::held;
 use super::sink::{config, minutes, open, output};
-use crate::harness::kafka::{PATIENCE, broker, unique};
+use crate::harness::kafka::{Broker, PATIENCE, broker, unique};
 use std::time::{Duration, Instant};
 use tidewheel_connectors::kafka::KafkaError;
 use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig};
@@ -105,24 +105,68 @@ fn one_that_was_paused_alone_loses_the_transaction_and_never_half_of_it() {
     sink.write(&output(200, 2..4)).expect("the broker takes the records");
     wait_until_seen(&prefix, Isolation::ReadUncommitted, &[1, 2, 3]);
     std::thread::sleep(PAUSE);
-    // As a run does: what was rolled back is written again, and one that cannot go on is started again.
-    let again = |sink: &mut KafkaSink| -> Result<bool, KafkaError> {
-        sink.write(&output(200, 2..5))?;
-        sink.commit(200, &Counters::default())
-    };
     let error = sink.write(&output(200, 4..5)).and_then(|()| sink.commit(200, &Counters::default()));
     let error = error.expect_err("the broker has rolled back");
-    match error {
-        KafkaError::Aborted { .. } => {}
-        _ => {
-            drop(sink);
-            sink = open(&config);
-        }
-    }
-    assert_eq!(minutes(&prefix, Isolation::ReadCommitted), [1]);
-    assert_eq!(sink.committed_tick(), Some(100));
-    again(&mut sink).expect("the commit succeeds");
+    assert!(matches!(error, KafkaError::Aborted { .. }), "{error}");
+    assert_eq!((minutes(&prefix, Isolation::ReadCommitted), sink.committed_tick()), (vec![1], Some(100)));
+    sink.write(&output(200, 2..5)).expect("the broker takes the records");
+    sink.commit(200, &Counters::default()).expect("the commit succeeds");
     assert_eq!(minutes(&prefix, Isolation::ReadCommitted), [1, 2, 3, 4]);
+
+    // The same once more, and this time it finds out when it rolls back by itself.
+    sink.write(&output(300, 5..6)).expect("the broker takes the records");
+    wait_until_seen(&prefix, Isolation::ReadUncommitted, &[1, 2, 3, 2, 3, 4, 5]);
+    std::thread::sleep(PAUSE);
+    sink.abort().expect("there is nothing left to roll back");
+    sink.write(&output(300, 6..7)).expect("the broker takes the records");
+    sink.commit(300, &Counters::default()).expect("the commit succeeds");
+    assert_eq!(minutes(&prefix, Isolation::ReadCommitted), [1, 2, 3, 4, 6]);
+}
+
+#[test]
+fn a_broker_that_is_away_for_longer_than_the_timeout_costs_a_second_writing() {
+    let mut broker = Broker::start();
+    let config = KafkaSinkConfig {
+        brokers: broker.address().to_owned(),
+        transaction_timeout: Duration::from_secs(2),
+        log: true,
+        ..config("outage")
+    };
+    let mut sink = open(&config);
+    sink.append_log(b"one").expect("the log is on");
+    sink.write(&output(100, 1..3)).expect("the producer takes the records");
+    broker.kill();
+    std::thread::sleep(PAUSE);
+    broker.resume();
+    let mut attempts = 0;
+    // As a run does.
+    while let Err(error) = sink.write(&output(100, 1..3)).and_then(|()| sink.advance(100, &Counters::default())) {
+        assert!(matches!(error, KafkaError::Aborted { .. }), "{error}");
+        attempts += 1;
+        assert!(attempts < 5, "{error}");
+    }
+    sink.write(&output(200, 3..4)).expect("the broker takes the records");
+    sink.advance(200, &Counters::default()).expect("the commit succeeds");
+    let lines = held(broker.address(), "outage.bars.1m", Isolation::ReadCommitted);
+    assert_eq!(sink.read_log().expect("the log can be read"), [b"one"]);
+    assert!(attempts > 0 && lines.len() == 3, "{attempts} attempts: {lines:?}");
+}
+
+#[test]
+fn one_that_finds_another_does_not_come_back_though_the_other_has_written_nothing() {
+    let prefix = unique("claimed");
+    let config = config(&prefix);
+    let mut first = open(&config);
+    first.write(&output(100, 1..2)).expect("the broker takes the records");
+    let mut second = open(&config);
+    for _ in 0..2 {
+        let fenced = first.write(&output(100, 1..2)).and_then(|()| first.commit(100, &Counters::default()));
+        let fenced = fenced.expect_err("the first is kept out");
+        assert!(matches!(fenced, KafkaError::Fenced { .. }), "{fenced}");
+    }
+    second.write(&output(100, 2..3)).expect("the broker takes the records");
+    second.commit(100, &Counters::default()).expect("the second is not disturbed");
+    assert_eq!(minutes(&prefix, Isolation::ReadCommitted), [2]);
 }
 
 /// Ticks with bars, late records and rejects, of which every record is told apart.

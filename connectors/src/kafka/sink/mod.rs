@@ -15,6 +15,10 @@
 //! All records of an instrument go to partition `hash(venue|symbol) % partitions`, whatever its interval: the order of an
 //! instrument's bars is the order in which they were published. Adding partitions to a topic moves instruments.
 //!
+//! A broker also fences a process that it has not heard of for longer than the transaction timeout, without any other. Every
+//! opening therefore leaves a progress record of its own at once: one that is fenced and still finds its own record last was
+//! only cut off, opens a new producer, and reports its transaction as aborted. Else there is another, and it stays out.
+//!
 //! Ticks must come in order and each tick's records in the same order on every run; then a transaction may end anywhere and
 //! a later run continues behind it. With `transactions` off records are written at least once.
 
@@ -24,6 +28,7 @@ mod json;
 mod letters;
 mod log;
 mod progress;
+mod revive;
 mod topics;
 mod writer;
 
@@ -106,6 +111,10 @@ pub struct KafkaSink {
     config: KafkaSinkConfig,
     /// What the last transaction said, of this process or of the one before.
     committed: Progress,
+    /// Tells the progress records of this sink from those of others with the same transactional id.
+    incarnation: u64,
+    /// Commits made.
+    sequence: u64,
     /// Records handed to [`write`](Self::write) since the committed tick, those already committed included.
     records: u64,
     /// Records written since the last commit.
@@ -124,7 +133,7 @@ impl KafkaSink {
     pub fn open(config: &KafkaSinkConfig, source_names: Vec<String>) -> Result<Self, KafkaError> {
         let topics = Topics::ensure(config)?;
         // Before the progress is read: what a former process commits afterwards would not be seen.
-        let writer = Writer::open(config)?;
+        let mut writer = Writer::open(config)?;
         let committed = progress::read(config, &topics.progress.name)?;
         tracing::info!(
             transactional_id = config.transactional_id,
@@ -132,6 +141,10 @@ impl KafkaSink {
             records_done = committed.records_done,
             "sink opened"
         );
+        let incarnation = revive::incarnation();
+        if config.transactions {
+            revive::claim(config, &mut writer, &topics.progress.name, incarnation, &committed)?;
+        }
         Ok(Self {
             writer,
             log: topics.log.as_ref().map(|topic| Log::new(&topic.name)),
@@ -139,6 +152,8 @@ impl KafkaSink {
             source_names,
             config: config.clone(),
             committed,
+            incarnation,
+            sequence: 0,
             records: 0,
             open_records: 0,
             key: Vec::with_capacity(128),
@@ -244,7 +259,10 @@ impl KafkaSink {
     /// If the rollback fails; the sink must be opened again then.
     pub fn abort(&mut self) -> Result<(), KafkaError> {
         (self.records, self.open_records) = (0, 0);
-        self.writer.abort()
+        match self.writer.abort().map_err(|error| self.forget(error)) {
+            Err(KafkaError::Aborted { .. }) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Counts a record, ends a transaction that is full, opens one where none is. False for a record committed before.
@@ -256,7 +274,7 @@ impl KafkaSink {
         if self.open_records >= self.config.max_transaction_records.max(1) {
             self.commit_progress(Progress { records_done: self.records, ..self.next_progress() })?;
         }
-        self.writer.begin()?;
+        self.writer.begin().map_err(|error| self.forget(error))?;
         self.records += 1;
         self.open_records += 1;
         Ok(true)
@@ -296,6 +314,8 @@ impl KafkaSink {
             transactional_id: self.writer.transactional_id().to_owned(),
             run: self.config.run.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            incarnation: self.incarnation,
+            sequence: self.sequence + 1,
             ..self.committed.clone()
         }
     }
@@ -307,6 +327,7 @@ impl KafkaSink {
         committed.map_err(|error| self.forget(error))?;
         self.log.iter_mut().for_each(Log::clear);
         self.open_records = 0;
+        self.sequence += 1;
         self.committed = progress;
         Ok(())
     }
@@ -319,6 +340,7 @@ impl KafkaSink {
 
     /// After a rollback the records since the last commit count as never written.
     fn forget(&mut self, error: KafkaError) -> KafkaError {
+        let error = self.revive(error);
         if matches!(error, KafkaError::Aborted { .. }) {
             (self.records, self.open_records) = (0, 0);
         }

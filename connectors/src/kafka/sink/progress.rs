@@ -20,6 +20,12 @@ pub struct Progress {
     pub run: String,
     /// The program's version.
     pub version: String,
+    /// Which opening of the sink wrote it: each leaves a record at once.
+    #[serde(default)]
+    pub incarnation: u64,
+    /// How many commits that opening had made, this one included; 0 for the record it begins with.
+    #[serde(default)]
+    pub sequence: u64,
     /// All counts from the start of the run through the committed tick.
     pub counters: Counters,
 }
