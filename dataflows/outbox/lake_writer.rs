@@ -46,14 +46,16 @@ pub struct LakeOutput {
 pub(super) struct LakeWriter {
     ticks: Sender<(TickOutput, Vec<BarVersion>)>,
     thread: JoinHandle<Result<(), OutboxError>>,
+    stop: Option<Arc<AtomicBool>>,
 }
 
 impl LakeWriter {
     pub fn start(output: LakeOutput, bindings: Option<SharedBindings>, status: Arc<Status>) -> std::io::Result<Self> {
         let (ticks, waiting) = bounded(TICKS_WAITING);
+        let stop = output.stop.clone();
         let committer = Committer { output, bindings, status, committed_at: Instant::now() };
         let thread = std::thread::Builder::new().name("lake".to_owned()).spawn(move || committer.run(&waiting))?;
-        Ok(Self { ticks, thread })
+        Ok(Self { ticks, thread, stop })
     }
 
     /// Hands a tick over. Blocks while too many wait; false once writing has failed, and [`finish`](Self::finish) tells why.
@@ -61,8 +63,11 @@ impl LakeWriter {
         self.ticks.send((output, open_bars)).is_ok()
     }
 
-    /// Commits what is left.
-    pub fn finish(self) -> Result<(), OutboxError> {
+    /// Commits what is left. A run that has failed elsewhere does not wait for room on the disk.
+    pub fn finish(self, has_failed: bool) -> Result<(), OutboxError> {
+        if let (true, Some(stop)) = (has_failed, &self.stop) {
+            stop.store(true, Ordering::Relaxed);
+        }
         drop(self.ticks);
         self.thread.join().expect("a panic in the lake's thread ends the process")
     }

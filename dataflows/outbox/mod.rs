@@ -69,7 +69,7 @@ impl Outbox {
         let lake = lake.map(start).transpose().map_err(OutboxError::Thread)?;
         let written = self.write_all(outputs, lake.as_ref());
         // Whatever became of the topics, the lake keeps the ticks it was given, and says so if it cannot.
-        let kept = lake.map_or(Ok(()), LakeWriter::finish);
+        let kept = lake.map_or(Ok(()), |lake| lake.finish(written.is_err()));
         let (tick, counters) = written?;
         kept?;
         self.close_kafka(tick, &counters)?;
