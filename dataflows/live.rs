@@ -28,14 +28,6 @@ pub enum LiveError {
     /// A partition cannot be read any more.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
-    /// The bindings log cannot be written.
-    #[error("could not write the bindings log {path}: {source}")]
-    Bindings {
-        /// The file.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
     /// The topic holds other records than when the tick was made.
     #[error(
         "the records of tick {tick} are not those it was made of: its watermark was {logged} ns and is {found} ns now; the \
@@ -78,7 +70,7 @@ impl Live<'_> {
     /// and one more tells of the bars that stay open. `caught_up` is called once all logged ticks are made again.
     ///
     /// # Errors
-    /// If a partition cannot be read, holds other records than the log says, or the bindings log cannot be written.
+    /// If a partition cannot be read, or holds other records than the log says.
     pub fn run(
         mut self,
         ticker: &mut Ticker,
@@ -120,7 +112,7 @@ impl Live<'_> {
             binding.behind = behind.map(|(name, _)| name.clone()).collect();
             let mut input = ticker.tick(tick, pieces, &caught_up);
             input.source.partitions = Some(Arc::clone(&names));
-            self.bind(binding, &mut input, ticker)?;
+            self.bind(binding, &mut input, ticker);
             self.status.note_source(|| (status::partitions(&self.source, ticker), self.source.last_error()));
             if send(input).is_break() {
                 return Ok(());
@@ -128,7 +120,7 @@ impl Live<'_> {
         }
         let mut input = ticker.stop();
         let binding = Binding { tick: input.header.tick, is_last: true, ..Binding::default() };
-        self.bind(binding, &mut input, ticker)?;
+        self.bind(binding, &mut input, ticker);
         let _ = send(input);
         Ok(())
     }
@@ -180,7 +172,7 @@ impl Live<'_> {
     }
 
     /// Writes a tick down, and asks for a snapshot after it where one is due.
-    fn bind(&mut self, mut binding: Binding, input: &mut TickInput, ticker: &Ticker) -> Result<(), LiveError> {
+    fn bind(&mut self, mut binding: Binding, input: &mut TickInput, ticker: &Ticker) {
         binding.watermark_ns = input.header.watermark_ns;
         self.ends.extend(binding.ends.clone());
         if let Some(bindings) = &self.bindings {
@@ -198,7 +190,6 @@ impl Live<'_> {
                 frozen_ns: input.header.frozen_ns,
             }));
         }
-        Ok(())
     }
 }
 

@@ -40,6 +40,8 @@ pub const POINTS: &[(&str, &str)] = &[
     ("snapshot.staged", "what names them is durable too, but has no name yet"),
     ("snapshot.committed", "it has its name"),
     ("snapshot.forgotten", "older snapshots are deleted; their parts are not"),
+    ("kafka.fenced", "the writer before is fenced; how far it came is not read yet"),
+    ("kafka.mid_transaction", "a record of a tick is about to be written into the open transaction"),
     ("kafka.written", "the records of a tick are in the open transaction"),
     ("kafka.committed", "the transaction is committed; nobody has taken note"),
     ("bindings.synced", "the ticks of a commit are in the log; the commit has not begun"),

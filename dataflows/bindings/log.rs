@@ -12,16 +12,18 @@ const BYTES_PER_FILE: u64 = if cfg!(test) { 2_000 } else { 16 << 20 };
 /// A log that the source appends to and the sinks make durable.
 #[derive(Clone, Debug)]
 pub struct SharedBindings {
-    folder: PathBuf,
+    /// The folder or the topic.
+    place: String,
+    is_in_topic: bool,
     log: Arc<Mutex<Log>>,
 }
 
 #[derive(Debug)]
 struct Log {
-    folder: PathBuf,
     /// What the next file begins with.
     opening: Opening,
-    file: File,
+    /// None where the log is a topic: what waits is taken and written by the sink.
+    file: Option<(PathBuf, File)>,
     at: LastLine,
     bytes: u64,
     /// Lines that are not in the file yet, wholly or in part. They wait here so that a full disk keeps nobody from appending.
@@ -37,12 +39,35 @@ impl SharedBindings {
     pub fn open(folder: &Path, opening: Opening) -> io::Result<Self> {
         create_folder(folder)?;
         let log = Log::open(folder, opening)?;
-        Ok(Self { folder: folder.to_owned(), log: Arc::new(Mutex::new(log)) })
+        Ok(Self { place: folder.display().to_string(), is_in_topic: false, log: Arc::new(Mutex::new(log)) })
+    }
+
+    /// Goes on with a log in a topic. Its lines are to be taken and written by whoever writes to the topic.
+    pub fn in_topic(topic: &str, opening: Opening) -> Self {
+        let (name, line, crc32) = first_line(&opening);
+        let at = LastLine { file: name, lines: 1, crc32 };
+        let log = Log { opening, file: None, at, bytes: 0, waiting: line.into_bytes(), is_dirty: false };
+        Self { place: topic.to_owned(), is_in_topic: true, log: Arc::new(Mutex::new(log)) }
+    }
+
+    /// Whether the log is a topic.
+    pub const fn is_in_topic(&self) -> bool {
+        self.is_in_topic
+    }
+
+    /// The lines that wait for the topic; nothing where the log lies in a folder.
+    pub fn take_lines(&self) -> Vec<Vec<u8>> {
+        let mut log = self.lock();
+        if log.file.is_some() {
+            return Vec::new();
+        }
+        let waiting = std::mem::take(&mut log.waiting);
+        waiting.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
     }
 
     /// Where it lies.
     pub fn path(&self) -> String {
-        self.folder.display().to_string()
+        self.place.clone()
     }
 
     /// Appends a tick. It is durable only after [`sync`](Self::sync).
@@ -65,18 +90,15 @@ impl SharedBindings {
 
 impl Log {
     fn open(folder: &Path, opening: Opening) -> io::Result<Self> {
-        let number = opening.follows.as_ref().map_or(1, |last| last.number() + 1);
-        let name = format!("{number:06}-{}.jsonl", opening.run);
+        let (name, line, crc32) = first_line(&opening);
         let mut file = File::create_new(folder.join(&name))?;
-        let (line, crc32) = encode(&Line::Opening(Box::new(opening.clone())), 0);
         let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
         // A file that holds nothing would be in the way of the next attempt.
         written.inspect_err(|_| drop(std::fs::remove_file(folder.join(&name))))?;
         File::open(folder)?.sync_all()?;
         Ok(Self {
-            folder: folder.to_owned(),
             opening,
-            file,
+            file: Some((folder.to_owned(), file)),
             at: LastLine { file: name, lines: 1, crc32 },
             bytes: line.len() as u64,
             waiting: Vec::new(),
@@ -96,20 +118,28 @@ impl Log {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        let Some((folder, file)) = &mut self.file else { return Ok(()) };
         while !self.waiting.is_empty() {
-            let written = self.file.write(&self.waiting)?;
+            let written = file.write(&self.waiting)?;
             self.waiting.drain(..written);
         }
         if self.is_dirty {
-            self.file.sync_data()?;
+            file.sync_data()?;
             self.is_dirty = false;
         }
         if self.bytes >= BYTES_PER_FILE {
             let opening = Opening { follows: Some(self.at.clone()), ..self.opening.clone() };
-            *self = Self::open(&self.folder, opening)?;
+            *self = Self::open(&folder.clone(), opening)?;
         }
         Ok(())
     }
+}
+
+/// The name of the file that an opening begins, its first line, and that line's checksum.
+fn first_line(opening: &Opening) -> (String, String, u32) {
+    let name = opening.file_name();
+    let (line, crc32) = encode(&Line::Opening(Box::new(opening.clone())), 0);
+    (name, line, crc32)
 }
 
 fn create_folder(folder: &Path) -> io::Result<()> {

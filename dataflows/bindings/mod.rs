@@ -4,12 +4,15 @@
 //! ever; everything downstream is a function of them. Each file begins with an [`Opening`], which says under which settings
 //! the ticks were made, how the partitions are numbered, and which file it follows. Each line begins with a checksum over
 //! itself and the line before, so that neither a changed nor a missing line goes unnoticed.
+//!
+//! The log lies in a folder, or as the shared form in a topic, whose records are the same lines: they are then part of the
+//! transactions of what they speak of, and need no disk that outlives the machine.
 
 mod log;
 mod read;
 
 pub use log::SharedBindings;
-pub use read::{BindingsError, History, LastLine, read};
+pub use read::{BindingsError, History, LastLine, read, read_lines};
 
 use crate::recovery::Settings;
 use serde::{Deserialize, Serialize};
@@ -51,6 +54,14 @@ pub struct Opening {
     pub after_tick: Option<u64>,
     /// The file before, up to the line that counts; none at the beginning of everything.
     pub follows: Option<LastLine>,
+}
+
+impl Opening {
+    /// The name of the file that begins with it.
+    fn file_name(&self) -> String {
+        let number = self.follows.as_ref().map_or(1, |last| last.number() + 1);
+        format!("{number:06}-{}.jsonl", self.run)
+    }
 }
 
 /// A line of the log.

@@ -94,7 +94,35 @@ pub fn read(folder: &Path, after_tick: Option<u64>) -> Result<History, BindingsE
     let mut history = History::default();
     let first = first_needed(&files, after_tick)?;
     for path in &files[first..] {
-        read_file(path, &mut history)?;
+        read_text(path, &text_of(path)?, &mut history)?;
+    }
+    Ok(history)
+}
+
+/// As [`read`], from the records of a topic: each is a line. A log that begins anew there ends the one before.
+///
+/// # Errors
+/// If a line is damaged or missing; the message names the topic.
+pub fn read_lines(topic: &str, lines: &[Vec<u8>]) -> Result<History, BindingsError> {
+    let mut history = History::default();
+    let lines: Vec<String> = lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+    let openings = lines.iter().enumerate().filter_map(|(at, line)| Some((at, opening_of(line)?.0)));
+    let openings: Vec<(usize, Opening)> = openings.collect();
+    if !lines.is_empty() && openings.first().is_none_or(|(at, _)| *at > 0) {
+        let detail = "checksum or form is wrong".to_owned();
+        return Err(BindingsError::Damaged { path: topic.into(), line: 1, detail });
+    }
+    for (number, (begin, opening)) in openings.iter().enumerate() {
+        let end = openings.get(number + 1).map_or(lines.len(), |(next, _)| *next);
+        if opening.follows.is_none() {
+            history = History::default();
+        }
+        let path = Path::new(topic).join(opening.file_name());
+        read_text(&path, &lines[*begin..end].concat(), &mut history)?;
+        if let Some((path, line)) = history.junk {
+            // Nothing that was committed to a topic is half written.
+            return Err(BindingsError::Damaged { path, line, detail: "checksum or form is wrong".to_owned() });
+        }
     }
     Ok(history)
 }
@@ -103,7 +131,7 @@ pub fn read(folder: &Path, after_tick: Option<u64>) -> Result<History, BindingsE
 fn first_needed(files: &[PathBuf], after_tick: Option<u64>) -> Result<usize, BindingsError> {
     let Some(after_tick) = after_tick else { return Ok(0) };
     for (number, path) in files.iter().enumerate().rev() {
-        if let Some((opening, _)) = opening_of(path, &text_of(path)?)
+        if let Some((opening, _)) = opening_of(&text_of(path)?)
             && opening.after_tick.is_none_or(|first| first <= after_tick)
         {
             return Ok(number);
@@ -112,11 +140,10 @@ fn first_needed(files: &[PathBuf], after_tick: Option<u64>) -> Result<usize, Bin
     Ok(0)
 }
 
-fn read_file(path: &Path, history: &mut History) -> Result<(), BindingsError> {
-    let text = text_of(path)?;
+fn read_text(path: &Path, text: &str, history: &mut History) -> Result<(), BindingsError> {
     let damaged =
         |line, detail: &str| BindingsError::Damaged { path: path.to_owned(), line, detail: detail.to_owned() };
-    let Some((opening, mut crc32)) = opening_of(path, &text) else {
+    let Some((opening, mut crc32)) = opening_of(text) else {
         // A file cut off in its first line holds nothing.
         if text.contains('\n') {
             return Err(damaged(1, "checksum or form is wrong"));
@@ -162,7 +189,7 @@ fn join(path: &Path, history: &mut History, opening: &Opening) -> Result<(), Bin
     Err(BindingsError::Damaged { path: path.to_owned(), line: 1, detail })
 }
 
-fn opening_of(_: &Path, text: &str) -> Option<(Opening, u32)> {
+fn opening_of(text: &str) -> Option<(Opening, u32)> {
     match decode(text.split_inclusive('\n').next()?, 0)? {
         (Line::Opening(opening), crc32) => Some((*opening, crc32)),
         (Line::Tick(_), _) => None,

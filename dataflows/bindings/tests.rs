@@ -95,3 +95,23 @@ fn changed_and_missing_lines_and_files_are_named() {
     let told = read(folder.path(), None).expect_err("damage").to_string();
     assert!(told.contains("000002-b.jsonl line 1: checksum or form is wrong"), "{told}");
 }
+
+#[test]
+fn a_log_in_a_topic_is_the_same_lines_and_one_begun_anew_ends_the_one_before() {
+    let mut lines = Vec::new();
+    let mut write = |run: &str, history: &History, ticks: std::ops::Range<u64>| {
+        let log = SharedBindings::in_topic("out.bindings", opening(run, history));
+        ticks.for_each(|tick| log.append(&binding(tick)));
+        lines.extend(log.take_lines());
+        assert!(log.take_lines().is_empty() && log.sync().is_ok());
+        read_lines("out.bindings", &lines).expect("a sound log")
+    };
+    let first = write("a", &History::default(), 0..9);
+    let second = write("b", &first, 9..20);
+    assert_eq!(second.ticks, (0..20).map(binding).collect::<Vec<_>>());
+    let anew = write("c", &History::default(), 30..33);
+    assert_eq!(anew.ticks, (30..33).map(binding).collect::<Vec<_>>());
+    lines.remove(4);
+    let told = read_lines("out.bindings", &lines[..15]).expect_err("damage").to_string();
+    assert!(told.contains("out.bindings/000001-a.jsonl line 5: checksum"), "{told}");
+}

@@ -1,17 +1,18 @@
 //! A live run: connected, taken up where the last one ended, run until it is stopped.
 
 use super::CommandError;
-use crate::bindings::{Binding, Opening, SharedBindings};
-use crate::config::Config;
+use crate::bindings::{self, Binding, Opening, SharedBindings};
+use crate::config::{Config, LogPlace};
 use crate::engine::{self, SourceState};
-use crate::live::{Live, LiveError};
+use crate::live::Live;
 use crate::log;
-use crate::outbox::{LakeOutput, Outbox, SnapshotOutput};
+use crate::outbox::{LakeOutput, Outbox, OutboxError, SnapshotOutput};
 use crate::recovery::{self, Committed, RecoveryError, Resumption, Settings, StateLock};
 use crate::snapshot::{Snapshot, SnapshotStore, SnapshotTimer};
 use crate::status::{Recovered, Status};
 use crate::ticks::Ticker;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,7 +20,7 @@ use tidewheel_connectors::decode::Decoder;
 use tidewheel_connectors::fault::Faults;
 use tidewheel_connectors::kafka::sink::KafkaSink;
 use tidewheel_connectors::kafka::source::{KafkaSource, KafkaSourceConfig, Start};
-use tidewheel_connectors::lake::{Lake, OnExisting};
+use tidewheel_connectors::lake::{Lake, LakeError, OnExisting};
 use tidewheel_operators::saved::RestoredState;
 use tidewheel_schemas::Counters;
 
@@ -63,14 +64,16 @@ impl Session {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), begin = ?begin, "run begins");
         let folder = config.state_folder();
         let settings = Settings::of(config);
-        let goes_on = begin == Begin::GoOn && recovery::has_log(&folder);
+        let is_in_topic = config.recovery.log == LogPlace::Kafka;
+        let may_go_on = begin == Begin::GoOn && (is_in_topic || recovery::has_log(&folder));
         // Where nothing is gone on from, a source that cannot be read leaves everything as it was.
-        let mut source = if goes_on { None } else { Some(KafkaSource::connect(&config.kafka_source())?) };
+        let mut source = if may_go_on { None } else { Some(KafkaSource::connect(&config.kafka_source())?) };
         let on_existing = match begin {
             Begin::Anew => OnExisting::Replace,
-            Begin::GoOn if goes_on => OnExisting::Resume,
+            Begin::GoOn if may_go_on => OnExisting::Resume,
             Begin::GoOn => OnExisting::Refuse,
         };
+        // The lake first: its lock keeps a second process from fencing the first.
         let lake = config.lake_sink(Vec::new(), on_existing).map(Lake::open).transpose()?;
         let lock = StateLock::take(&folder)?;
         let mut kafka = config.kafka_sink(&run).map(|sink| KafkaSink::open(&sink, Vec::new())).transpose()?;
@@ -82,9 +85,18 @@ impl Session {
             kafka: kafka.as_ref().map(KafkaSink::committed_tick),
             lake: lake.as_ref().map(|lake| lake.state().progress.tick_frontier.checked_sub(1)),
         };
-        let resumption = if goes_on { recovery::plan(&folder, &settings, committed)? } else { None };
-        if let (Begin::GoOn, None, Some(Some(committed))) = (begin, &resumption, committed.kafka) {
-            return Err(RecoveryError::NoLog { committed, folder: recovery::bindings_folder(&folder) }.into());
+        let log_place = match config.kafka().filter(|_| is_in_topic) {
+            Some(kafka) => PathBuf::from(format!("{}.bindings", kafka.prefix)),
+            None => recovery::bindings_folder(&folder),
+        };
+        let read_log = |after| match kafka.as_ref().filter(|_| is_in_topic) {
+            Some(kafka) => Ok(bindings::read_lines(&log_place.display().to_string(), &kafka.read_log()?)?),
+            None => Ok(bindings::read(&log_place, after)?),
+        };
+        let plan = || recovery::plan(&folder, &settings, committed, &log_place, read_log);
+        let resumption = if may_go_on { plan()? } else { None };
+        if let (Begin::GoOn, None) = (begin, &resumption) {
+            refuse_without_log(config, committed, &log_place, lake.as_ref())?;
         }
         let source = match source.take() {
             Some(source) => source,
@@ -105,9 +117,13 @@ impl Session {
             after_tick: resumption.last_tick,
             follows: resumption.last.take(),
         };
-        let log = recovery::bindings_folder(&folder);
-        let bindings = SharedBindings::open(&log, opening)
-            .map_err(|source| LiveError::Bindings { path: log.display().to_string(), source })?;
+        let place = log_place.display().to_string();
+        let bindings = if is_in_topic {
+            SharedBindings::in_topic(&place, opening)
+        } else {
+            let opened = SharedBindings::open(&log_place, opening);
+            opened.map_err(|source| OutboxError::Bindings { path: place, source })?
+        };
         let base = resumption.loaded.as_ref().map(|loaded| &loaded.snapshot);
         let (snapshots, timer) = match config.snapshot_every() {
             Some(every) => {
@@ -206,6 +222,24 @@ impl Session {
     }
 }
 
+/// Refuses to go on where there is something to go on from, but no log that says how.
+fn refuse_without_log(
+    config: &Config,
+    committed: Committed,
+    place: &Path,
+    lake: Option<&Lake>,
+) -> Result<(), CommandError> {
+    if let Some(Some(committed)) = committed.kafka {
+        return Err(RecoveryError::NoLog { committed, folder: place.to_owned() }.into());
+    }
+    match (lake, config.lake()) {
+        (Some(lake), Some(section)) if !lake.state().files.is_empty() => {
+            Err(LakeError::Exists { root: section.path.clone() }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What a run goes on from, for those who started it.
 fn told(resumption: &Resumption, committed: Committed) -> Recovered {
     let skipped =
@@ -233,7 +267,7 @@ fn source_config(config: &Config, resumption: Option<&Resumption>) -> KafkaSourc
 }
 
 fn snapshots(
-    folder: &std::path::Path,
+    folder: &Path,
     run: &str,
     settings: Settings,
     every: Duration,

@@ -26,7 +26,7 @@ pub use example::example;
 pub use http::HttpSection;
 pub use outputs::{KafkaSection, LakeSection};
 pub use properties::{Properties, is_secret};
-pub use recovery::RecoverySection;
+pub use recovery::{LogPlace, RecoverySection};
 pub use source::{CsvSection, IsolationLevel, SourceSection, StartAt};
 pub use time_span::{Cadence, TimeSpan, TimeSpanError};
 

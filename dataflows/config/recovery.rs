@@ -16,10 +16,24 @@ pub struct RecoverySection {
     /// How often a snapshot is written beside the running pipeline, or `none`. What came in after the last one is read again
     /// when a run goes on, so that the topics must hold it.
     pub snapshot_every: Cadence,
+    /// Where the log of ticks lies: `file` (in the folder) or `kafka` (the topic `PREFIX.bindings`, in the transactions of what
+    /// the ticks gave; for machines whose disks do not last).
+    pub log: LogPlace,
+}
+
+/// Where the log of ticks lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogPlace {
+    /// In the folder of the state.
+    #[default]
+    File,
+    /// In a topic of the output.
+    Kafka,
 }
 
 impl Default for RecoverySection {
     fn default() -> Self {
-        Self { folder: None, snapshot_every: Cadence::Every(TimeSpan::from_secs(30)) }
+        Self { folder: None, snapshot_every: Cadence::Every(TimeSpan::from_secs(30)), log: LogPlace::File }
     }
 }

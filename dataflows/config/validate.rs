@@ -1,7 +1,7 @@
 //! Whether a configuration makes sense: limits of single fields, and contradictions between them.
 
 use super::{
-    BarsSection, Cadence, Config, CsvSection, HttpSection, KafkaSection, LakeSection, SourceSection, TimeSpan,
+    BarsSection, Cadence, Config, CsvSection, HttpSection, KafkaSection, LakeSection, LogPlace, SourceSection, TimeSpan,
 };
 use tidewheel_connectors::decode::Format;
 use tidewheel_schemas::Instrument;
@@ -35,6 +35,10 @@ pub fn complaints(config: &Config) -> Vec<Complaint> {
     }
     if let Some(http) = &config.http {
         http_server(http, &config.bars, out);
+    }
+    if config.recovery.log == LogPlace::Kafka && !config.kafka().is_some_and(|kafka| kafka.transactions) {
+        let detail = "kafka needs a [kafka] section with transactions: turn them on, or set recovery.log to \"file\"";
+        out.push(("recovery.log", detail.into()));
     }
     if config.kafka().is_none() && config.lake().is_none() {
         let detail = "no output is on: add a [kafka] or a [lake] section, or set its enabled to true";

@@ -1,6 +1,6 @@
 //! The configuration in the words of those who are configured: sources, decoders, the graph, sinks.
 
-use super::{Cadence, Config, IsolationLevel, StartAt};
+use super::{Cadence, Config, IsolationLevel, LogPlace, StartAt};
 use crate::pipeline::PipelineConfig;
 use crate::ticks::TickConfig;
 use std::path::PathBuf;
@@ -115,6 +115,7 @@ impl Config {
             partitions: kafka.partitions.into(),
             replication: kafka.replication.into(),
             transactions: kafka.transactions,
+            log: self.recovery.log == LogPlace::Kafka,
             transaction_timeout: kafka.transaction_timeout.as_duration(),
             run: run.to_owned(),
             ..sink
@@ -141,7 +142,8 @@ impl Config {
     pub fn output_topics(&self) -> Vec<String> {
         let Some(kafka) = self.kafka() else { return Vec::new() };
         let bars = self.bars.intervals.iter().map(|interval| format!("bars.{interval}"));
-        let others = ["rejects", "late", "progress"].map(str::to_owned);
-        bars.chain(others).map(|suffix| format!("{}.{suffix}", kafka.prefix)).collect()
+        let others = ["rejects", "late", "progress"].into_iter().map(str::to_owned);
+        let log = (self.recovery.log == LogPlace::Kafka).then(|| "bindings".to_owned());
+        bars.chain(others).chain(log).map(|suffix| format!("{}.{suffix}", kafka.prefix)).collect()
     }
 }

@@ -43,6 +43,7 @@ pub struct LakeOutput {
 pub(super) struct LakeWriter {
     ticks: Sender<MergedTick>,
     thread: JoinHandle<Result<(), OutboxError>>,
+    stop: Option<Arc<AtomicBool>>,
 }
 
 impl LakeWriter {
@@ -54,9 +55,10 @@ impl LakeWriter {
         status: Arc<Status>,
     ) -> std::io::Result<Self> {
         let (ticks, waiting) = bounded(TICKS_WAITING);
+        let wish = stop.clone();
         let committer = Committer { output, bindings, stop, progress, status, committed_at: Instant::now() };
         let thread = std::thread::Builder::new().name("lake".to_owned()).spawn(move || committer.run(&waiting))?;
-        Ok(Self { ticks, thread })
+        Ok(Self { ticks, thread, stop: wish })
     }
 
     /// Hands a tick over. Blocks while too many wait; false once writing has failed, and [`finish`](Self::finish) tells why.
@@ -64,8 +66,11 @@ impl LakeWriter {
         self.ticks.send(tick).is_ok()
     }
 
-    /// Commits what is left.
-    pub fn finish(self) -> Result<(), OutboxError> {
+    /// Commits what is left. A run that has failed elsewhere does not wait for room on the disk.
+    pub fn finish(self, has_failed: bool) -> Result<(), OutboxError> {
+        if let (true, Some(stop)) = (has_failed, &self.stop) {
+            stop.store(true, Ordering::Relaxed);
+        }
         drop(self.ticks);
         self.thread.join().expect("a panic in the lake's thread ends the process")
     }

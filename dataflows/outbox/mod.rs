@@ -111,7 +111,7 @@ impl Outbox {
             snapshots.finish();
         }
         // Whatever became of the topics, the lake keeps the ticks it was given, and says so if it cannot.
-        let kept = lake.map_or(Ok(()), LakeWriter::finish);
+        let kept = lake.map_or(Ok(()), |lake| lake.finish(written.is_err()));
         let (tick, counters) = written?;
         kept?;
         self.close_kafka(tick, &counters)?;
@@ -151,7 +151,9 @@ impl Outbox {
     /// Writes a tick to Kafka and commits it; without anything to write, only when progress has stood still for long.
     fn publish(&mut self, output: &TickOutput, is_quiet: bool) -> Result<bool, OutboxError> {
         let has_records = !output.bars.is_empty() || !output.late.is_empty() || !output.rejects.is_empty();
-        if self.kafka.is_none() || !(has_records || is_quiet) {
+        // A log in Kafka is durable with its transaction, and the lake waits for that.
+        let is_logged = self.bindings.as_ref().is_some_and(SharedBindings::is_in_topic);
+        if self.kafka.is_none() || !(has_records || is_quiet || is_logged) {
             return Ok(false);
         }
         let Some(kafka) = &mut self.kafka else { return Ok(false) };
@@ -159,22 +161,18 @@ impl Outbox {
             return Ok(false);
         }
         sync_at_last(self.bindings.as_ref(), self.stop.as_deref())?;
-        self.faults.reached("bindings.synced")?;
-        let (mut attempt, begun_at) = (1, Instant::now());
-        self.status.note_kafka_writing(Some(begun_at));
-        loop {
-            let written = kafka.write(output);
-            self.faults.reached("kafka.written")?;
-            match written.and_then(|()| kafka.advance(output.tick, &output.counters)) {
-                Ok(()) => break,
-                Err(error @ KafkaError::Aborted { .. }) if attempt < ATTEMPTS => {
-                    tracing::warn!(tick = output.tick, attempt, %error, "transaction aborted, written again");
-                    self.status.update(|snapshot| snapshot.kafka_aborted += 1);
-                    attempt += 1;
-                }
-                Err(error) => return Err(error.into()),
-            }
+        if let Some(bindings) = &self.bindings {
+            bindings.take_lines().iter().try_for_each(|line| kafka.append_log(line))?;
         }
+        self.faults.reached("bindings.synced")?;
+        let begun_at = Instant::now();
+        self.status.note_kafka_writing(Some(begun_at));
+        let (faults, status) = (&self.faults, &self.status);
+        again_if_aborted(status, output.tick, || {
+            let written = kafka.write(output);
+            faults.reached("kafka.written")?;
+            Ok(written.and_then(|()| kafka.advance(output.tick, &output.counters))?)
+        })?;
         self.faults.reached("kafka.committed")?;
         self.status.note_kafka_writing(None);
         let (tick, elapsed) = (output.tick, begun_at.elapsed());
@@ -187,7 +185,10 @@ impl Outbox {
     /// The last word to Kafka: complete through the last tick, whether it had records or not.
     fn close_kafka(&mut self, tick: u64, counters: &Counters) -> Result<(), OutboxError> {
         if let Some(kafka) = &mut self.kafka {
-            kafka.advance(tick, counters)?;
+            if let Some(bindings) = &self.bindings {
+                bindings.take_lines().iter().try_for_each(|line| kafka.append_log(line))?;
+            }
+            again_if_aborted(&self.status, tick, || Ok(kafka.advance(tick, counters)?))?;
             self.status.update(|snapshot| snapshot.kafka_tick = kafka.committed_tick());
         }
         Ok(())
@@ -210,6 +211,24 @@ impl Outbox {
 fn sync(bindings: Option<&SharedBindings>) -> Result<(), OutboxError> {
     let Some(bindings) = bindings else { return Ok(()) };
     bindings.sync().map_err(|source| OutboxError::Bindings { path: bindings.path(), source })
+}
+
+/// Writes and commits, once more where the transaction was rolled back, up to [`ATTEMPTS`] times.
+fn again_if_aborted(
+    status: &Status,
+    tick: u64,
+    mut commit: impl FnMut() -> Result<(), OutboxError>,
+) -> Result<(), OutboxError> {
+    for attempt in 1.. {
+        match commit() {
+            Err(OutboxError::Kafka(error @ KafkaError::Aborted { .. })) if attempt < ATTEMPTS => {
+                tracing::warn!(tick, attempt, %error, "transaction aborted, written again");
+                status.update(|snapshot| snapshot.kafka_aborted += 1);
+            }
+            result => return result,
+        }
+    }
+    unreachable!("the last attempt returns")
 }
 
 /// As [`sync`], again and again while the trouble may pass and the run is not to stop. Nothing else goes on meanwhile.

@@ -1,7 +1,7 @@
 //! What a run goes on from: the newest snapshot that no sink is behind of, and the logged ticks after it.
 
 use super::Settings;
-use crate::bindings::{self, Binding, BindingsError, LastLine};
+use crate::bindings::{Binding, BindingsError, History, LastLine};
 use crate::snapshot::{self, Loaded, SnapshotError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -53,6 +53,9 @@ pub enum RecoveryError {
     /// The log of ticks.
     #[error(transparent)]
     Bindings(#[from] BindingsError),
+    /// The topic of the log.
+    #[error(transparent)]
+    Kafka(#[from] tidewheel_connectors::kafka::KafkaError),
     /// A snapshot.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -127,13 +130,20 @@ pub fn snapshots_folder(folder: &Path) -> PathBuf {
 /// A snapshot that is damaged is named in the log of the process, and the one before is taken: it gives the same answers,
 /// later.
 ///
+/// `log` reads the log of ticks, from the tick of the snapshot on; where it is from, for messages, is `place`.
+///
 /// # Errors
 /// If the log is damaged or does not reach as far as a sink, or the settings are others.
-pub fn plan(folder: &Path, settings: &Settings, committed: Committed) -> Result<Option<Resumption>, RecoveryError> {
+pub fn plan(
+    folder: &Path,
+    settings: &Settings,
+    committed: Committed,
+    place: &Path,
+    log: impl FnOnce(Option<u64>) -> Result<History, RecoveryError>,
+) -> Result<Option<Resumption>, RecoveryError> {
     let loaded = newest(&snapshots_folder(folder), committed.by_all())?;
     let after = loaded.as_ref().map(|loaded| loaded.snapshot.tick);
-    let log = bindings_folder(folder);
-    let history = bindings::read(&log, after)?;
+    let history = log(after)?;
     let Some((_, first)) = history.openings.first() else { return Ok(None) };
     let last_tick = history.last_tick();
     if let Some((sink, committed)) = committed.by_any()
@@ -143,7 +153,7 @@ pub fn plan(folder: &Path, settings: &Settings, committed: Committed) -> Result<
             let detail = format!("it is damaged, and {sink} hold ticks up to {committed}");
             return Err(BindingsError::Damaged { path, line, detail }.into());
         }
-        return Err(RecoveryError::LogBehind { sink, committed, folder: log, last: last_tick });
+        return Err(RecoveryError::LogBehind { sink, committed, folder: place.to_owned(), last: last_tick });
     }
     let written_under = history.openings.iter().map(|(_, opening)| &opening.settings);
     for found in written_under.chain(loaded.iter().map(|loaded| &loaded.snapshot.settings)) {

@@ -47,6 +47,9 @@ pub(super) fn read(folder: &Path, tick: u64) -> Result<Snapshot, SnapshotError> 
 ///
 /// # Errors
 /// If a file is missing, cannot be read or is not as it was written; the message names it.
+///
+/// # Panics
+/// If decoding panics, which it does not.
 pub fn load(folder: &Path, tick: u64) -> Result<Loaded, SnapshotError> {
     let snapshot = read(folder, tick)?;
     let names: BTreeMap<&str, usize> = snapshot.sections.iter().map(|section| (section.file.as_str(), 0)).collect();

@@ -3,7 +3,7 @@
 use crate::source::SourceError;
 
 /// What can be done when the input cannot be read again as it was.
-const WAY_OUT: &str = "rebuild from the lake with `tidewheel recover`, or start anew with `tidewheel run --replace`";
+const WAY_OUT: &str = "compute the bars again from what the lake archived with `tidewheel replay`, or start anew with `tidewheel run --replace`";
 
 /// A Kafka cluster that cannot be used as asked.
 #[derive(Debug, thiserror::Error)]

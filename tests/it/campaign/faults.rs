@@ -84,13 +84,12 @@ impl Campaign {
     pub fn begin(&mut self, workers: u16, fault: Fault) {
         self.starts += 1;
         let mut command = tidewheel(&["run", "--config", &self.setup.file(), "--workers", &workers.to_string()]);
-        match &fault {
-            Fault::Point(point, time) => drop(command.env("TIDEWHEEL_FAULT", format!("{point}:{time}=kill"))),
-            Fault::DiskFull => {
-                drop(command.env("TIDEWHEEL_FAULT", format!("lake.staged=full:{}", self.flag().display())))
-            }
-            _ => {}
-        }
+        let rules = match &fault {
+            Fault::Point(point, time) => format!("{point}:{time}=kill"),
+            Fault::DiskFull => format!("lake.staged=full:{}", self.flag().display()),
+            _ => String::new(),
+        };
+        command.env("TIDEWHEEL_FAULT", rules);
         let errors = File::options().create(true).append(true).open(self.folder.join("errors")).expect("space");
         let process = command.stdout(Stdio::null()).stderr(errors).spawn().expect("the program starts");
         self.process = Some(process);

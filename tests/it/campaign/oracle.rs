@@ -2,12 +2,12 @@
 //! out is compared with what was published, version by version.
 
 use crate::kafka_live::program::Setup;
-use crate::kafka_live::readers::{key_of, records, values_of};
+use crate::kafka_live::readers::{key_of, payloads, records, values_of};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidewheel::bindings;
-use tidewheel::config::Config;
+use tidewheel::config::{Config, LogPlace};
 use tidewheel::engine;
 use tidewheel::live::Live;
 use tidewheel::recovery::bindings_folder;
@@ -21,7 +21,14 @@ use tidewheel_schemas::{BarVersion, Interval, RejectReason, TickOutput};
 /// All that the ticks of the log give.
 fn undisturbed(setup: &Setup) -> Vec<TickOutput> {
     let config = Config::parse(&setup.text(), &[]).expect("a sound configuration");
-    let history = bindings::read(&bindings_folder(&config.state_folder()), None).expect("a sound log");
+    let history = match config.recovery.log {
+        LogPlace::File => bindings::read(&bindings_folder(&config.state_folder()), None),
+        LogPlace::Kafka => {
+            let topic = format!("{}.bindings", setup.prefix);
+            bindings::read_lines(&topic, &payloads(&setup.brokers, &topic))
+        }
+    };
+    let history = history.expect("a sound log");
     let (ends, partitions) = (history.openings[0].1.ends.clone(), history.partitions());
     let source = KafkaSource::connect(&KafkaSourceConfig {
         start: Start::Offsets(ends.clone()),

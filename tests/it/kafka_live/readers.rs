@@ -71,6 +71,13 @@ pub fn records(brokers: &str, topic: &str) -> Vec<Record> {
     found.into_values().flatten().collect()
 }
 
+/// The values of a topic of one partition, in order of offset.
+pub fn payloads(brokers: &str, topic: &str) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    for_each(brokers, topic, |message| found.extend(message.payload().map(<[u8]>::to_vec)));
+    found
+}
+
 /// How many messages a topic holds, whatever they are.
 pub fn count(brokers: &str, topic: &str) -> usize {
     let mut found = 0;

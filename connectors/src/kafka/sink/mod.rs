@@ -37,6 +37,7 @@ pub use writer::CommitTime;
 
 use super::KafkaError;
 use super::client::Properties;
+use crate::fault;
 use bars::{bar_headers, bar_key, bar_value};
 use letters::{instrument_of, late_value, reject_value};
 use log::Log;
@@ -134,6 +135,7 @@ impl KafkaSink {
         let topics = Topics::ensure(config)?;
         // Before the progress is read: what a former process commits afterwards would not be seen.
         let mut writer = Writer::open(config)?;
+        reached("kafka.fenced", &topics.progress.name)?;
         let committed = progress::read(config, &topics.progress.name)?;
         tracing::info!(
             transactional_id = config.transactional_id,
@@ -275,6 +277,7 @@ impl KafkaSink {
             self.commit_progress(Progress { records_done: self.records, ..self.next_progress() })?;
         }
         self.writer.begin().map_err(|error| self.forget(error))?;
+        reached("kafka.mid_transaction", &self.topics.progress.name)?;
         self.records += 1;
         self.open_records += 1;
         Ok(true)
@@ -354,4 +357,8 @@ fn source_key(key: &mut Vec<u8>, names: &[String], partition: u32, position: u64
     key.clear();
     key.extend_from_slice(format!("{name}:{position}").as_bytes());
     name
+}
+
+fn reached(point: &str, topic: &str) -> Result<(), KafkaError> {
+    fault::reached(point).map_err(|error| KafkaError::Produce { topic: topic.to_owned(), detail: error.to_string() })
 }

@@ -207,7 +207,7 @@ fn errors_of_a_compaction_leave_all_rows_and_the_next_one_goes_on() {
 
 #[test]
 fn a_run_and_a_compaction_commit_beside_each_other() {
-    const COMMITS: u64 = 150;
+    const COMMITS: u64 = 60;
     let folder = TempDir::new().expect("a temporary folder");
     let root = config(&folder).root;
     let mut lake = lake_of(&folder, 1);
@@ -236,7 +236,7 @@ fn a_run_and_a_compaction_commit_beside_each_other() {
     let joined: usize = reports.iter().map(|report| report.joined.len()).sum();
     let outrun: usize = reports.iter().map(|report| report.outrun.len()).sum();
     println!("{} compactions, {joined} groups joined, {outrun} outrun, commit {}", reports.len(), lake.state().seq);
-    assert!(joined > 10, "the compaction was never fast enough");
+    assert!(joined > 5, "the compaction was never fast enough");
     drop(lake);
     check_consistent(&root);
     nothing_waits(&root);

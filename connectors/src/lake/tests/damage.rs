@@ -1,6 +1,6 @@
 //! Damage: manifests and data files that are missing, cut or changed are named, and nothing is guessed.
 
-use super::crash::third_commit;
+use super::crash::{AFTER, third_commit};
 use super::*;
 use std::fs;
 
@@ -77,6 +77,35 @@ fn full_lake(folder: &TempDir) -> Vec<PathBuf> {
     let tables: BTreeSet<Table> = state.files.values().map(|file| file.table).collect();
     assert_eq!(tables, BTreeSet::from(Table::ALL), "a lake of every kind of file");
     state.files.keys().map(|path| root.join(path)).collect()
+}
+
+/// Before compaction, manifests did not name their staging folder: it was that of their number.
+#[test]
+fn a_lake_of_the_format_before_opens_and_goes_on_where_a_crash_left_it() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let (mut lake, output) = third_commit(&folder);
+    lake.append(output);
+    lake.config.faults = faults("lake.committed:1=full");
+    lake.commit(&progress(4)).expect_err("cut off between its manifest and its files");
+    drop(lake);
+    let root = config(&folder).root;
+    for number in 1..=3 {
+        let path = root.join(format!("_tidewheel/manifests/{number:012}.json"));
+        let text = fs::read_to_string(&path).expect("a manifest");
+        let mut manifest = serde_json::from_str::<serde_json::Value>(&text).expect("JSON")["manifest"].take();
+        manifest["format"] = 1.into();
+        for field in ["staging", "is_compaction"] {
+            manifest.as_object_mut().expect("an object").remove(field).expect("a field that is new");
+        }
+        let crc32 = format!("{:08x}", crc32fast::hash(manifest.to_string().as_bytes()));
+        fs::write(&path, format!("{{\"crc32\":\"{crc32}\",\"manifest\":{manifest}}}\n")).expect("a manifest");
+    }
+    let mut lake = resumed(&folder);
+    assert_eq!(bars_text(&root), AFTER);
+    check_consistent(&root);
+    lake.append(tick(4, vec![version("BTC", 9, 0, true, Some(90))]));
+    lake.commit(&progress(5)).expect("a commit");
+    check_consistent(&root);
 }
 
 #[test]
