@@ -18,12 +18,15 @@ use tidewheel_schemas::{BarVersion, Counters, Interval, SECOND_NS};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Ticks that may be on their way when the lake takes none: 32 before the lake, the engine's, and what a sender holds.
 const TICKS_ON_THEIR_WAY: usize = 60;
+/// Ticks between two full disks.
+const PART: usize = 300;
 
-/// A run in this process, fed as fast as it takes ticks.
+/// A run in this process, fed as fast as it takes ticks, up to a limit.
 struct Run {
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicUsize>,
+    limit: Arc<AtomicUsize>,
     all: usize,
     feeder: JoinHandle<()>,
     outbox: JoinHandle<Result<Counters, OutboxError>>,
@@ -31,6 +34,10 @@ struct Run {
 
 impl Run {
     fn start(config: LakeConfig) -> Self {
+        Self::start_limited(config, usize::MAX)
+    }
+
+    fn start_limited(config: LakeConfig, limit: usize) -> Self {
         let (mut engine, outputs) = engine::start(1, &pipeline(), None).expect("threads");
         let status = Arc::new(Status::new(&Interval::ALL));
         let stop = Arc::new(AtomicBool::new(false));
@@ -51,9 +58,13 @@ impl Run {
         let outbox = std::thread::spawn(move || outbox.run(outputs));
         let ticks = ticks(60, 3_000, 10 * SECOND_NS);
         let (sent, all) = (Arc::new(AtomicUsize::new(0)), ticks.len());
-        let counted = Arc::clone(&sent);
+        let (counted, limit) = (Arc::clone(&sent), Arc::new(AtomicUsize::new(limit)));
+        let allowed = Arc::clone(&limit);
         let feeder = std::thread::spawn(move || {
-            for tick in ticks {
+            for (number, tick) in ticks.into_iter().enumerate() {
+                while number >= allowed.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
                 if engine.send(tick).is_break() {
                     break;
                 }
@@ -61,7 +72,7 @@ impl Run {
             }
             engine.finish();
         });
-        Self { status, stop, sent, all, feeder, outbox }
+        Self { status, stop, sent, limit, all, feeder, outbox }
     }
 
     /// Waits until the lake says that it is paused, and until no more ticks are taken. Returns why, and how many were.
@@ -73,7 +84,8 @@ impl Run {
             std::thread::sleep(Duration::from_millis(300));
             (std::mem::replace(&mut before, sent) == sent).then_some(sent)
         });
-        assert!(sent < self.all, "all {sent} ticks were taken by a lake that is paused");
+        let limit = self.all.min(self.limit.load(Ordering::Relaxed));
+        assert!(sent < limit, "all {sent} ticks were taken by a lake that is paused");
         (why, sent)
     }
 
@@ -177,12 +189,14 @@ fn a_full_disk_holds_the_source_back_and_nothing_is_lost_when_there_is_room() {
     let (expected, counters) = undisturbed();
     let disk = Disk::new();
     let root = disk.path().join("lake");
-    let run = Run::start(LakeConfig { faults: disk.faults(), ..lake_config(&root) });
-    for _ in 0..2 {
-        // In the middle of a run, twice.
+    let run = Run::start_limited(LakeConfig { faults: disk.faults(), ..lake_config(&root) }, PART);
+    // In the middle of a run, twice.
+    for (through, limit) in [(PART, 2 * PART), (2 * PART, usize::MAX)] {
+        wait_for(|| (run.status.snapshot().ticks == through as u64).then_some(()));
+        assert!(run.all > through + 3 * TICKS_ON_THEIR_WAY, "only {} ticks", run.all);
         let commits = run.status.snapshot().lake_commits;
-        wait_for(|| (run.status.snapshot().lake_commits > commits + 2).then_some(()));
         disk.fill();
+        run.limit.store(limit, Ordering::Relaxed);
         let (why, sent) = run.wait_until_held();
         println!("{sent} of {} ticks taken, then: {why}", run.all);
         assert!(why.contains(&root.display().to_string()), "{why}");
