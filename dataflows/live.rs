@@ -133,10 +133,13 @@ impl Live<'_> {
         ticker: &mut Ticker,
     ) -> Result<Option<TickInput>, LiveError> {
         const PATIENCE: Duration = Duration::from_millis(100);
+        /// A run that is told to stop makes the logged ticks all the same, unless the topics do not answer.
+        const GRACE: Duration = Duration::from_secs(10);
+        let begun = Instant::now();
         let numbered = |name: &String| names.iter().position(|known| known == name).map(|number| number as u32);
         let ends = binding.ends.iter().filter_map(|(name, end)| Some((numbered(name)?, *end))).collect();
         let polled = loop {
-            if self.stop.load(Ordering::Relaxed) {
+            if self.stop.load(Ordering::Relaxed) && begun.elapsed() > GRACE {
                 return Ok(None);
             }
             if let Some(polled) = self.source.poll_to(&ends, Instant::now() + PATIENCE)? {

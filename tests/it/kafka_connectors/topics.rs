@@ -153,7 +153,7 @@ fn a_topic_created_anew_between_two_runs_is_known_by_its_last_message() {
     let error = KafkaSource::connect(&resumed).err().expect("another topic of the name");
     let expected = format!(
         "could not go on with topic {topic:?}: partition 0 has another message at offset 9 than was read there, so the topic \
-         was deleted and created anew; rebuild from the lake"
+         was deleted and created anew; compute the bars again from what the lake archived"
     );
     assert!(error.to_string().starts_with(&expected), "{error}");
 }
@@ -178,7 +178,10 @@ fn retention_that_passes_a_slow_reader_is_an_error() {
         }
     };
     assert!(matches!(error, KafkaError::OffsetGone { offset: 1..290, low: 290, end: 300, .. }), "{error}");
-    assert!(error.to_string().contains("retention removed records before they were read; rebuild "), "{error}");
+    assert!(
+        error.to_string().contains("retention removed records before they were read; compute the bars again "),
+        "{error}"
+    );
 }
 
 #[test]
