@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tidewheel_connectors::fault;
+use tidewheel_connectors::fault::Faults;
 use tidewheel_operators::saved::SHARDS;
 use tidewheel_schemas::Interval;
 
@@ -34,6 +34,7 @@ pub struct SnapshotStore {
     settings: Settings,
     /// What the last one consists of.
     sections: Vec<Section>,
+    faults: Faults,
 }
 
 impl SnapshotStore {
@@ -45,11 +46,18 @@ impl SnapshotStore {
     pub fn open(folder: &Path, run: &str, settings: Settings, after: Option<&Snapshot>) -> Result<Self, SnapshotError> {
         fs::create_dir_all(folder).map_err(SnapshotError::io("make folder", folder))?;
         let sections = after.map(|snapshot| snapshot.sections.clone()).unwrap_or_default();
-        let store = Self { folder: folder.to_owned(), run: run.to_owned(), settings, sections };
+        let store =
+            Self { folder: folder.to_owned(), run: run.to_owned(), settings, sections, faults: Faults::of_process() };
         let kept = after.map(|snapshot| snapshot.tick);
         store.delete_snapshots(|tick| kept.is_none_or(|kept| tick > kept))?;
         store.delete_unneeded_parts()?;
         Ok(store)
+    }
+
+    /// Has other things go wrong than the process's environment asks for.
+    #[must_use]
+    pub fn with_faults(self, faults: Faults) -> Self {
+        Self { faults, ..self }
     }
 
     /// Writes a snapshot. Until it returns without error the one before is the newest, and `saved` can be written again.
@@ -61,7 +69,7 @@ impl SnapshotStore {
         let name = file_name(tick, "parts");
         let path = self.folder.join(&name);
         let (added, bytes) = write_parts(&path, &name, saved)?;
-        reached("snapshot.parts", &path)?;
+        self.reached("snapshot.parts", &path)?;
         let mut sections = self.sections.clone();
         sections.extend(added);
         let snapshot = Snapshot {
@@ -85,7 +93,7 @@ impl SnapshotStore {
     /// If the disk refuses.
     pub fn forget_before(&self, tick: u64) -> Result<(), SnapshotError> {
         self.delete_snapshots(|found| found < tick)?;
-        reached("snapshot.forgotten", &self.folder)?;
+        self.reached("snapshot.forgotten", &self.folder)?;
         self.delete_unneeded_parts()
     }
 
@@ -108,10 +116,14 @@ impl SnapshotStore {
             file.sync_all()
         };
         write().map_err(SnapshotError::io("write", &staged))?;
-        reached("snapshot.staged", &staged)?;
+        self.reached("snapshot.staged", &staged)?;
         fs::rename(&staged, &path).map_err(SnapshotError::io("create", &path))?;
-        reached("snapshot.committed", &path)?;
+        self.reached("snapshot.committed", &path)?;
         sync_folder(&self.folder)
+    }
+
+    fn reached(&self, point: &'static str, path: &Path) -> Result<(), SnapshotError> {
+        self.faults.reached(point).map_err(SnapshotError::io("write", path))
     }
 
     fn delete_snapshots(&self, is_to_go: impl Fn(u64) -> bool) -> Result<(), SnapshotError> {
@@ -197,10 +209,6 @@ fn needed(sections: Vec<Section>) -> Vec<Section> {
     }
     let kept = sections.into_iter().enumerate().filter(|(at, section)| *at >= begins[slot(section)]);
     kept.map(|(_, section)| section).collect()
-}
-
-fn reached(point: &'static str, path: &Path) -> Result<(), SnapshotError> {
-    fault::reached(point).map_err(SnapshotError::io("write", path))
 }
 
 fn sync_folder(folder: &Path) -> Result<(), SnapshotError> {

@@ -16,5 +16,6 @@ mod observe;
 mod readers;
 mod replay;
 mod restart;
+mod simulation;
 mod tidy;
 mod truth;

@@ -1,0 +1,332 @@
+//! The fault campaign in process: a scripted source instead of a topic to read, the mock cluster instead of a broker, and
+//! everything else as it is (the graph, the log of ticks, snapshots, the lake, the sink), so that thousands of seeds are a matter
+//! of minutes. Each life ends at a fault point or goes through to the end; what had not been made durable is cut into ticks
+//! anew by the next. In the end the lake holds what a run without faults makes of the ticks in the log, the topics too (the mock
+//! shows records that were rolled back, so that there they are compared as sets), and the counts are those of that run.
+//!
+//! ```text
+//! TIDEWHEEL_TEST_SEEDS=5000 cargo test --release --test it simulation -- --nocapture
+//! ```
+
+use crate::kafka_live::readers::{key_of, records, values_of};
+use crate::market::{Arrival, HORIZON_NS, Market, Record, SKEW_NS, amendment};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tidewheel::bindings::{self, Binding, Opening, SharedBindings};
+use tidewheel::config::Config;
+use tidewheel::engine::{self, SourceState, TickInput};
+use tidewheel::outbox::{LakeOutput, Outbox, SnapshotOutput};
+use tidewheel::pipeline::PipelineConfig;
+use tidewheel::recovery::{self, Committed, Settings};
+use tidewheel::snapshot::{SnapshotStore, SnapshotTimer};
+use tidewheel::status::Status;
+use tidewheel::ticks::{Chunk, TickConfig, Ticker};
+use tidewheel_connectors::fault::{Faults, POINTS};
+use tidewheel_connectors::kafka::embedded::EmbeddedBroker;
+use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig};
+use tidewheel_connectors::lake::{self, Lake, LakeConfig, OnExisting};
+use tidewheel_connectors::source::DecodedChunk;
+use tidewheel_operators::intake::IntakeLimits;
+use tidewheel_schemas::{BarVersion, Interval, SECOND_NS, TickOutput};
+
+/// Seeds of the short run.
+const SEEDS: u64 = 150;
+const INTERVALS: [Interval; 2] = [Interval::S1, Interval::M5];
+const TICKS: TickConfig = TickConfig {
+    limits: IntakeLimits { horizon_ns: HORIZON_NS, skew_ns: SKEW_NS },
+    provisional_every_ms: Some(300_000),
+};
+
+/// The records to come, each with its place in a partition.
+struct Script {
+    arrivals: Vec<Arrival>,
+    places: Vec<(u32, u64)>,
+    partitions: u32,
+}
+
+impl Script {
+    fn new(random: &mut ChaCha8Rng, seed: u64) -> Self {
+        let arrivals = Market::new(seed, random.random_range(50..400)).arrivals;
+        let partitions = random.random_range(1..4);
+        let mut ends = vec![0; partitions as usize];
+        let places = arrivals.iter().map(|arrival| {
+            let partition = (arrival.instrument.id().0 % u64::from(partitions)) as u32;
+            ends[partition as usize] += 1;
+            (partition, ends[partition as usize] - 1)
+        });
+        let places = places.collect();
+        Self { arrivals, places, partitions }
+    }
+
+    /// The chunks of a tick.
+    fn chunks(&self, range: Range<usize>) -> Vec<Chunk> {
+        let mut chunks: BTreeMap<u32, DecodedChunk> = BTreeMap::new();
+        for number in range {
+            let (arrival, (partition, position)) = (&self.arrivals[number], self.places[number]);
+            let chunk = chunks.entry(partition).or_default();
+            chunk.columns.partition = partition;
+            chunk.end_position = position + 1;
+            if let Record::Trade(trade) = &arrival.record {
+                let columns = &mut chunk.columns;
+                let known = columns.instruments.iter().position(|known| *known == arrival.instrument);
+                let instrument = known.unwrap_or_else(|| {
+                    columns.instruments.push(arrival.instrument.clone());
+                    columns.instruments.len() - 1
+                });
+                columns.push(instrument as u32, trade, position);
+            }
+            chunk.amendments.extend(amendment(&arrival.instrument, &arrival.record, partition, position));
+        }
+        chunks.into_values().map(Chunk::new).collect()
+    }
+
+    fn tick(&self, ticker: &mut Ticker, tick: u64, range: Range<usize>) -> TickInput {
+        let pieces = self.chunks(range).into_iter().map(Chunk::take_all).collect();
+        ticker.tick(tick, pieces, &vec![true; self.partitions as usize])
+    }
+}
+
+/// Where the script stands after a tick, in the log.
+const PLACE: &str = "script[0]";
+
+struct World<'a> {
+    broker: &'a EmbeddedBroker,
+    prefix: String,
+    folder: PathBuf,
+    script: Script,
+    pipeline: PipelineConfig,
+    settings: Settings,
+}
+
+impl World<'_> {
+    fn lake(&self) -> PathBuf {
+        self.folder.join("lake")
+    }
+
+    /// One life of the process; whether it came to the end.
+    fn live(&self, random: &mut ChaCha8Rng, life: u32, rules: &str) -> Result<bool, String> {
+        let faults = Faults::parse(rules).expect("sound rules");
+        let told = |error: &dyn std::fmt::Display| error.to_string();
+        let goes_on = recovery::has_log(&self.folder);
+        let on_existing = if goes_on { OnExisting::Resume } else { OnExisting::Refuse };
+        let config = LakeConfig {
+            intervals: INTERVALS.to_vec(),
+            faults: faults.clone(),
+            threads: 1,
+            on_existing,
+            ..LakeConfig::new(self.lake())
+        };
+        let lake = Lake::open(config).map_err(|error| told(&error))?;
+        let sink = KafkaSinkConfig {
+            intervals: INTERVALS.to_vec(),
+            create_topics: false,
+            partitions: 1,
+            max_transaction_records: random.random_range(3..60),
+            ..KafkaSinkConfig::new(self.broker.bootstrap(), &self.prefix)
+        };
+        let kafka = KafkaSink::open(&sink, vec!["p".to_owned(); 4]).map_err(|error| told(&error))?;
+        let committed = Committed {
+            kafka: Some(kafka.committed_tick()),
+            lake: Some(lake.state().progress.tick_frontier.checked_sub(1)),
+        };
+        let log = recovery::bindings_folder(&self.folder);
+        let plan =
+            recovery::plan(&self.folder, &self.settings, committed, &log, |after| Ok(bindings::read(&log, after)?));
+        let mut plan = plan.map_err(|error| told(&error))?.unwrap_or_default();
+        let opening = Opening {
+            run: format!("life-{life}"),
+            version: String::new(),
+            settings: self.settings.clone(),
+            partitions: vec![PLACE.to_owned()],
+            ends: plan.ends.clone(),
+            after_tick: plan.last_tick,
+            follows: plan.last.take(),
+        };
+        let bindings = SharedBindings::open(&log, opening).map_err(|error| told(&error))?;
+        let base = plan.loaded.as_ref().map(|loaded| loaded.snapshot.clone());
+        let store = SnapshotStore::open(
+            &recovery::snapshots_folder(&self.folder),
+            "life",
+            self.settings.clone(),
+            base.as_ref(),
+        );
+        let store = store.map_err(|error| told(&error))?.with_faults(faults.clone());
+        let mut timer = SnapshotTimer::new(Duration::ZERO, base.is_some());
+        let snapshots = SnapshotOutput { store, is_busy: timer.busy_flag() };
+        let status = Arc::new(Status::new(&INTERVALS));
+        let every = Some(Duration::from_millis(random.random_range(0..30)));
+        let lake = Some(LakeOutput { lake, every, run: "life".to_owned() });
+        let outbox = Outbox {
+            kafka: Some(kafka),
+            lake,
+            bindings: Some(bindings.clone()),
+            snapshots: Some(snapshots),
+            stop: None,
+            faults,
+            status,
+        };
+        let (mut ticker, first, state, mut at) = match plan.loaded {
+            Some(loaded) => {
+                let (tick, source) = (loaded.snapshot.tick, loaded.snapshot.source);
+                let ticker = Ticker::restore(TICKS, tick, &source);
+                let at = source.ends[PLACE] as usize;
+                (ticker, Some(engine::restore_tick(tick, &source)), Some(loaded.state), at)
+            }
+            None => (Ticker::new(TICKS), None, None, 0),
+        };
+        let (mut engine, outputs) = engine::start(random.random_range(1..4), &self.pipeline, state).expect("threads");
+        let writer = std::thread::spawn(move || outbox.run(outputs));
+        let mut is_taken = first.is_none_or(|tick| engine.send(tick).is_continue());
+        for binding in &plan.logged {
+            let end = binding.ends[PLACE] as usize;
+            let input = self.script.tick(&mut ticker, binding.tick, at..end);
+            assert_eq!(input.header.watermark_ns, binding.watermark_ns, "a logged tick made again");
+            at = end;
+            is_taken = is_taken && engine.send(input).is_continue();
+        }
+        while is_taken && at < self.script.arrivals.len() {
+            let end = (at + random.random_range(1..40)).min(self.script.arrivals.len());
+            let tick = (self.script.arrivals[end - 1].time_ns / 1_000_000) as u64 + 1;
+            let tick = tick.max(ticker.last_tick().map_or(0, |last| last + 1));
+            let mut input = self.script.tick(&mut ticker, tick, at..end);
+            at = end;
+            let (watermark_ns, frozen_ns) = (input.header.watermark_ns, input.header.frozen_ns);
+            let ends = BTreeMap::from([(PLACE.to_owned(), at as u64)]);
+            bindings.append(&Binding { tick, ends: ends.clone(), watermark_ns, ..Binding::default() });
+            if random.random_bool(0.3) {
+                input.header.save = timer.due(false);
+            }
+            if input.header.save.is_some() {
+                let max_event_times_ns = ticker.max_event_times_ns();
+                let counters = ticker.counters().clone();
+                let state = SourceState {
+                    max_event_times_ns,
+                    ends,
+                    counters,
+                    watermark_ns,
+                    frozen_ns,
+                    ..SourceState::default()
+                };
+                input.source.state = Some(Box::new(state));
+            }
+            is_taken = engine.send(input).is_continue();
+        }
+        engine.finish();
+        let ended = writer.join().expect("the outbox does not panic");
+        Ok(ended.is_ok() && at == self.script.arrivals.len())
+    }
+
+    /// What a run without faults makes of the ticks in the log.
+    fn undisturbed(&self) -> Vec<TickOutput> {
+        let history = bindings::read(&recovery::bindings_folder(&self.folder), None).expect("a sound log");
+        let (mut engine, outputs) = engine::start(1, &self.pipeline, None).expect("threads");
+        let collector = std::thread::spawn(move || outputs.map(|tick| tick.output).collect::<Vec<_>>());
+        let (mut ticker, mut at) = (Ticker::new(TICKS), 0);
+        for binding in &history.ticks {
+            let end = binding.ends[PLACE] as usize;
+            assert!(engine.send(self.script.tick(&mut ticker, binding.tick, at..end)).is_continue());
+            at = end;
+        }
+        assert_eq!(at, self.script.arrivals.len(), "the log holds all records");
+        engine.finish();
+        collector.join().expect("the outputs are read to the end")
+    }
+
+    fn compare(&self, seed: u64) {
+        let ticks = self.undisturbed();
+        let last = ticks.last().expect("there are ticks");
+        let progress = lake::read::manifest(&self.lake()).expect("a lake").progress;
+        assert_eq!((progress.tick_frontier, &progress.counters), (last.tick + 1, &last.counters), "seed {seed}");
+        for interval in INTERVALS {
+            let versions =
+                ticks.iter().flat_map(|tick| tick.bars.iter().filter(|version| version.interval == interval));
+            let mut versions: Vec<BarVersion> = versions.cloned().collect();
+            versions.sort_by(|a, b| (&a.instrument, a.open_time_ns).cmp(&(&b.instrument, b.open_time_ns)));
+            let in_lake = lake::read::changelog(&self.lake(), interval).expect("a lake");
+            let expected: Vec<BarVersion> = versions.iter().map(lake::read::stored).collect();
+            assert!(
+                in_lake == expected,
+                "seed {seed}: {interval}, {} versions in the lake, not {}",
+                in_lake.len(),
+                expected.len()
+            );
+            let text = |key: String, tick: &str, revision: &str, values: Option<String>| {
+                format!("{key} {tick} {revision} {}", values.unwrap_or_default())
+            };
+            let expected: BTreeSet<String> = versions
+                .iter()
+                .map(|version| {
+                    let (tick, revision) = (version.tick.to_string(), version.revision.to_string());
+                    text(key_of(version), &tick, &revision, values_of(version))
+                })
+                .collect();
+            let found = records(self.broker.bootstrap(), &format!("{}.bars.{interval}", self.prefix));
+            let found: BTreeSet<String> = found
+                .into_iter()
+                .map(|record| text(record.key.clone(), &record.headers["tick"], record.revision(), record.values()))
+                .collect();
+            assert!(found == expected, "seed {seed}: {interval}, {} in the topic, not {}", found.len(), expected.len());
+        }
+    }
+}
+
+fn check(broker: &EmbeddedBroker, seed: u64, folder: &Path) -> u32 {
+    let random = &mut ChaCha8Rng::seed_from_u64(seed);
+    let prefix = format!("seed-{seed}");
+    let topics = ["bars.1s", "bars.5m", "rejects", "late", "progress"];
+    topics.iter().for_each(|topic| broker.create_topic(&format!("{prefix}.{topic}"), 1).expect("room for a topic"));
+    let pipeline = PipelineConfig {
+        intervals: INTERVALS.to_vec(),
+        lateness_ns: 10 * SECOND_NS,
+        horizon_ns: HORIZON_NS,
+        archive: true,
+        is_saved: true,
+    };
+    let script = Script::new(random, seed);
+    let settings = Settings::of(&Config::default());
+    let world = World { broker, prefix, folder: folder.to_owned(), script, pipeline, settings };
+    let points: Vec<&str> = POINTS
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| !name.starts_with("compact.") && !["kafka.fenced", "kafka.mid_transaction"].contains(name))
+        .collect();
+    for life in 1..200 {
+        // Sooner or later nothing happens.
+        let count = random.random_range(0..3);
+        let rules = (0..count).map(|_| {
+            let point = points[random.random_range(0..points.len())];
+            format!("{point}:{}=denied", random.random_range(1..12))
+        });
+        let rules = rules.collect::<Vec<_>>().join(",");
+        if world.live(random, life, &rules).unwrap_or_else(|error| panic!("seed {seed}, life {life}, {rules}: {error}"))
+        {
+            world.compare(seed);
+            return life;
+        }
+    }
+    panic!("seed {seed} never came to its end");
+}
+
+#[test]
+fn thousands_of_crashes_in_process_leave_no_trace() {
+    let number_of = |variable: &str| std::env::var(variable).ok().and_then(|text| text.parse::<u64>().ok());
+    let (seeds, first) =
+        (number_of("TIDEWHEEL_TEST_SEEDS").unwrap_or(SEEDS), number_of("TIDEWHEEL_TEST_SEED").unwrap_or(0));
+    let begun = Instant::now();
+    let mut lives = 0;
+    // A cluster keeps everything in memory: a fresh one now and then.
+    for seeds in (first..first + seeds).collect::<Vec<_>>().chunks(50) {
+        let broker = EmbeddedBroker::start(&["unused"], 1).expect("the mock cluster starts");
+        for &seed in seeds {
+            let fast = Path::new("/dev/shm");
+            let folder = if fast.is_dir() { tempfile::tempdir_in(fast) } else { tempfile::tempdir() };
+            lives += check(&broker, seed, folder.expect("a temporary folder").path());
+        }
+    }
+    println!("{seeds} seeds from {first}, {lives} lives, {:.1} s", begun.elapsed().as_secs_f64());
+}
