@@ -10,6 +10,7 @@ pub mod engine;
 pub mod live;
 pub mod outbox;
 pub mod pipeline;
+pub mod recorded;
 pub mod recovery;
 pub mod replay;
 pub mod snapshot;

@@ -7,9 +7,11 @@
 
 mod log;
 mod read;
+mod stream;
 
 pub use log::SharedBindings;
 pub use read::{BindingsError, History, LastLine, read};
+pub use stream::LogFiles;
 
 use crate::recovery::Settings;
 use serde::{Deserialize, Serialize};

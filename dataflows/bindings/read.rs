@@ -112,7 +112,7 @@ fn first_needed(files: &[PathBuf], after_tick: Option<u64>) -> Result<usize, Bin
     Ok(0)
 }
 
-fn read_file(path: &Path, history: &mut History) -> Result<(), BindingsError> {
+pub(super) fn read_file(path: &Path, history: &mut History) -> Result<(), BindingsError> {
     let text = text_of(path)?;
     let damaged =
         |line, detail: &str| BindingsError::Damaged { path: path.to_owned(), line, detail: detail.to_owned() };
@@ -175,7 +175,7 @@ fn text_of(path: &Path) -> Result<String, BindingsError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>, BindingsError> {
+pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, BindingsError> {
     let failed = |source| BindingsError::Read { path: folder.to_owned(), source };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,

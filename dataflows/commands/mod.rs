@@ -1,6 +1,7 @@
 //! The commands of the program: one file each, one line in [`Command`].
 
 mod arguments;
+mod as_recorded;
 mod brokers;
 mod check;
 mod config;
@@ -83,6 +84,9 @@ pub enum CommandError {
     /// There is state that cannot be gone on from.
     #[error(transparent)]
     Recovery(#[from] crate::recovery::RecoveryError),
+    /// History cannot be made again.
+    #[error(transparent)]
+    Recorded(#[from] crate::recorded::RecordedError),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),

@@ -8,9 +8,9 @@
 mod changes;
 mod embedded;
 mod faults;
-mod markets;
-mod program;
-mod readers;
+pub mod markets;
+pub mod program;
+pub mod readers;
 mod refusals;
 mod replayed;
 mod running;

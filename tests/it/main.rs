@@ -10,6 +10,7 @@ mod kafka_live;
 mod law_one;
 mod market;
 mod readers;
+mod recorded;
 mod replay;
 mod restart;
 mod tidy;

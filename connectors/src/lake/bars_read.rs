@@ -4,30 +4,69 @@ use super::error::LakeError;
 use super::layout::Layout;
 use super::manifest::LakeFile;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, PrimitiveArray, RecordBatch, StringArray};
-use arrow::datatypes::{ArrowPrimitiveType, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{
+    ArrowPrimitiveType, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
+};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use tidewheel_schemas::{Bar, BarVersion, Instrument, Interval, TradeId, TradeKey};
 
 /// Reads all rows of a file of bars. The trades' times, which are not stored, read as the bar's open time.
 pub(super) fn read_bars(layout: &Layout, file: &LakeFile, interval: Interval) -> Result<Vec<BarVersion>, LakeError> {
-    let path = layout.data(&file.path);
     let mut versions: Vec<BarVersion> = Vec::with_capacity(usize::try_from(file.rows).unwrap_or_default());
-    for_each_batch(&path, None, |batch| {
+    for_each_version(&layout.data(&file.path), interval, |_| true, |version, _| versions.push(version))?;
+    Ok(versions)
+}
+
+/// What stands in a row of bars beside the version, and follows from it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Derived {
+    /// The column `vwap`.
+    pub vwap: Option<f64>,
+    /// The column `close_time`, nanoseconds.
+    pub close_time_ns: i64,
+}
+
+/// Calls `each` with the versions of the ticks that `is_wanted` names.
+pub(super) fn for_each_version(
+    path: &Path,
+    interval: Interval,
+    is_wanted: impl Fn(u64) -> bool,
+    mut each: impl FnMut(BarVersion, Derived),
+) -> Result<(), LakeError> {
+    let mut last: Option<Instrument> = None;
+    for_each_batch(path, None, |batch| {
         let columns = Columns::of(batch)?;
-        for row in 0..batch.num_rows() {
+        let vwap = numbers::<Float64Type>(batch, "vwap")?;
+        let close_time = numbers::<TimestampMicrosecondType>(batch, "close_time")?;
+        for row in (0..batch.num_rows()).filter(|&row| is_wanted(columns.tick.value(row).cast_unsigned())) {
             let (venue, symbol) = (columns.keys.venue.value(row), columns.keys.symbol.value(row));
-            let instrument = match versions.last().map(|before| &before.instrument) {
+            let instrument = match &last {
                 Some(before) if *before.venue == *venue && *before.symbol == *symbol => before.clone(),
                 _ => Instrument { venue: venue.into(), symbol: symbol.into() },
             };
-            versions.push(columns.version(row, instrument, interval)?);
+            last = Some(instrument.clone());
+            let vwap = vwap.is_valid(row).then(|| vwap.value(row));
+            let derived = Derived { vwap, close_time_ns: close_time.value(row).saturating_mul(1_000) };
+            each(columns.version(row, instrument, interval)?, derived);
         }
         Ok(())
-    })?;
-    Ok(versions)
+    })
+}
+
+/// The ticks of the versions in a file that are not final.
+pub(super) fn open_ticks(path: &Path, found: &mut BTreeSet<u64>) -> Result<(), LakeError> {
+    for_each_batch(path, Some(&["is_final", "tick"]), |batch| {
+        let is_final = column(batch, "is_final")?.as_boolean_opt().ok_or_else(|| wrong_type("is_final"))?;
+        let tick = numbers::<Int64Type>(batch, "tick")?;
+        found.extend(
+            (0..batch.num_rows()).filter(|&row| !is_final.value(row)).map(|row| tick.value(row).cast_unsigned()),
+        );
+        Ok(())
+    })
 }
 
 /// Whether `is_superseded` says so of any row's venue, symbol and open time in nanoseconds. Reads only these columns.
@@ -162,7 +201,7 @@ impl<'a> Columns<'a> {
 }
 
 /// A trade id from its printed form, positions included.
-fn stored_id(text: &str) -> Option<TradeId> {
+pub(super) fn stored_id(text: &str) -> Option<TradeId> {
     let position = || {
         let mut parts = text.strip_prefix('@')?.split(':');
         let partition = parts.next()?.parse().ok()?;

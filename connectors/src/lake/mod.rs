@@ -17,6 +17,7 @@
 //!
 //! The lake computes no bar and knows no clock but for the time that its report says a commit took. It does not join small files.
 
+pub mod archive;
 mod bars_file;
 mod bars_plan;
 mod bars_read;
@@ -32,7 +33,9 @@ mod rejects_file;
 #[cfg(test)]
 mod tests;
 mod trades_file;
+pub mod versions;
 
+pub use bars_read::Derived;
 pub use error::LakeError;
 pub use layout::Table;
 pub use manifest::{CommitProgress, LakeFile, LakeState};

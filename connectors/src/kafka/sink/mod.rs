@@ -18,12 +18,14 @@
 //! a later run continues behind it. With `transactions` off records are written at least once.
 
 mod bars;
+mod expected;
 mod json;
 mod letters;
 mod progress;
 mod topics;
 mod writer;
 
+pub use expected::{ExpectedRecord, expected, read_progress};
 pub use progress::Progress;
 
 use super::KafkaError;
