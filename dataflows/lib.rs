@@ -16,3 +16,4 @@ pub mod replay;
 pub mod snapshot;
 pub mod status;
 pub mod ticks;
+pub mod verify;

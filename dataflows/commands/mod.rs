@@ -13,6 +13,7 @@ mod run;
 mod session;
 mod summary;
 mod table;
+mod verify;
 
 pub use check::CheckArgs;
 pub use config::ConfigArgs;
@@ -22,6 +23,8 @@ pub use rejects::RejectsArgs;
 pub use replay::ReplayArgs;
 pub use run::{RunArgs, stop_on_signal};
 pub use session::{Begin, Session};
+pub(crate) use summary::number;
+pub use verify::VerifyArgs;
 
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -39,6 +42,7 @@ pub enum Command {
     Config(ConfigArgs),
     Check(CheckArgs),
     Rejects(RejectsArgs),
+    Verify(VerifyArgs),
     Generate(GenerateArgs),
 }
 
@@ -55,6 +59,7 @@ impl Command {
             Self::Config(args) => args.run(out),
             Self::Check(args) => args.run(out),
             Self::Rejects(args) => args.run(out),
+            Self::Verify(args) => args.run(out),
             Self::Generate(args) => args.run(out),
         }
     }
@@ -87,6 +92,9 @@ pub enum CommandError {
     /// History cannot be made again.
     #[error(transparent)]
     Recorded(#[from] crate::recorded::RecordedError),
+    /// Nothing can be compared.
+    #[error(transparent)]
+    Verify(#[from] crate::verify::VerifyError),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),

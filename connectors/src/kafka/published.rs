@@ -56,6 +56,7 @@ pub struct PublishedPartition {
     end: u64,
     position: u64,
     has_ended: bool,
+    has_given: bool,
     ahead: VecDeque<PublishedRecord>,
     queue: PartitionQueue<Context>,
 }
@@ -111,6 +112,7 @@ impl Published {
                     end,
                     position: low,
                     has_ended: low >= end,
+                    has_given: false,
                     ahead: VecDeque::new(),
                     queue,
                 });
@@ -151,11 +153,19 @@ impl Published {
 
     /// Takes the next record of a partition, if it was looked at.
     pub fn take(&mut self, partition: usize) -> Option<PublishedRecord> {
-        self.partitions[partition].ahead.pop_front()
+        let lane = &mut self.partitions[partition];
+        let record = lane.ahead.pop_front();
+        lane.has_given |= record.is_some();
+        record
     }
 }
 
 impl PublishedPartition {
+    /// Whether no record was taken of it yet.
+    pub const fn is_at_start(&self) -> bool {
+        !self.has_given
+    }
+
     /// Waits a little for a record, or for the broker's word that nothing follows.
     fn poll(&mut self) -> Result<(), KafkaError> {
         match self.queue.poll(Duration::from_millis(100)) {

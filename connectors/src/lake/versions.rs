@@ -67,6 +67,12 @@ impl VersionsByTick {
         })
     }
 
+    /// The same with other windows than of [`ROWS_PER_WINDOW`].
+    #[cfg(test)]
+    pub(super) fn with_window(self, rows_per_window: u64) -> Self {
+        Self { rows_per_window, ..self }
+    }
+
     /// Takes the rows of a tick. Ticks must ascend; rows of ticks that are left out become [`strays`](Self::strays).
     ///
     /// # Errors
@@ -81,6 +87,20 @@ impl VersionsByTick {
         let before = std::mem::replace(&mut self.rows, later);
         self.strays.extend(before.into_values().flatten());
         Ok(self.rows.remove(&tick).unwrap_or_default())
+    }
+
+    /// Hands out all rows that are left, window by window.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn drain(&mut self, mut each: impl FnMut(VersionRow)) -> Result<(), LakeError> {
+        loop {
+            std::mem::take(&mut self.rows).into_values().flatten().for_each(&mut each);
+            if self.spans.is_empty() {
+                return Ok(());
+            }
+            self.load()?;
+        }
     }
 
     /// Rows of ticks that were passed over since the last call.
