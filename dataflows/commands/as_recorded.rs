@@ -78,12 +78,18 @@ fn make(
     end_ns: i64,
     mut send: impl FnMut(&Recorded, engine::TickInput) -> std::ops::ControlFlow<()>,
 ) -> Result<(), RecordedError> {
-    while let Some(tick) = recorded.next_tick()? {
+    loop {
+        let tick = recorded.next_tick();
         if let Some(damage) = recorded.damages().first() {
             return Err(RecordedError::Damaged { damage: damage.clone() });
         }
-        if tick_time_ns(tick.header.tick) >= end_ns || send(recorded, tick).is_break() {
-            break;
+        match tick? {
+            Some(tick) if tick_time_ns(tick.header.tick) < end_ns => {
+                if send(recorded, tick).is_break() {
+                    break;
+                }
+            }
+            _ => break,
         }
     }
     Ok(())

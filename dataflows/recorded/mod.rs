@@ -170,9 +170,9 @@ impl Recorded {
         if binding.tick >= self.state.progress.tick_frontier {
             return Ok(None);
         }
-        let taken = self.archive.take(binding.tick)?;
+        let taken = self.archive.take(binding.tick);
         self.damages.extend(self.archive.damages());
-        Ok(Some(self.input(&binding, taken)))
+        Ok(Some(self.input(&binding, taken?)))
     }
 
     fn input(&mut self, binding: &Binding, taken: ArchivedTick) -> TickInput {

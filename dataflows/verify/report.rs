@@ -98,6 +98,9 @@ pub struct Report {
     pub notes: Vec<String>,
     #[serde(skip)]
     limit: usize,
+    /// Of the differences told, how many are files, which go first.
+    #[serde(skip)]
+    damaged: usize,
 }
 
 impl Report {
@@ -118,8 +121,13 @@ impl Report {
         }
     }
 
+    /// A file that is not what its manifest says. It goes before what may follow from it.
     pub(super) fn damaged(&mut self, damage: &Damage) {
-        self.differ(Difference::of::<String>(&damage.path, String::new(), None, &damage.detail, None, None));
+        self.differences_total += 1;
+        let difference = Difference::of::<String>(&damage.path, String::new(), None, &damage.detail, None, None);
+        self.differences.insert(self.damaged, difference);
+        self.damaged += 1;
+        self.differences.truncate(self.limit.max(self.damaged));
     }
 
     pub(super) fn reach(&mut self, tick: u64) {

@@ -5,7 +5,7 @@
 //! record as superseded.
 
 use super::report::{Difference, Report};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use tidewheel_connectors::kafka::KafkaError;
 use tidewheel_connectors::kafka::published::{Published, PublishedRecord};
@@ -24,6 +24,8 @@ pub(super) struct Topics {
     ticks: Range<u64>,
     /// Records that a compacted topic does not hold, by topic and key: a later record of the key must be there.
     absent: HashMap<(usize, Vec<u8>), Absent>,
+    /// Records with another of an earlier tick behind them, by partition and tick.
+    held: BTreeMap<(usize, u64), VecDeque<PublishedRecord>>,
 }
 
 struct Absent {
@@ -39,7 +41,7 @@ impl Topics {
         let progress = read_progress(config)?;
         let published = Published::open(config)?;
         let (config, sources) = (config.clone(), sources.to_vec());
-        Ok(Self { config, published, progress, sources, ticks, absent: HashMap::new() })
+        Ok(Self { config, published, progress, sources, ticks, absent: HashMap::new(), held: BTreeMap::new() })
     }
 
     /// Whether all records of a tick are in the topics.
@@ -105,7 +107,7 @@ impl Topics {
         Ok(())
     }
 
-    /// Takes the next record of a tick; those that cannot be of it or of a later one are told on the way.
+    /// Takes the next record of a tick; those of ticks that are over are told on the way.
     fn next_through(
         &mut self,
         partition: usize,
@@ -113,23 +115,27 @@ impl Topics {
         report: &mut Report,
     ) -> Result<Option<PublishedRecord>, KafkaError> {
         loop {
+            if let Some(record) = self.held.get_mut(&(partition, tick)).and_then(VecDeque::pop_front) {
+                return Ok(Some(record));
+            }
             let Some(of) = self.published.peek(partition, 0)?.map(|record| record.tick) else { return Ok(None) };
-            let is_out_of_order = match of {
+            match of {
                 Some(of) if of == tick => return Ok(self.published.take(partition)),
-                // One that claims a later tick than the record behind it stands in its way.
                 Some(of) if of > tick => {
                     let behind = self.published.peek(partition, 1)?.and_then(|record| record.tick);
                     if behind.is_none_or(|behind| behind >= of) {
                         return Ok(None);
                     }
-                    true
+                    // One of the two is not in its place. Which of them shows when their ticks come.
+                    self.held.entry((partition, of)).or_default().extend(self.published.take(partition));
                 }
                 // Before the range everything passes.
-                Some(of) => of >= self.ticks.start,
-                None => true,
-            };
-            if let Some(record) = self.published.take(partition).filter(|_| is_out_of_order) {
-                report.differ(surplus(&self.published.partitions[partition].name, &record));
+                Some(of) if of < self.ticks.start => drop(self.published.take(partition)),
+                _ => {
+                    let record = self.published.take(partition);
+                    let name = &self.published.partitions[partition].name;
+                    record.iter().for_each(|record| report.differ(surplus(name, record)));
+                }
             }
         }
     }
@@ -152,8 +158,13 @@ impl Topics {
     pub fn finish(mut self, report: &mut Report) -> Result<(), KafkaError> {
         let mut beyond = Vec::new();
         for partition in 0..self.published.partitions.len() {
-            while self.published.peek(partition, 0)?.is_some() {
-                let Some(record) = self.published.take(partition) else { break };
+            let mut held: VecDeque<PublishedRecord> = VecDeque::new();
+            for (_, records) in self.held.extract_if((partition, 0)..=(partition, u64::MAX), |_, _| true) {
+                held.extend(records);
+            }
+            loop {
+                self.published.peek(partition, 0)?;
+                let Some(record) = held.pop_front().or_else(|| self.published.take(partition)) else { break };
                 let lane = &self.published.partitions[partition];
                 let is_superseding = self.absent.remove(&(lane.topic, record.key.clone())).is_some();
                 report.superseded_records += u64::from(is_superseding);

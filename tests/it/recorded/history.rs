@@ -6,8 +6,12 @@ use crate::kafka_live::program::Setup;
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
+use tidewheel_connectors::generate::MarketConfig;
 use tidewheel_connectors::lake::read;
-use tidewheel_schemas::{BarVersion, Counters, Interval};
+use tidewheel_schemas::{BarVersion, Counters, Interval, SECOND_NS};
+
+/// So many parts of the market arrive one after the other.
+const PARTS: usize = 22;
 
 /// A run that has ended.
 pub struct History {
@@ -27,7 +31,9 @@ pub fn history() -> &'static History {
 
 /// Lives through a market: killed twice, stopped twice, on one to three workers.
 pub fn live(seed: u64, adjust: impl FnOnce(Setup) -> Setup) -> History {
-    let market = Recorded::new(market(seed, 6_000, ALL_FAULTS));
+    // Stragglers come long after their bars were final.
+    let disorder_ns = 60 * SECOND_NS;
+    let market = Recorded::new(MarketConfig { disorder_ns, ..market(seed, 6_000, ALL_FAULTS) });
     let brokers = broker().address();
     let topic = broker().topic("history", PARTITIONS);
     let mut setup = adjust(Setup {
@@ -36,23 +42,29 @@ pub fn live(seed: u64, adjust: impl FnOnce(Setup) -> Setup) -> History {
         ..Setup::new(brokers, &topic, market.folder())
     });
     let all = market.messages.len();
-    let part = |number: usize| number * all / 5;
+    let part = |number: usize| number * all / PARTS;
     // Messages of one instrument lie in all partitions, so that amendments overtake their trades.
     let send = |number: usize| market.send(brokers, &topic, part(number)..part(number + 1), Spread::InTurn);
-    send(0);
-    let mut run = setup.start();
-    run.wait_until_read(part(1) as u64);
-    send(1);
-    run.wait_until_read(part(1) as u64 + 1);
-    drop(run);
-    for (number, workers, is_killed) in [(2, 3, false), (3, 1, true), (4, 2, false)] {
+    let mut next = 0;
+    for (workers, parts, is_killed) in [(2, 5, true), (3, 4, false), (1, 5, true), (2, 6, false)] {
         setup.workers = workers;
         let mut run = setup.start();
-        run.wait_until_read(part(number) as u64);
-        send(number);
-        run.wait_until_read(part(number + 1) as u64);
-        if is_killed { drop(run) } else { drop(run.stop()) }
+        for _ in 0..parts {
+            send(next);
+            next += 1;
+            run.wait_until_read(part(next) as u64);
+        }
+        if is_killed {
+            // In the middle of something.
+            send(next);
+            next += 1;
+            run.wait_until_read(part(next - 1) as u64 + 1);
+            drop(run);
+        } else {
+            run.stop();
+        }
     }
+    assert_eq!(next, PARTS);
     let counters = read::manifest(&setup.lake).expect("a lake").progress.counters;
     assert_eq!(counters.read, all as u64, "{counters:?}");
     assert!(counters.reconcile() && counters.amended > 0 && counters.late > 0 && counters.duplicate > 0);

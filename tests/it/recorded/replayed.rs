@@ -36,7 +36,10 @@ fn a_new_lake_and_new_topics_hold_what_the_run_published() {
     let history = history();
     let folder = tempfile::tempdir().expect("a folder");
     let expected = changelog(&history.setup.lake);
-    assert!(expected.iter().any(|version| version.revision > 0) && expected.iter().any(|version| !version.is_final));
+    let revised = expected.iter().filter(|version| version.revision > 0).count();
+    let provisional = expected.iter().filter(|version| !version.is_final).count();
+    println!("{revised} revised, {provisional} provisional of {}", expected.len());
+    assert!(revised > 0 && provisional > 0, "{revised} revised, {provisional} provisional of {}", expected.len());
     for workers in ["1", "3"] {
         let lake = folder.path().join(workers);
         let prefix = unique("again");

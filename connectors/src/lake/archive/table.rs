@@ -87,9 +87,7 @@ impl TableReader {
 
     fn gather(&mut self, tick: u64) -> Result<ArchivedTick, LakeError> {
         while let Some(span) = self.waiting.pop_front_if(|span| span.min_tick <= tick) {
-            let (cursor, damage) = Cursor::open(&self.layout, &span, self.table, self.from_tick)?;
-            self.damages.extend(damage);
-            self.open.push(cursor);
+            self.open.push(Cursor::open(&self.layout, &span, self.table, self.from_tick, &mut self.damages)?);
         }
         let mut taken = ArchivedTick::default();
         let mut number = 0;
@@ -121,14 +119,21 @@ impl std::fmt::Debug for Cursor {
 }
 
 impl Cursor {
-    fn open(layout: &Layout, span: &Span, table: Table, from_tick: u64) -> Result<(Self, Option<Damage>), LakeError> {
+    /// Opens a file. What is wrong with it is told first: it may be why it cannot be opened.
+    fn open(
+        layout: &Layout,
+        span: &Span,
+        table: Table,
+        from_tick: u64,
+        damages: &mut Vec<Damage>,
+    ) -> Result<Self, LakeError> {
         let path = layout.data(&span.file.path);
         let mut file = File::open(&path).map_err(LakeError::io("open", &path))?;
-        let damage = checksum(&mut file, &path, &span.file)?;
+        damages.extend(checksum(&mut file, &path, &span.file)?);
         let reading = LakeError::parquet("read", &path);
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(&reading)?;
         let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(&reading)?;
-        Ok((Self { path: path.clone(), table, reader, ready: VecDeque::new(), from_tick, last_tick: 0 }, damage))
+        Ok(Self { path: path.clone(), table, reader, ready: VecDeque::new(), from_tick, last_tick: 0 })
     }
 
     /// Takes the rows of a tick. True at the end of the file.
