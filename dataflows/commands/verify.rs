@@ -89,7 +89,7 @@ impl VerifyArgs {
         let workers = self.workers.unwrap_or_else(cores);
         let report = verify(&VerifyConfig { lake: self.lake, state, kafka, ticks, workers, limit: self.limit })?;
         let text = if self.json {
-            serde_json::to_string_pretty(&report).expect("numbers and texts always encode") + "\n"
+            serde_json::to_string_pretty(&report).map_err(|error| CommandError::Output(error.into()))? + "\n"
         } else {
             report.text()
         };

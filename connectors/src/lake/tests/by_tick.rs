@@ -73,7 +73,7 @@ fn output(number: u64) -> TickOutput {
 }
 
 /// A lake of all ticks, with a commit after so many of them.
-fn written(folder: &TempDir, ticks_per_commit: u64) -> std::path::PathBuf {
+fn written(folder: &TempDir, ticks_per_commit: u64) -> PathBuf {
     let sources = vec!["a".to_owned(), "b".to_owned()];
     let config = LakeConfig { sources, on_existing: OnExisting::Replace, ..config(folder) };
     let root = config.root.clone();
