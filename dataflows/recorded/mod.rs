@@ -36,6 +36,7 @@ pub struct Recorded {
     /// Names by the numbers that amendments carry, which order them; see [`Arrivals`].
     numbered: Arc<[String]>,
     arrivals: Arrivals,
+    first_tick: u64,
     /// Stops whose open bars the lake holds.
     closings: BTreeSet<u64>,
     ticks: std::vec::IntoIter<Binding>,
@@ -76,6 +77,7 @@ impl Recorded {
             root: lake.to_owned(),
             log: LogFiles::open(&folder)?,
             settings: about.settings,
+            first_tick: about.first_tick,
             arrivals: Arrivals::new(about.names.len()),
             numbered: about.names.clone().into(),
             names: about.names,
@@ -105,6 +107,11 @@ impl Recorded {
     /// The names of the source partitions, by number.
     pub fn sources(&self) -> &[String] {
         &self.names
+    }
+
+    /// The first tick of the history. The topics may hold earlier ones, of a run that this one replaced.
+    pub const fn first_tick(&self) -> u64 {
+        self.first_tick
     }
 
     /// Records that the archive holds of those that were taken in.
@@ -252,6 +259,7 @@ struct About {
     names: Vec<String>,
     /// Whether the newest commit is that of a stop.
     stops_at_frontier: bool,
+    first_tick: u64,
 }
 
 impl About {
@@ -259,15 +267,15 @@ impl About {
         let mut files = LogFiles::open(folder)?;
         let last_committed = state.progress.tick_frontier.checked_sub(1);
         let (mut settings, mut names) = (None::<Settings>, Vec::new());
-        let (mut last, mut first, mut stops_at_frontier) = (None, None, false);
+        let (mut last, mut first_tick, mut stops_at_frontier) = (None, None, false);
         while let Some((opening, ticks)) = files.next_file()? {
             check(folder, &opening, settings.as_ref())?;
-            if first.is_none() && opening.follows.is_some() {
+            if settings.is_none() && opening.follows.is_some() {
                 return Err(RecordedError::Cut { folder: folder.to_owned(), first: opening.after_tick });
             }
             let found = ticks.iter().flat_map(|binding| &binding.found);
             names = opening.partitions.iter().chain(found).cloned().collect();
-            first = first.or(ticks.first().map(|binding| binding.tick)).or(Some(0));
+            first_tick = first_tick.or(ticks.first().map(|binding| binding.tick));
             last = ticks.last().map(|binding| binding.tick).or(last);
             let at_frontier = ticks.iter().find(|binding| Some(binding.tick) == last_committed);
             stops_at_frontier |=
@@ -281,7 +289,7 @@ impl About {
             let junk = files.junk().map(|(path, line)| format!("{} line {line} is damaged", path.display()));
             return Err(RecordedError::LogBehind { folder: folder.to_owned(), last, committed: last_committed, junk });
         }
-        Ok(Self { settings, names, stops_at_frontier })
+        Ok(Self { settings, names, stops_at_frontier, first_tick: first_tick.unwrap_or_default() })
     }
 }
 

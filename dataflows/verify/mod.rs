@@ -81,10 +81,9 @@ pub enum VerifyError {
 /// # Panics
 /// If `workers` is zero.
 pub fn verify(config: &VerifyConfig) -> Result<Report, VerifyError> {
-    // First how far the topics came, then the lake: the run may go on, and the topics are mostly ahead.
     let recorded = Recorded::open(&config.lake, config.state.as_deref())?;
     let frontier = recorded.lake().progress.tick_frontier;
-    let ticks = config.ticks.start..config.ticks.end.min(frontier);
+    let ticks = config.ticks.start.max(recorded.first_tick())..config.ticks.end.min(frontier);
     if ticks.is_empty() {
         return Err(VerifyError::Nothing { ticks: config.ticks.clone(), frontier });
     }

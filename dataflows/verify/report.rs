@@ -88,6 +88,8 @@ pub struct Report {
     pub superseded_records: u64,
     /// Records that the broker's retention has removed.
     pub expired_records: u64,
+    /// Records of ticks before those compared.
+    pub records_before: u64,
     /// Records of ticks that the lake does not hold yet, or that were not asked for.
     pub records_beyond: u64,
     /// All differences.

@@ -130,7 +130,9 @@ impl Topics {
                     self.held.entry((partition, of)).or_default().extend(self.published.take(partition));
                 }
                 // Before the range everything passes.
-                Some(of) if of < self.ticks.start => drop(self.published.take(partition)),
+                Some(of) if of < self.ticks.start => {
+                    report.records_before += u64::from(self.published.take(partition).is_some());
+                }
                 _ => {
                     let record = self.published.take(partition);
                     let name = &self.published.partitions[partition].name;
@@ -169,6 +171,7 @@ impl Topics {
                 let is_superseding = self.absent.remove(&(lane.topic, record.key.clone())).is_some();
                 report.superseded_records += u64::from(is_superseding);
                 match record.tick {
+                    Some(tick) if tick < self.ticks.start => report.records_before += 1,
                     Some(tick) if tick >= self.ticks.end || !self.covers(tick) => {
                         report.records_beyond += 1;
                         beyond.push((partition, tick, record.offset));
@@ -217,11 +220,16 @@ impl Topics {
                 .notes
                 .push(format!("the topics are complete through {through}, what follows was compared in the lake only"));
         }
+        let notes = &mut report.notes;
         let mut note = |count: u64, text: &str| {
             if count > 0 {
-                report.notes.push(format!("{count} {text}"));
+                notes.push(format!("{count} {text}"));
             }
         };
+        note(
+            report.records_before,
+            "records of the topics are of ticks before those compared, or of a run that was replaced",
+        );
         note(report.records_beyond, "records of the topics are of ticks beyond those compared");
         note(report.expired_records, "records are no longer in the topics: the broker's retention has removed them");
         note(

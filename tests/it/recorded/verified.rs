@@ -53,7 +53,7 @@ fn a_run_that_was_killed_and_stopped_published_what_the_graph_says() {
             (&history.counters.late.into(), &history.counters.rejected.into())
         );
         // Every version is still there: the broker has had no time to remove one.
-        let others = ["superseded_records", "expired_records", "records_beyond"].map(|name| report[name].clone());
+        let others = ["superseded_records", "expired_records", "records_before"].map(|name| report[name].clone());
         assert_eq!(others, [0, 0, 0].map(Value::from), "{report:#}");
         assert_eq!(report["notes"], Value::Array(Vec::new()));
     }
