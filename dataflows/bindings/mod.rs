@@ -10,9 +10,11 @@
 
 mod log;
 mod read;
+mod stream;
 
 pub use log::SharedBindings;
 pub use read::{BindingsError, History, LastLine, read, read_lines};
+pub use stream::LogFiles;
 
 use crate::recovery::Settings;
 use serde::{Deserialize, Serialize};

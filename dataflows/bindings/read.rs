@@ -94,7 +94,7 @@ pub fn read(folder: &Path, after_tick: Option<u64>) -> Result<History, BindingsE
     let mut history = History::default();
     let first = first_needed(&files, after_tick)?;
     for path in &files[first..] {
-        read_text(path, &text_of(path)?, &mut history)?;
+        read_file(path, &mut history)?;
     }
     Ok(history)
 }
@@ -138,6 +138,10 @@ fn first_needed(files: &[PathBuf], after_tick: Option<u64>) -> Result<usize, Bin
         }
     }
     Ok(0)
+}
+
+pub(super) fn read_file(path: &Path, history: &mut History) -> Result<(), BindingsError> {
+    read_text(path, &text_of(path)?, history)
 }
 
 fn read_text(path: &Path, text: &str, history: &mut History) -> Result<(), BindingsError> {
@@ -202,7 +206,7 @@ fn text_of(path: &Path) -> Result<String, BindingsError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>, BindingsError> {
+pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, BindingsError> {
     let failed = |source| BindingsError::Read { path: folder.to_owned(), source };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,

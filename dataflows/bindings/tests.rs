@@ -115,3 +115,32 @@ fn a_log_in_a_topic_is_the_same_lines_and_one_begun_anew_ends_the_one_before() {
     let told = read_lines("out.bindings", &lines[..15]).expect_err("damage").to_string();
     assert!(told.contains("out.bindings/000001-a.jsonl line 5: checksum"), "{told}");
 }
+
+/// What the log says, read file by file.
+fn streamed(folder: &Path) -> Result<Vec<Binding>, BindingsError> {
+    let mut files = LogFiles::open(folder)?;
+    let mut ticks = Vec::new();
+    while let Some((_, of_file)) = files.next_file()? {
+        ticks.extend(of_file);
+    }
+    Ok(ticks)
+}
+
+#[test]
+fn read_file_by_file_it_says_the_same_and_misses_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().join("bindings");
+    assert_eq!(streamed(&folder).expect("an empty log"), []);
+    write(&folder, "a", 0..40);
+    write(&folder, "b", 40..60);
+    // What a crash left of a file's first line.
+    std::fs::write(folder.join("000999-c.jsonl"), "0123").expect("space");
+    assert_eq!(streamed(&folder).expect("a sound log"), (0..60).map(binding).collect::<Vec<_>>());
+    let second = &paths(&folder)[1];
+    let text = std::fs::read_to_string(second).expect("a file");
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let without_one: String = [&lines[..3], &lines[4..]].concat().concat();
+    std::fs::write(second, without_one).expect("space");
+    let (streamed, read) = (streamed(&folder).expect_err("damage"), read(&folder, None).expect_err("damage"));
+    assert_eq!(streamed.to_string(), read.to_string());
+}

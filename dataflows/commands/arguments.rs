@@ -24,14 +24,17 @@ pub fn duration_or_none_ns(text: &str) -> Result<Option<i64>, String> {
     if text == "none" { Ok(None) } else { duration_ns(text).map(Some) }
 }
 
-/// RFC 3339, or a date for its midnight in UTC; nanoseconds since the epoch.
+/// RFC 3339, a date for its midnight in UTC, or a tick in milliseconds; nanoseconds since the epoch.
 pub fn time_ns(text: &str) -> Result<i64, String> {
+    if let Some(ns) = text.parse::<i64>().ok().filter(|_| text.len() > 8).and_then(|ms| ms.checked_mul(1_000_000)) {
+        return Ok(ns);
+    }
     let timestamp = text.parse::<Timestamp>().ok().or_else(|| {
         let date: Date = text.parse().ok()?;
         Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
     });
     let ns = timestamp.and_then(|timestamp| i64::try_from(timestamp.as_nanosecond()).ok());
-    ns.ok_or_else(|| "expected a time such as 2024-08-09T00:00:00Z, or a date".to_owned())
+    ns.ok_or_else(|| "expected a time such as 2024-08-09T00:00:00Z, a date, or a tick in milliseconds".to_owned())
 }
 
 /// One interval by name.
@@ -70,7 +73,8 @@ mod tests {
         assert_eq!(duration_or_none_ns("none"), Ok(None));
         assert_eq!(time_ns("1970-01-02"), Ok(86_400_000_000_000));
         assert_eq!(time_ns("1970-01-01T00:00:01.5Z"), Ok(1_500_000_000));
-        assert!(time_ns("yesterday").is_err());
+        assert_eq!(time_ns("1700000000123"), Ok(1_700_000_000_123_000_000));
+        assert!(time_ns("yesterday").is_err() && time_ns("2024").is_err());
         let columns = csv_columns("time=timestamp,quantity=size,signed=true,delimiter=tab").expect("known fields");
         assert_eq!((columns.time.as_str(), columns.signed, columns.delimiter), ("timestamp", true, '\t'));
         assert!(csv_columns("tme=x").expect_err("unknown").contains("tme"));

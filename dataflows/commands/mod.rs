@@ -1,6 +1,7 @@
 //! The commands of the program: one file each, one line in [`Command`].
 
 mod arguments;
+mod as_recorded;
 mod brokers;
 mod check;
 mod compact;
@@ -16,6 +17,7 @@ mod sql;
 mod status;
 mod summary;
 mod table;
+mod verify;
 
 pub use check::CheckArgs;
 pub use compact::CompactArgs;
@@ -29,6 +31,8 @@ pub use run::{RunArgs, stop_on_signal};
 pub use session::{Begin, Session};
 pub use sql::SqlArgs;
 pub use status::StatusArgs;
+pub(crate) use summary::number;
+pub use verify::VerifyArgs;
 
 use crate::log;
 use clap::Subcommand;
@@ -48,6 +52,7 @@ pub enum Command {
     Config(ConfigArgs),
     Check(CheckArgs),
     Rejects(RejectsArgs),
+    Verify(VerifyArgs),
     Generate(GenerateArgs),
     Metrics(MetricsArgs),
     Compact(CompactArgs),
@@ -68,6 +73,7 @@ impl Command {
             Self::Config(args) => args.run(out),
             Self::Check(args) => args.run(out),
             Self::Rejects(args) => args.run(out),
+            Self::Verify(args) => args.run(out),
             Self::Generate(args) => args.run(out),
             Self::Compact(args) => args.run(out),
             Self::Sql(args) => args.run(out),
@@ -108,6 +114,12 @@ pub enum CommandError {
     /// There is state that cannot be gone on from.
     #[error(transparent)]
     Recovery(#[from] crate::recovery::RecoveryError),
+    /// History cannot be made again.
+    #[error(transparent)]
+    Recorded(#[from] crate::recorded::RecordedError),
+    /// Nothing can be compared.
+    #[error(transparent)]
+    Verify(#[from] crate::verify::VerifyError),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),

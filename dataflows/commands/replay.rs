@@ -24,9 +24,26 @@ use tidewheel_connectors::kafka::{
     source::KafkaSourceConfig,
 };
 use tidewheel_connectors::lake::{Lake, LakeConfig, OnExisting};
-use tidewheel_connectors::source::{DecodedChunk, PartitionReader};
+use tidewheel_connectors::source::{DecodedChunk, PartitionReader, Progress};
 use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::Interval;
+
+/// What a log of ticks decides, so that no flag may.
+const AS_RECORDED_DECIDES: [&str; 13] = [
+    "topic",
+    "brokers",
+    "format",
+    "venue",
+    "symbol",
+    "csv",
+    "intervals",
+    "tick",
+    "lateness",
+    "horizon",
+    "skew",
+    "provisional",
+    "leave_open",
+];
 
 /// A duration, or none. (An alias, because clap reads a plain `Option` as an optional argument.)
 pub type Cadence = Option<i64>;
@@ -37,11 +54,20 @@ pub type Cadence = Option<i64>;
   tidewheel replay --input 'trades/*.jsonl.gz' --format binance --lake ./lake
   tidewheel replay --input day.csv --format csv --csv time=timestamp,quantity=size,signed=true \\
       --venue bitmex --symbol XBTUSD --lake ./lake --intervals 1m,1h,1d
-  tidewheel replay --input ./lake/trades --format parquet --lake ./again --from 2024-08-08 --to 2024-08-09")]
+  tidewheel replay --input ./lake/trades --format parquet --lake ./again --from 2024-08-08 --to 2024-08-09
+  tidewheel replay --as-recorded --input ./lake --lake ./again")]
 pub struct ReplayArgs {
     /// Files, folders or globs; several are merged by time
     #[arg(long, num_args = 1.., required_unless_present = "topic", conflicts_with = "topic", value_name = "PATH")]
     pub input: Vec<String>,
+    /// History exactly as it happened: every version of every bar at its tick, from the lake of a live run alone, which
+    /// --input names. What was computed, and how, is taken from the run's log of ticks; --from and --to then say which ticks
+    /// are published
+    #[arg(long, requires = "input", conflicts_with_all = AS_RECORDED_DECIDES)]
+    pub as_recorded: bool,
+    /// With --as-recorded, the folder that recovery.folder named, where it was not in the lake
+    #[arg(long, requires = "as_recorded", value_name = "DIR")]
+    pub state: Option<PathBuf>,
     /// Kafka topics to read instead, from their start to their end
     #[arg(long, value_delimiter = ',', requires = "brokers")]
     pub topic: Vec<String>,
@@ -122,6 +148,9 @@ impl ReplayArgs {
     /// If the input cannot be read or a sink cannot be written.
     pub fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         self.check()?;
+        if self.as_recorded {
+            return self.run_as_recorded(out);
+        }
         let readers = match &self.brokers {
             Some(brokers) if !self.topic.is_empty() => {
                 let topics: Vec<&str> = self.topic.iter().map(String::as_str).collect();
@@ -178,8 +207,12 @@ impl ReplayArgs {
             ..DecodeConfig::default()
         });
         let sources: Vec<String> = readers.iter().map(|reader| reader.name().to_owned()).collect();
-        let kafka = self.kafka.as_ref().map(|brokers| self.open_kafka(brokers, sources.clone())).transpose()?;
-        let lake = self.lake.as_ref().map(|root| self.open_lake(root, sources)).transpose()?;
+        let kafka = self
+            .kafka
+            .as_ref()
+            .map(|brokers| self.open_kafka(brokers, &self.intervals, sources.clone()))
+            .transpose()?;
+        let lake = self.lake.as_ref().map(|root| self.open_lake(root, &self.intervals, sources)).transpose()?;
         let status = Arc::new(Status::new(&self.intervals));
         let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "replay".to_owned() });
         let outbox = Outbox {
@@ -209,7 +242,7 @@ impl ReplayArgs {
         let progress = ProgressLine::start(self.quiet);
         let at_end = if self.leave_open { AtEnd::LeaveOpen } else { AtEnd::Finish };
         let replayed = replay(&source, &mut ticker, (self.tick / 1_000_000) as u64, self.skew, at_end, |tick| {
-            progress.show(&source, &status);
+            progress.show(|| source.progress(), &status);
             engine.send(tick)
         });
         engine.finish();
@@ -219,9 +252,14 @@ impl ReplayArgs {
         self.report(&counters, &status, out)
     }
 
-    fn open_lake(&self, root: &std::path::Path, sources: Vec<String>) -> Result<Lake, CommandError> {
+    pub(super) fn open_lake(
+        &self,
+        root: &std::path::Path,
+        intervals: &[Interval],
+        sources: Vec<String>,
+    ) -> Result<Lake, CommandError> {
         let mut config = LakeConfig::new(root);
-        config.intervals = self.intervals.clone();
+        config.intervals = intervals.to_vec();
         config.archive = self.archive;
         config.sources = sources;
         // Half of what a commit holds, so that both cores encode the long partition of seconds.
@@ -230,9 +268,14 @@ impl ReplayArgs {
         Ok(Lake::open(config)?)
     }
 
-    fn open_kafka(&self, brokers: &str, sources: Vec<String>) -> Result<KafkaSink, CommandError> {
+    pub(super) fn open_kafka(
+        &self,
+        brokers: &str,
+        intervals: &[Interval],
+        sources: Vec<String>,
+    ) -> Result<KafkaSink, CommandError> {
         let mut config = KafkaSinkConfig::new(brokers, &self.prefix);
-        config.intervals = self.intervals.clone();
+        config.intervals = intervals.to_vec();
         config.transactional_id = format!("tidewheel-{}-replay", self.prefix);
         config.run = "replay".to_owned();
         let sink = KafkaSink::open(&config, sources)?;
@@ -271,17 +314,17 @@ impl ReplayArgs {
     }
 }
 
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The progress bar on the terminal.
-struct ProgressLine {
+pub(super) struct ProgressLine {
     bar: ProgressBar,
 }
 
 impl ProgressLine {
-    fn start(quiet: bool) -> Self {
+    pub(super) fn start(quiet: bool) -> Self {
         let is_shown = !quiet && std::io::stderr().is_terminal();
         let target = if is_shown { ProgressDrawTarget::stderr_with_hz(5) } else { ProgressDrawTarget::hidden() };
         let style = ProgressStyle::with_template("{elapsed_precise} [{wide_bar}] {percent:>3} %  {msg}")
@@ -291,11 +334,11 @@ impl ProgressLine {
         Self { bar }
     }
 
-    fn show(&self, source: &Prefetch, status: &Status) {
+    pub(super) fn show(&self, progress: impl FnOnce() -> Progress, status: &Status) {
         if self.bar.is_hidden() {
             return;
         }
-        let progress = source.progress();
+        let progress = progress();
         self.bar.set_length(progress.total.max(1));
         self.bar.set_position(progress.done);
         let snapshot = status.snapshot();
@@ -309,7 +352,7 @@ impl ProgressLine {
         ));
     }
 
-    fn finish(&self) {
+    pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }

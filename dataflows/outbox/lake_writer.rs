@@ -105,10 +105,12 @@ impl Committer {
                 counters: output.counters.clone(),
                 watermark_ns: output.watermark_ns,
             });
+            // What follows open bars may supersede them: it must not be in their commit.
+            let closes = !open_bars.is_empty();
             if self.output.lake.append(output) {
                 self.output.lake.close_open_bars(open_bars);
             }
-            if self.is_due() {
+            if closes || self.is_due() {
                 self.commit(progress.take())?;
             }
         }

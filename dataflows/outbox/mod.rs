@@ -11,7 +11,7 @@ pub use lake_writer::LakeOutput;
 pub use snapshots::SnapshotOutput;
 
 use crate::bindings::SharedBindings;
-use crate::engine::Outputs;
+use crate::engine::MergedTick;
 use crate::status::Status;
 use lake_writer::LakeWriter;
 use snapshots::SnapshotWriter;
@@ -92,7 +92,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If a sink fails. The engine then finds nobody reading and stops.
-    pub fn run(mut self, outputs: Outputs) -> Result<Counters, OutboxError> {
+    pub fn run(mut self, outputs: impl Iterator<Item = MergedTick>) -> Result<Counters, OutboxError> {
         self.note_outputs();
         let lake = self.lake.take();
         // What is not written holds nothing back.
@@ -121,7 +121,7 @@ impl Outbox {
     /// Writes ticks until there are no more, or the lake takes none. Returns the last tick and its counts.
     fn write_all(
         &mut self,
-        outputs: Outputs,
+        outputs: impl Iterator<Item = MergedTick>,
         lake: Option<&LakeWriter>,
         snapshots: Option<&SnapshotWriter>,
         progress: &Progress,

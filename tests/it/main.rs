@@ -14,6 +14,7 @@ mod law_one;
 mod market;
 mod observe;
 mod readers;
+mod recorded;
 mod replay;
 mod restart;
 mod simulation;

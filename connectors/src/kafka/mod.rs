@@ -6,6 +6,7 @@
 //! | [`replay`] | reading topics from their start to the end as it was when the replay began |
 //! | [`sink`] | writing what a tick publishes in transactions, each with its progress |
 //! | [`publish`] | writing plain messages to a topic |
+//! | [`published`] | reading back what a sink wrote |
 //! | [`check`] | what topics a cluster has and how much is in them |
 //! | [`embedded`] | a mock cluster in this process |
 //! | [`fingerprint`] | knowing a topic again after a restart |
@@ -21,6 +22,7 @@ pub mod fingerprint;
 mod lane;
 mod partitions;
 pub mod publish;
+pub mod published;
 pub mod replay;
 pub mod sink;
 pub mod source;

@@ -4,11 +4,16 @@ use super::error::LakeError;
 use super::layout::Layout;
 use super::manifest::LakeFile;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, PrimitiveArray, RecordBatch, StringArray};
-use arrow::datatypes::{ArrowPrimitiveType, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{
+    ArrowPrimitiveType, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
+};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
 use tidewheel_schemas::{Bar, BarVersion, Instrument, Interval, TradeId, TradeKey};
 
 /// Reads all rows of a file of bars. The trades' times, which are not stored, read as the bar's open time.
@@ -27,6 +32,54 @@ pub(super) fn read_bars(layout: &Layout, file: &LakeFile, interval: Interval) ->
         Ok(())
     })?;
     Ok(versions)
+}
+
+/// What stands in a row of bars beside the version, and follows from it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Derived {
+    /// The column `vwap`.
+    pub vwap: Option<f64>,
+    /// The column `close_time`, nanoseconds.
+    pub close_time_ns: i64,
+}
+
+/// Calls `each` with the versions of the ticks that `is_wanted` names.
+pub(super) fn for_each_version(
+    path: &Path,
+    interval: Interval,
+    is_wanted: impl Fn(u64) -> bool,
+    mut each: impl FnMut(BarVersion, Derived),
+) -> Result<(), LakeError> {
+    let mut last: Option<Instrument> = None;
+    for_each_unchecked(path, None, |batch| {
+        let columns = Columns::of(batch)?;
+        let vwap = numbers::<Float64Type>(batch, "vwap")?;
+        let close_time = numbers::<TimestampMicrosecondType>(batch, "close_time")?;
+        for row in (0..batch.num_rows()).filter(|&row| is_wanted(columns.tick.value(row).cast_unsigned())) {
+            let (venue, symbol) = (columns.keys.venue.value(row), columns.keys.symbol.value(row));
+            let instrument = match &last {
+                Some(before) if *before.venue == *venue && *before.symbol == *symbol => before.clone(),
+                _ => Instrument { venue: venue.into(), symbol: symbol.into() },
+            };
+            last = Some(instrument.clone());
+            let vwap = vwap.is_valid(row).then(|| vwap.value(row));
+            let derived = Derived { vwap, close_time_ns: close_time.value(row).saturating_mul(1_000) };
+            each(columns.version(row, instrument, interval)?, derived);
+        }
+        Ok(())
+    })
+}
+
+/// The ticks of the versions in a file that are not final.
+pub(super) fn open_ticks(path: &Path, found: &mut BTreeSet<u64>) -> Result<(), LakeError> {
+    for_each_unchecked(path, Some(&["is_final", "tick"]), |batch| {
+        let is_final = column(batch, "is_final")?.as_boolean_opt().ok_or_else(|| wrong_type("is_final"))?;
+        let tick = numbers::<Int64Type>(batch, "tick")?;
+        found.extend(
+            (0..batch.num_rows()).filter(|&row| !is_final.value(row)).map(|row| tick.value(row).cast_unsigned()),
+        );
+        Ok(())
+    })
 }
 
 /// Whether `is_superseded` says so of any row's venue, symbol and open time in nanoseconds. Reads only these columns.
@@ -88,6 +141,27 @@ pub(super) fn batches(
     let reader = builder.with_batch_size(super::parquet_file::BATCH_ROWS).build();
     let reader = reader.map_err(LakeError::parquet("read", &path))?;
     Ok(reader.map(move |batch| batch.map_err(|error| LakeError::parquet("read", &path)(error.into()))))
+}
+
+/// Calls `each` with the batches of a file, of the named columns or all, whatever its checksum: for those who want what can
+/// be read of a damaged one.
+pub(super) fn for_each_unchecked(
+    path: &Path,
+    columns: Option<&[&str]>,
+    mut each: impl FnMut(&RecordBatch) -> Result<(), String>,
+) -> Result<(), LakeError> {
+    let reading = LakeError::parquet("read", path);
+    let file = File::open(path).map_err(LakeError::io("open", path))?;
+    let mut builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(&reading)?;
+    if let Some(columns) = columns {
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        builder = builder.with_projection(mask);
+    }
+    for batch in builder.with_batch_size(super::parquet_file::BATCH_ROWS).build().map_err(&reading)? {
+        let batch = batch.map_err(|error| reading(error.into()))?;
+        each(&batch).map_err(|detail| reading(ParquetError::General(detail)))?;
+    }
+    Ok(())
 }
 
 /// What identifies a bar in its folder.
@@ -186,7 +260,7 @@ impl<'a> Columns<'a> {
 }
 
 /// A trade id from its printed form, positions included.
-fn stored_id(text: &str) -> Option<TradeId> {
+pub(super) fn stored_id(text: &str) -> Option<TradeId> {
     let position = || {
         let mut parts = text.strip_prefix('@')?.split(':');
         let partition = parts.next()?.parse().ok()?;

@@ -97,6 +97,14 @@ pub enum LakeError {
         /// The folder.
         root: PathBuf,
     },
+    /// Input that the lake keeps and that cannot be read back as it came.
+    #[error("{} {detail}", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it: `holds rows of tick 7, which the log of ticks does not have`.
+        detail: String,
+    },
     /// A number too large for its column.
     #[error("{column} {value} of {what} does not fit the lake's column")]
     OutOfRange {

@@ -19,6 +19,7 @@
 //! [`compact`] makes few large files of many small ones, also while a run writes. The lake computes no bar and knows no clock
 //! but for the time that its reports say a commit took.
 
+pub mod archive;
 mod bars_file;
 mod bars_plan;
 mod bars_read;
@@ -36,8 +37,10 @@ mod rejects_file;
 #[cfg(test)]
 mod tests;
 mod trades_file;
+pub mod versions;
 mod writer;
 
+pub use bars_read::Derived;
 pub use error::{LakeError, is_passing};
 pub use layout::Table;
 pub use manifest::{CommitProgress, LakeFile, LakeState};

@@ -24,6 +24,7 @@
 
 mod bars;
 mod committed;
+mod expected;
 mod json;
 mod letters;
 mod log;
@@ -32,6 +33,7 @@ mod revive;
 mod topics;
 mod writer;
 
+pub use expected::{ExpectedRecord, expected, read_progress};
 pub use progress::Progress;
 pub use writer::CommitTime;
 

@@ -1,6 +1,7 @@
 //! The lake from outside: what is in its folders after commits, crashes and failures.
 
 mod bars;
+mod by_tick;
 mod compaction;
 mod crash;
 mod damage;

@@ -1,0 +1,307 @@
+//! History as it happened: the ticks of a live run, made again from its lake alone.
+//!
+//! The log of ticks says what each tick was called, its watermark, and whether provisional bars were due; the archive says
+//! which trades, cancels and corrections were taken in at it, and what was late or refused. The graph, given these, says at
+//! every tick what it said then. Duplicates are not kept, and change nothing.
+
+mod error;
+mod order;
+
+pub use error::RecordedError;
+
+use crate::bindings::{Binding, LogFiles, Opening};
+use crate::config::Cadence;
+use crate::engine::{SourceTick, TickInput};
+use crate::pipeline::PipelineConfig;
+use crate::recovery::{ANSWERS, Settings, bindings_folder};
+use order::Arrivals;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tidewheel_connectors::lake::archive::{Archive, ArchivedTick, Damage};
+use tidewheel_connectors::lake::{LakeState, Table, versions};
+use tidewheel_operators::TickHeader;
+use tidewheel_operators::tape::RowSlice;
+use tidewheel_schemas::{Amendment, Counters};
+
+/// The history of a lake, from its first tick to the last that is committed.
+#[derive(Debug)]
+pub struct Recorded {
+    root: PathBuf,
+    state: LakeState,
+    settings: Settings,
+    log: LogFiles,
+    archive: Archive,
+    names: Vec<String>,
+    /// Names by the numbers that amendments carry, which order them; see [`Arrivals`].
+    numbered: Arc<[String]>,
+    arrivals: Arrivals,
+    first_tick: u64,
+    /// Stops whose open bars the lake holds.
+    closings: BTreeSet<u64>,
+    ticks: std::vec::IntoIter<Binding>,
+    last_tick: Option<u64>,
+    watermark_ns: i64,
+    counters: Counters,
+    damages: BTreeSet<Damage>,
+    /// Late records that were filed with another watermark than their tick's: position in the source, theirs, the tick's.
+    misdated: Vec<(u64, i64, i64)>,
+    folder: PathBuf,
+}
+
+impl Recorded {
+    /// Opens the history of a lake as its newest commit has it. `state_folder` is where the run keeps its log of ticks,
+    /// `_tidewheel` in the lake unless given.
+    ///
+    /// # Errors
+    /// If there is no lake, no archive or no log, the log was written by a program that gives other answers, or something
+    /// cannot be read.
+    pub fn open(lake: &Path, state_folder: Option<&Path>) -> Result<Self, RecordedError> {
+        let (state, mut closings) = versions::open_bars(lake)?;
+        if state.seq == 0 {
+            return Err(RecordedError::NoLake { lake: lake.to_owned() });
+        }
+        let folder = bindings_folder(&state_folder.map_or_else(|| lake.join("_tidewheel"), Path::to_owned));
+        // The log is read after the manifest, and so reaches at least as far.
+        let about = About::read(&folder, &state)?;
+        let archived: u64 = state.of(Table::Trades).map(|file| file.rows).sum();
+        if archived == 0 && state.progress.counters.accepted > 0 {
+            return Err(RecordedError::NoArchive { lake: lake.to_owned() });
+        }
+        // The stop of the run that wrote the newest commit is in it; that of an earlier run is told by the bars it left.
+        if about.stops_at_frontier {
+            closings.insert(state.progress.tick_frontier - 1);
+        }
+        let archive = Archive::open(lake, &state, &about.names)?;
+        Ok(Self {
+            root: lake.to_owned(),
+            log: LogFiles::open(&folder)?,
+            settings: about.settings,
+            first_tick: about.first_tick,
+            arrivals: Arrivals::new(about.names.len()),
+            numbered: about.names.clone().into(),
+            names: about.names,
+            archive,
+            closings,
+            state,
+            ticks: Vec::new().into_iter(),
+            last_tick: None,
+            watermark_ns: i64::MIN,
+            counters: Counters::default(),
+            damages: BTreeSet::new(),
+            misdated: Vec::new(),
+            folder,
+        })
+    }
+
+    /// What the lake held when it was opened.
+    pub const fn lake(&self) -> &LakeState {
+        &self.state
+    }
+
+    /// What the run computed.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The names of the source partitions, by number.
+    pub fn sources(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The first tick of the history. The topics may hold earlier ones, of a run that this one replaced.
+    pub const fn first_tick(&self) -> u64 {
+        self.first_tick
+    }
+
+    /// Records that the archive holds of those that were taken in.
+    pub fn archived(&self) -> u64 {
+        self.state.of(Table::Trades).map(|file| file.rows).sum()
+    }
+
+    /// Refuses where the archive is not all that was taken in.
+    ///
+    /// # Errors
+    /// If rows are missing.
+    pub fn require_all(&self) -> Result<(), RecordedError> {
+        let (archived, accepted) = (self.archived(), self.state.progress.counters.accepted);
+        if archived == accepted {
+            return Ok(());
+        }
+        Err(RecordedError::Incomplete { lake: self.root.clone(), archived, accepted })
+    }
+
+    /// The graph that computed it.
+    pub fn pipeline(&self, archive: bool) -> PipelineConfig {
+        PipelineConfig {
+            intervals: self.settings.intervals.clone(),
+            lateness_ns: self.settings.lateness.as_ns(),
+            horizon_ns: self.settings.horizon.as_ns(),
+            archive,
+            is_saved: false,
+        }
+    }
+
+    /// Files that are not what their manifest says, as far as they were read.
+    pub const fn damages(&self) -> &BTreeSet<Damage> {
+        &self.damages
+    }
+
+    /// Late records that were filed with another watermark than their tick's: position in the source, theirs, the tick's.
+    pub fn misdated(&self) -> &[(u64, i64, i64)] {
+        &self.misdated
+    }
+
+    /// Records handed out so far.
+    pub const fn records(&self) -> u64 {
+        self.counters.read
+    }
+
+    /// The next tick; none after the last that is wholly in the lake.
+    ///
+    /// # Errors
+    /// If the log or the archive cannot be read, or they do not belong together.
+    pub fn next_tick(&mut self) -> Result<Option<TickInput>, RecordedError> {
+        let binding = loop {
+            match self.ticks.next() {
+                Some(binding) => break binding,
+                None => match self.log.next_file()? {
+                    Some((opening, ticks)) => {
+                        self.arrivals.begin(&opening, &self.names);
+                        self.ticks = ticks.into_iter();
+                    }
+                    None => return Ok(None),
+                },
+            }
+        };
+        if binding.tick >= self.state.progress.tick_frontier {
+            return Ok(None);
+        }
+        let taken = self.archive.take(binding.tick);
+        self.damages.extend(self.archive.damages());
+        Ok(Some(self.input(&binding, taken?)))
+    }
+
+    fn input(&mut self, binding: &Binding, taken: ArchivedTick) -> TickInput {
+        let ArchivedTick { trades, mut amendments, late, rejects } = taken;
+        let header = self.header(binding);
+        self.arrivals.order(&mut amendments);
+        self.arrivals.advance(binding, &self.names, self.settings.horizon.as_ns());
+        self.name(&amendments);
+        let rows: usize = trades.iter().map(|trades| trades.rows.len()).sum();
+        self.counters.read += (rows + amendments.len() + late.len() + rejects.len()) as u64;
+        self.counters.late += late.len() as u64;
+        rejects.iter().for_each(|reject| self.counters.reject(reject.reason));
+        let slices = trades.into_iter().map(|trades| RowSlice { columns: trades.columns, ranges: vec![trades.rows] });
+        let late = late.into_iter().map(|(late, watermark_ns)| {
+            if watermark_ns != binding.watermark_ns {
+                self.misdated.push((late.source().1, watermark_ns, binding.watermark_ns));
+            }
+            late
+        });
+        let source = SourceTick {
+            late: late.collect(),
+            rejects,
+            counters: self.counters.clone(),
+            partitions: Some(Arc::clone(&self.numbered)),
+            ..SourceTick::default()
+        };
+        TickInput { header, slices: slices.collect(), amendments, source }
+    }
+
+    /// As the run's own ticker made it.
+    fn header(&mut self, binding: &Binding) -> TickHeader {
+        let publish_provisional = match self.settings.provisional_every {
+            Cadence::Never => false,
+            Cadence::Every(every) => {
+                let period = |tick: u64| tick / every.as_ms().max(1);
+                self.last_tick.is_none_or(|last| period(last) != period(binding.tick))
+            }
+        };
+        let watermark_before_ns = std::mem::replace(&mut self.watermark_ns, binding.watermark_ns);
+        self.last_tick = Some(binding.tick);
+        TickHeader {
+            tick: binding.tick,
+            frozen_ns: TickHeader::frozen_at(watermark_before_ns, self.settings.horizon.as_ns()),
+            watermark_ns: binding.watermark_ns,
+            publish_provisional,
+            // Only has the open bars told: the run that went on afterwards computed as if it had not been stopped.
+            is_last: binding.is_last && self.closings.contains(&binding.tick),
+            save: None,
+            is_restore: false,
+        }
+    }
+
+    /// Has a name for every number that an amendment carries.
+    fn name(&mut self, amendments: &[Amendment]) {
+        let greatest = amendments.iter().map(|amendment| amendment.partition as usize).max().unwrap_or_default();
+        if greatest >= self.numbered.len() {
+            let rounds = (greatest + 1).div_ceil(self.names.len().max(1));
+            self.numbered = self.names.iter().cycle().take(rounds * self.names.len()).cloned().collect();
+        }
+    }
+
+    /// Whether the log held a line that does not count: what a crash left, or damage beyond the last commit.
+    pub fn junk(&self) -> Option<String> {
+        self.log.junk().map(|(path, line)| format!("{} line {line}", path.display()))
+    }
+
+    /// Where the log lies.
+    pub fn log_folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// What must be known of a log before its ticks.
+struct About {
+    settings: Settings,
+    /// All partitions, those found later included.
+    names: Vec<String>,
+    /// Whether the newest commit is that of a stop.
+    stops_at_frontier: bool,
+    first_tick: u64,
+}
+
+impl About {
+    fn read(folder: &Path, state: &LakeState) -> Result<Self, RecordedError> {
+        let mut files = LogFiles::open(folder)?;
+        let last_committed = state.progress.tick_frontier.checked_sub(1);
+        let (mut settings, mut names) = (None::<Settings>, Vec::new());
+        let (mut last, mut first_tick, mut stops_at_frontier) = (None, None, false);
+        while let Some((opening, ticks)) = files.next_file()? {
+            check(folder, &opening, settings.as_ref())?;
+            if settings.is_none() && opening.follows.is_some() {
+                return Err(RecordedError::Cut { folder: folder.to_owned(), first: opening.after_tick });
+            }
+            let found = ticks.iter().flat_map(|binding| &binding.found);
+            names = opening.partitions.iter().chain(found).cloned().collect();
+            first_tick = first_tick.or(ticks.first().map(|binding| binding.tick));
+            last = ticks.last().map(|binding| binding.tick).or(last);
+            let at_frontier = ticks.iter().find(|binding| Some(binding.tick) == last_committed);
+            stops_at_frontier |=
+                at_frontier.is_some_and(|binding| binding.is_last && opening.run == state.progress.run);
+            settings = Some(opening.settings);
+        }
+        let Some(settings) = settings else {
+            return Err(RecordedError::NoLog { folder: folder.to_owned() });
+        };
+        if last < last_committed {
+            let junk = files.junk().map(|(path, line)| format!("{} line {line} is damaged", path.display()));
+            return Err(RecordedError::LogBehind { folder: folder.to_owned(), last, committed: last_committed, junk });
+        }
+        Ok(Self { settings, names, stops_at_frontier, first_tick: first_tick.unwrap_or_default() })
+    }
+}
+
+fn check(folder: &Path, opening: &Opening, before: Option<&Settings>) -> Result<(), RecordedError> {
+    let answers = opening.settings.answers;
+    if answers != ANSWERS {
+        let (run, version) = (opening.run.clone(), opening.version.clone());
+        return Err(RecordedError::Answers { folder: folder.to_owned(), run, version, answers });
+    }
+    let differences = before.map(|before| before.differences(&opening.settings)).unwrap_or_default();
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(RecordedError::Settings { folder: folder.to_owned(), run: opening.run.clone(), differences })
+}
