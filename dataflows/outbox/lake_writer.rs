@@ -99,17 +99,20 @@ impl Committer {
             if let Some(names) = partitions {
                 self.output.lake.name_sources(&names);
             }
-            progress = Some(CommitProgress {
+            let reached = CommitProgress {
                 tick_frontier: output.tick + 1,
                 run: self.output.run.clone(),
                 counters: output.counters.clone(),
                 watermark_ns: output.watermark_ns,
-            });
+            };
             // What follows open bars may supersede them: it must not be in their commit.
             let closes = !open_bars.is_empty();
-            if self.output.lake.append(output) {
-                self.output.lake.close_open_bars(open_bars);
+            if !self.output.lake.append(output) {
+                // A tick made again that the lake has: its frontier is behind that of the lake, which must not go back.
+                continue;
             }
+            progress = Some(reached);
+            self.output.lake.close_open_bars(open_bars);
             if closes || self.is_due() {
                 self.commit(progress.take())?;
             }

@@ -35,7 +35,9 @@ use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::{BarVersion, Interval, SECOND_NS, TickOutput};
 
 /// Seeds of the short run.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 96;
+/// One seed in so many writes topics too: a transaction of the mock cluster takes longer than all else of a tick.
+const TOPICS_EVERY: u64 = 12;
 const INTERVALS: [Interval; 2] = [Interval::S1, Interval::M5];
 const TICKS: TickConfig = TickConfig {
     limits: IntakeLimits { horizon_ns: HORIZON_NS, skew_ns: SKEW_NS },
@@ -95,7 +97,7 @@ impl Script {
 const PLACE: &str = "script[0]";
 
 struct World<'a> {
-    broker: &'a EmbeddedBroker,
+    broker: Option<&'a EmbeddedBroker>,
     prefix: String,
     folder: PathBuf,
     script: Script,
@@ -122,16 +124,20 @@ impl World<'_> {
             ..LakeConfig::new(self.lake())
         };
         let lake = Lake::open(config).map_err(|error| told(&error))?;
-        let sink = KafkaSinkConfig {
-            intervals: INTERVALS.to_vec(),
-            create_topics: false,
-            partitions: 1,
-            max_transaction_records: random.random_range(3..60),
-            ..KafkaSinkConfig::new(self.broker.bootstrap(), &self.prefix)
+        let max_transaction_records = random.random_range(3..60);
+        let open = |broker: &EmbeddedBroker| {
+            let sink = KafkaSinkConfig {
+                intervals: INTERVALS.to_vec(),
+                create_topics: false,
+                partitions: 1,
+                max_transaction_records,
+                ..KafkaSinkConfig::new(broker.bootstrap(), &self.prefix)
+            };
+            KafkaSink::open(&sink, vec!["p".to_owned(); 4])
         };
-        let kafka = KafkaSink::open(&sink, vec!["p".to_owned(); 4]).map_err(|error| told(&error))?;
+        let kafka = self.broker.map(open).transpose().map_err(|error| told(&error))?;
         let committed = Committed {
-            kafka: Some(kafka.committed_tick()),
+            kafka: kafka.as_ref().map(KafkaSink::committed_tick),
             lake: Some(lake.state().progress.tick_frontier.checked_sub(1)),
         };
         let log = recovery::bindings_folder(&self.folder);
@@ -162,7 +168,7 @@ impl World<'_> {
         let every = Some(Duration::from_millis(random.random_range(0..30)));
         let lake = Some(LakeOutput { lake, every, run: "life".to_owned() });
         let outbox = Outbox {
-            kafka: Some(kafka),
+            kafka,
             lake,
             bindings: Some(bindings.clone()),
             snapshots: Some(snapshots),
@@ -249,12 +255,18 @@ impl World<'_> {
             versions.sort_by(|a, b| (&a.instrument, a.open_time_ns).cmp(&(&b.instrument, b.open_time_ns)));
             let in_lake = lake::read::changelog(&self.lake(), interval).expect("a lake");
             let expected: Vec<BarVersion> = versions.iter().map(lake::read::stored).collect();
+            let mut seen = BTreeSet::new();
+            let twice = in_lake.iter().filter(|version| !seen.insert((*version).clone())).count();
+            let extra = in_lake.iter().filter(|version| !expected.contains(version)).count();
+            let lost = expected.iter().filter(|version| !in_lake.contains(version)).count();
+            println!("{interval}: {twice} twice, {extra} of no tick, {lost} lost");
             assert!(
                 in_lake == expected,
                 "seed {seed}: {interval}, {} versions in the lake, not {}",
                 in_lake.len(),
                 expected.len()
             );
+            let Some(broker) = self.broker else { continue };
             let text = |key: String, tick: &str, revision: &str, values: Option<String>| {
                 format!("{key} {tick} {revision} {}", values.unwrap_or_default())
             };
@@ -265,7 +277,7 @@ impl World<'_> {
                     text(key_of(version), &tick, &revision, values_of(version))
                 })
                 .collect();
-            let found = records(self.broker.bootstrap(), &format!("{}.bars.{interval}", self.prefix));
+            let found = records(broker.bootstrap(), &format!("{}.bars.{interval}", self.prefix));
             let found: BTreeSet<String> = found
                 .into_iter()
                 .map(|record| text(record.key.clone(), &record.headers["tick"], record.revision(), record.values()))
@@ -275,11 +287,14 @@ impl World<'_> {
     }
 }
 
-fn check(broker: &EmbeddedBroker, seed: u64, folder: &Path) -> u32 {
+fn check(broker: Option<&EmbeddedBroker>, seed: u64, folder: &Path) -> u32 {
     let random = &mut ChaCha8Rng::seed_from_u64(seed);
     let prefix = format!("seed-{seed}");
     let topics = ["bars.1s", "bars.5m", "rejects", "late", "progress"];
-    topics.iter().for_each(|topic| broker.create_topic(&format!("{prefix}.{topic}"), 1).expect("room for a topic"));
+    for topic in topics.iter().filter(|_| broker.is_some()) {
+        let created = broker.map(|broker| broker.create_topic(&format!("{prefix}.{topic}"), 1));
+        created.transpose().expect("room for a topic");
+    }
     let pipeline = PipelineConfig {
         intervals: INTERVALS.to_vec(),
         lateness_ns: 10 * SECOND_NS,
@@ -303,6 +318,7 @@ fn check(broker: &EmbeddedBroker, seed: u64, folder: &Path) -> u32 {
             format!("{point}:{}=denied", random.random_range(1..12))
         });
         let rules = rules.collect::<Vec<_>>().join(",");
+        println!("seed {seed}, life {life}: {rules}");
         if world.live(random, life, &rules).unwrap_or_else(|error| panic!("seed {seed}, life {life}, {rules}: {error}"))
         {
             world.compare(seed);
@@ -320,12 +336,13 @@ fn thousands_of_crashes_in_process_leave_no_trace() {
     let begun = Instant::now();
     let mut lives = 0;
     // A cluster keeps everything in memory: a fresh one now and then.
-    for seeds in (first..first + seeds).collect::<Vec<_>>().chunks(50) {
+    for seeds in (first..first + seeds).collect::<Vec<_>>().chunks(500) {
         let broker = EmbeddedBroker::start(&["unused"], 1).expect("the mock cluster starts");
         for &seed in seeds {
             let fast = Path::new("/dev/shm");
             let folder = if fast.is_dir() { tempfile::tempdir_in(fast) } else { tempfile::tempdir() };
-            lives += check(&broker, seed, folder.expect("a temporary folder").path());
+            let broker = (seed % TOPICS_EVERY == 0).then_some(&broker);
+            lives += check(broker, seed, folder.expect("a temporary folder").path());
         }
     }
     println!("{seeds} seeds from {first}, {lives} lives, {:.1} s", begun.elapsed().as_secs_f64());

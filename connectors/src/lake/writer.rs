@@ -157,6 +157,9 @@ impl Lake {
     /// If the file system refuses. Where the manifest was not created yet, nothing has changed, and the buffer is as it was:
     /// mend the cause and commit again ([`LakeError::is_passing`] says whether waiting may do). Where it was, the commit has
     /// happened; the same call again finds out, moves the files into place, and tells what the commit did.
+    ///
+    /// # Panics
+    /// If the frontier lies before the one committed: ticks would be taken in a second time.
     pub fn commit(&mut self, progress: &CommitProgress) -> Result<CommitReport, LakeError> {
         let started = Instant::now();
         self.resolve_unknown()?;
@@ -166,6 +169,8 @@ impl Lake {
             Some(report) if is_done => return Ok(CommitReport { elapsed: started.elapsed(), ..report }),
             _ => {}
         }
+        let (next, committed) = (progress.tick_frontier, self.state.progress.tick_frontier);
+        assert!(next >= committed, "the frontier of a lake does not go back from tick {committed} to {next}");
         let done = self.create_next(progress)?;
         self.accept(done);
         self.publish()?;
