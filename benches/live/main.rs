@@ -1,6 +1,6 @@
 //! Live through a real broker, transactions on: how many trades a second, and how soon a trade is in a bar.
 //!
-//! `cargo bench --bench live` starts Apache Kafka by itself, on the same cores; everything takes under three minutes.
+//! `cargo bench --bench live` starts Apache Kafka by itself, on the same cores; everything takes some five minutes.
 //!
 //! - *bare*: one librdkafka consumer and the decoder in one loop, nothing else. The yardstick.
 //! - *pipeline*: the whole program over the same topic: all intervals, provisional bars every second, archive and changelog
@@ -8,6 +8,11 @@
 //! - *latency*: 20,000 trades a second offered whatever happens (open loop). From the time at which a trade was due, which
 //!   is its own timestamp, until a `read_committed` consumer has a provisional minute bar with the trade in it. Tick and
 //!   provisional cadence are 100 ms.
+//!
+//! - *snapshots*: the pipeline with a snapshot each second, beside none.
+//! - *at least once*: the pipeline without transactions.
+//! - *restart*: `kill -9` of the program with 1,000 instruments and a day of bars, and the time from its next start until a
+//!   reader sees its first new commit, by the size of the state.
 //!
 //! Estimate before measuring, on two cores that the broker shares: a message of 150 bytes costs librdkafka 300 ns and the
 //! decoder 250 ns, so *bare* takes 1.8 M/s. The pipeline adds a copy, the tape with its rollups (150 ns), the archive
@@ -22,6 +27,7 @@
 #[allow(dead_code, reason = "the tests use the rest")]
 mod harness;
 mod latency;
+mod recovery;
 mod table;
 mod throughput;
 
@@ -42,8 +48,20 @@ fn main() {
     let topic = throughput::fill(&broker);
     let bare: Vec<f64> = (0..RUNS).map(|_| throughput::bare(&broker, &topic.name, topic.trades)).collect();
     let pipeline: Vec<f64> = (0..RUNS).map(|_| throughput::pipeline(&broker, &topic.name, topic.trades)).collect();
+    let measured = |more: &str| -> Vec<f64> {
+        (0..RUNS).map(|_| throughput::pipeline_with(&broker, &topic.name, topic.trades, more)).collect()
+    };
+    let variants = [
+        ("no snapshots", measured("[recovery]\nsnapshot_every = \"none\"\n")),
+        ("snapshots 1s", measured("[recovery]\nsnapshot_every = \"1s\"\n")),
+        ("at least once", measured("[kafka]\ntransactions = false\n")),
+    ];
     let latencies = latency::open_loop(&broker);
     table::print(&topic, &bare, &pipeline, &latencies);
+    table::print_variants(&variants);
+    for horizon_h in [1, 6] {
+        table::print_restart(&recovery::restart(&broker, horizon_h));
+    }
 }
 
 /// A configuration that reads a topic and writes everything, to topics of a prefix and a lake in a folder.

@@ -2,6 +2,7 @@
 
 use super::harness::distribution::KAFKA_VERSION;
 use super::latency::RATE;
+use super::recovery::{self, Restart};
 use super::throughput::Filled;
 
 /// Prints the table.
@@ -33,6 +34,26 @@ pub fn print(topic: &Filled, bare: &[f64], pipeline: &[f64], latencies_us: &[u64
         quantile(990),
         quantile(999),
         quantile(1_000)
+    );
+}
+
+/// Prints the pipeline with other settings.
+pub fn print_variants(variants: &[(&str, Vec<f64>)]) {
+    println!();
+    for (name, measured) in variants {
+        println!("{name:<14}{:>10.0} trades/s   runs {}", median(measured), runs(measured));
+    }
+}
+
+/// Prints how soon a killed run had committed again.
+pub fn print_restart(restart: &Restart) {
+    println!(
+        "restart   {:>10.2} s   {} instruments, a day of {} trades, horizon {} h, snapshot {:.1} MB",
+        restart.to_commit.as_secs_f64(),
+        recovery::SYMBOLS,
+        recovery::TRADES,
+        restart.horizon_h,
+        restart.snapshot_bytes as f64 / 1e6
     );
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tidewheel::commands::{Begin, Session};
+use tidewheel::config::Config;
 use tidewheel_connectors::decode::{DecodeConfig, Decoder, Format};
 use tidewheel_connectors::generate::{Market, MarketConfig, WireFormat, render};
 use tidewheel_connectors::kafka::publish::{Outgoing, Publisher};
@@ -90,8 +91,18 @@ pub fn bare(broker: &Broker, topic: &str, trades: u64) -> f64 {
 
 /// Trades a second of the whole program, from its start until all are committed and it has ended.
 pub fn pipeline(broker: &Broker, topic: &str, trades: u64) -> f64 {
+    pipeline_with(broker, topic, trades, "")
+}
+
+/// As [`pipeline`], with settings in the place of the default ones.
+pub fn pipeline_with(broker: &Broker, topic: &str, trades: u64, more: &str) -> f64 {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let config = config(broker, topic, &unique("bench"), folder.path(), "");
+    let mut config = config(broker, topic, &unique("bench"), folder.path(), "");
+    let other = Config::parse(&format!("[lake]\n{more}"), &[]).expect("a sound configuration");
+    config.recovery = other.recovery;
+    if let (Some(kafka), Some(other)) = (&mut config.kafka, other.kafka) {
+        kafka.transactions = other.transactions;
+    }
     // Creating the output topics is no work on trades.
     let session = Session::open(&config, None, Begin::GoOn).expect("everything can be used");
     let (status, stop) = (session.status(), Arc::new(AtomicBool::new(false)));
