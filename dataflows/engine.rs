@@ -17,7 +17,8 @@ use tidewheel_operators::lifecycle::SavedBars;
 use tidewheel_operators::saved::RestoredState;
 use tidewheel_operators::tape::{RowSlice, TapePart, TapeSizes};
 use tidewheel_schemas::{
-    Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, Reject, RejectReason, TickOutput,
+    Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, Reject, RejectReason, TickOutput, TradeId,
+    TradeKey,
 };
 use timely::WorkerConfig;
 
@@ -307,18 +308,26 @@ fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> Mer
     merged.saved = state.map(|source| Box::new(SavedState { source: *source, tapes, bars, tape_counters }));
     output.bars = merge_bars(versions);
     merged.open_bars = merge_bars(open_bars);
-    output.late.sort_by_key(|record| match record {
-        LateRecord::Trade { trade, .. } => (record.source(), Some(trade.key())),
-        LateRecord::Amendment(_) => (record.source(), None),
-    });
+    // Records of one message share its position. Those of one instrument come from one worker, in order: the sort is stable.
+    output.late.sort_by(|left, right| late_key(left).cmp(&late_key(right)));
     // Several trades of one message share its position: what tells them apart orders them too.
     output.rejects.sort();
-    output.amendments.sort_by_key(|amendment| (amendment.partition, amendment.position));
+    let key = |amendment: &Amendment| (amendment.partition, amendment.position);
+    output.amendments.sort_by(|left, right| {
+        key(left).cmp(&key(right)).then_with(|| (&left.instrument, left.id).cmp(&(&right.instrument, right.id)))
+    });
     output.accepted.sort_by_key(|rows| {
         let first = rows.rows.first().copied().unwrap_or_default() as usize;
         (rows.columns.partition, rows.columns.position.get(first).copied(), first)
     });
     merged
+}
+
+fn late_key(record: &LateRecord) -> ((u32, u64), &Instrument, Option<TradeKey>, TradeId) {
+    match record {
+        LateRecord::Trade { instrument, trade, .. } => (record.source(), instrument, Some(trade.key()), trade.id),
+        LateRecord::Amendment(amendment) => (record.source(), &amendment.instrument, None, amendment.id),
+    }
 }
 
 /// Merges lists that are each ordered by interval, instrument and open time, and have no bar in common. An instrument lives

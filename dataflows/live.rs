@@ -92,6 +92,13 @@ impl Live<'_> {
                 tracing::info!(?found, "partitions were added to the topics");
                 names = self.source.partition_names().into();
             }
+            // A run that goes on must not begin with them later.
+            let begin = |name: &String| {
+                let number = names.iter().position(|known| known == name).expect("its name is known by now");
+                (name.clone(), self.source.position(number as u32))
+            };
+            let begins: BTreeMap<String, u64> = found.iter().map(begin).collect();
+            self.ends.extend(begins.clone());
             let tick_end_ms = (now_ms() / self.tick_ms + 1) * self.tick_ms;
             let deadline = Instant::now() + Duration::from_millis(tick_end_ms.saturating_sub(now_ms()));
             let polled = self.source.poll_until(deadline, BYTES_PER_TICK)?;
@@ -102,11 +109,7 @@ impl Live<'_> {
             let mut binding = Binding { tick, ..Binding::default() };
             binding.ends =
                 pieces.iter().map(|piece| (names[piece.partition() as usize].clone(), piece.end_position)).collect();
-            // Where they begin: a run that goes on must not begin with them later.
-            for name in &found {
-                let number = names.iter().position(|known| known == name).expect("its name is known by now");
-                binding.ends.entry(name.clone()).or_insert_with(|| self.source.position(number as u32));
-            }
+            binding.begins = begins;
             binding.found = found;
             let behind = names.iter().zip(&caught_up).filter(|(_, caught_up)| !**caught_up);
             binding.behind = behind.map(|(name, _)| name.clone()).collect();

@@ -38,6 +38,10 @@ impl SharedBindings {
     /// If the file cannot be made, or is there already.
     pub fn open(folder: &Path, opening: Opening) -> io::Result<Self> {
         create_folder(folder)?;
+        if let Some(last) = &opening.follows {
+            // A crash may have left its lines with the system and not on the disk, and what follows builds on them.
+            File::open(folder.join(&last.file))?.sync_all()?;
+        }
         let log = Log::open(folder, opening)?;
         Ok(Self { place: folder.display().to_string(), is_in_topic: false, log: Arc::new(Mutex::new(log)) })
     }
@@ -93,9 +97,9 @@ impl Log {
         let (name, line, crc32) = first_line(&opening);
         let mut file = File::create_new(folder.join(&name))?;
         let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
-        // A file that holds nothing would be in the way of the next attempt.
+        let written = written.and_then(|()| File::open(folder)?.sync_all());
+        // A file that does not count would be in the way of the next attempt.
         written.inspect_err(|_| drop(std::fs::remove_file(folder.join(&name))))?;
-        File::open(folder)?.sync_all()?;
         Ok(Self {
             opening,
             file: Some((folder.to_owned(), file)),

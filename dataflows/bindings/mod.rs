@@ -37,6 +37,9 @@ pub struct Binding {
     /// Partitions that were found before it, in the order of their numbers, which follow those known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<String>,
+    /// Where these began, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub begins: BTreeMap<String, u64>,
 }
 
 /// The beginning of a file.

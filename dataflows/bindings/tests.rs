@@ -12,6 +12,7 @@ fn binding(tick: u64) -> Binding {
         watermark_ns: i64::MIN,
         is_last: tick % 10 == 9,
         found: if tick == 5 { vec!["trades[2]".to_owned()] } else { Vec::new() },
+        begins: BTreeMap::new(),
     }
 }
 

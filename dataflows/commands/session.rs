@@ -20,7 +20,7 @@ use tidewheel_connectors::decode::Decoder;
 use tidewheel_connectors::fault::Faults;
 use tidewheel_connectors::kafka::sink::KafkaSink;
 use tidewheel_connectors::kafka::source::{KafkaSource, KafkaSourceConfig, Start};
-use tidewheel_connectors::lake::{Lake, LakeError, OnExisting};
+use tidewheel_connectors::lake::{CommitProgress, Lake, LakeError, OnExisting};
 use tidewheel_operators::saved::RestoredState;
 use tidewheel_schemas::Counters;
 
@@ -74,12 +74,16 @@ impl Session {
             Begin::GoOn => OnExisting::Refuse,
         };
         // The lake first: its lock keeps a second process from fencing the first.
-        let lake = config.lake_sink(Vec::new(), on_existing).map(Lake::open).transpose()?;
+        let mut lake = config.lake_sink(Vec::new(), on_existing).map(Lake::open).transpose()?;
         let lock = StateLock::take(&folder)?;
         let mut kafka = config.kafka_sink(&run).map(|sink| KafkaSink::open(&sink, Vec::new())).transpose()?;
         if begin == Begin::Anew {
             recovery::forget(&folder)?;
-            kafka.as_mut().map(begin_anew).transpose()?;
+            kafka.as_mut().map(KafkaSink::begin_anew).transpose()?;
+            if let Some(lake) = &mut lake {
+                // At once: a run that is killed before its first commit must not be gone on with in the lake of another.
+                lake.commit(&CommitProgress { run: run.clone(), ..CommitProgress::default() })?;
+            }
         }
         let committed = Committed {
             kafka: kafka.as_ref().map(KafkaSink::committed_tick),
@@ -93,7 +97,8 @@ impl Session {
             Some(kafka) => Ok(bindings::read_lines(&log_place.display().to_string(), &kafka.read_log()?)?),
             None => Ok(bindings::read(&log_place, after)?),
         };
-        let plan = || recovery::plan(&folder, &settings, committed, &log_place, read_log);
+        let lake_run = lake.as_ref().map(|lake| lake.state().progress.run.clone());
+        let plan = || recovery::plan(&folder, &settings, committed, lake_run.as_deref(), &log_place, read_log);
         let resumption = if may_go_on { plan()? } else { None };
         if let (Begin::GoOn, None) = (begin, &resumption) {
             refuse_without_log(config, committed, &log_place, lake.as_ref())?;
@@ -119,7 +124,13 @@ impl Session {
         };
         let place = log_place.display().to_string();
         let bindings = if is_in_topic {
-            SharedBindings::in_topic(&place, opening)
+            let bindings = SharedBindings::in_topic(&place, opening);
+            if let Some(kafka) = &mut kafka {
+                // Where a first run begins must be known to the next, whatever happens to this one.
+                bindings.take_lines().iter().try_for_each(|line| kafka.append_log(line))?;
+                kafka.commit_log()?;
+            }
+            bindings
         } else {
             let opened = SharedBindings::open(&log_place, opening);
             opened.map_err(|source| OutboxError::Bindings { path: place, source })?
@@ -150,7 +161,7 @@ impl Session {
             workers: workers.unwrap_or_else(|| config.worker_count()),
             restored: resumption.loaded.map(|loaded| (loaded.snapshot.tick, loaded.snapshot.source, loaded.state)),
             logged: resumption.logged,
-            ends: resumption.starts,
+            ends: where_read(config, resumption.starts, positions),
             timer,
             recovered,
             outbox: Outbox {
@@ -240,6 +251,21 @@ fn refuse_without_log(
     }
 }
 
+/// Where each partition stands: those that have given nothing yet, where they are read from.
+fn where_read(
+    config: &Config,
+    mut starts: BTreeMap<String, u64>,
+    positions: BTreeMap<String, u64>,
+) -> BTreeMap<String, u64> {
+    for (name, position) in positions {
+        // One of a topic that is not read any more stands nowhere.
+        if name.rsplit_once('[').is_some_and(|(topic, _)| config.source.topics.iter().any(|read| read == topic)) {
+            starts.entry(name).or_insert(position);
+        }
+    }
+    starts
+}
+
 /// What a run goes on from, for those who started it.
 fn told(resumption: &Resumption, committed: Committed) -> Recovered {
     let skipped =
@@ -276,12 +302,6 @@ fn snapshots(
     let store = SnapshotStore::open(&recovery::snapshots_folder(folder), run, settings, base)?;
     let timer = SnapshotTimer::new(every, base.is_some());
     Ok((SnapshotOutput { store, is_busy: timer.busy_flag() }, timer))
-}
-
-/// Has the topics say that they hold nothing of this run yet: what a former run said of its last tick is not about this one's.
-fn begin_anew(kafka: &mut KafkaSink) -> Result<(), CommandError> {
-    kafka.begin_anew();
-    Ok(kafka.advance(now_ms().saturating_sub(1), &Counters::default())?)
 }
 
 fn now_ms() -> u64 {

@@ -112,24 +112,25 @@ impl Outbox {
         }
         // Whatever became of the topics, the lake keeps the ticks it was given, and says so if it cannot.
         let kept = lake.map_or(Ok(()), |lake| lake.finish(written.is_err()));
-        let (tick, counters) = written?;
+        let last = written?;
         kept?;
+        let Some((tick, counters)) = last else { return Ok(Counters::default()) };
         self.close_kafka(tick, &counters)?;
         Ok(counters)
     }
 
-    /// Writes ticks until there are no more, or the lake takes none. Returns the last tick and its counts.
+    /// Writes ticks until there are no more, or the lake takes none. Returns the last tick and its counts, if there was one.
     fn write_all(
         &mut self,
         outputs: impl Iterator<Item = MergedTick>,
         lake: Option<&LakeWriter>,
         snapshots: Option<&SnapshotWriter>,
         progress: &Progress,
-    ) -> Result<(u64, Counters), OutboxError> {
-        let mut last = (0, Counters::default());
+    ) -> Result<Option<(u64, Counters)>, OutboxError> {
+        let mut last = None;
         let mut published_at = Instant::now();
         for mut tick in outputs {
-            last = (tick.output.tick, tick.output.counters.clone());
+            last = Some((tick.output.tick, tick.output.counters.clone()));
             self.status.note_tick(&tick);
             if let (Some(names), Some(kafka)) = (&tick.partitions, &mut self.kafka) {
                 kafka.name_sources(names);

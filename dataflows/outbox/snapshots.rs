@@ -70,15 +70,18 @@ struct Writer {
 impl Writer {
     fn run(mut self, waiting: &Receiver<(u64, Box<SavedState>)>) {
         while let Ok((tick, state)) = waiting.recv() {
-            self.write_at_last(tick, &state);
+            if !self.write_at_last(tick, &state) {
+                // What comes after adds to what was given up, and would be a state with a hole.
+                return;
+            }
             drop(state);
             self.output.is_busy.store(false, Ordering::Release);
         }
     }
 
     /// Writes a snapshot, however often that must be tried: what it holds has left the workers and will not come again. Only
-    /// the end of the run ends the trying: then the next run reads more again.
-    fn write_at_last(&mut self, tick: u64, state: &SavedState) {
+    /// the end of the run ends the trying: then the next run reads more again. Whether it was written.
+    fn write_at_last(&mut self, tick: u64, state: &SavedState) -> bool {
         const PAUSE: Duration = Duration::from_secs(1);
         let mut has_told = false;
         while let Err(error) = self.write(tick, state) {
@@ -87,10 +90,14 @@ impl Writer {
             }
             if self.is_ending.load(Ordering::Acquire) {
                 tracing::warn!(tick, "the run ends without its snapshot; the next one reads more again");
-                return;
+                return false;
             }
             std::thread::park_timeout(PAUSE);
         }
+        if let Err(error) = self.forget() {
+            tracing::warn!(tick, %error, "older snapshots not deleted");
+        }
+        true
     }
 
     fn write(&mut self, tick: u64, state: &SavedState) -> Result<(), SnapshotError> {
@@ -105,7 +112,7 @@ impl Writer {
         let report = self.output.store.write(tick, state)?;
         tracing::debug!(tick, bytes = report.bytes, elapsed_ms = report.elapsed.as_millis() as u64, "snapshot written");
         self.status.update(|snapshot| snapshot.note_snapshot(&report));
-        self.forget()
+        Ok(())
     }
 
     /// Keeps what a restart may need: the newest snapshot that no sink is behind of, one to spare, and all that follow.

@@ -39,14 +39,25 @@ impl StateLock {
 /// If the file system refuses.
 pub fn forget(folder: &Path) -> Result<(), RecoveryError> {
     for part in [snapshots_folder(folder), bindings_folder(folder)] {
-        match fs::remove_dir_all(&part) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(RecoveryError::Folder { folder: part, source });
-            }
+        let failed = |source| RecoveryError::Folder { folder: part.clone(), source };
+        // All at once, by another name: half a log would be a log that lacks something.
+        let forgotten = part.with_extension("forgotten");
+        remove(&forgotten).map_err(failed)?;
+        match fs::rename(&part, &forgotten) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(failed(source)),
             _ => {}
         }
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        remove(&forgotten).map_err(failed)?;
     }
     Ok(())
+}
+
+fn remove(folder: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a run left a log of ticks in a folder of state.

@@ -99,6 +99,30 @@ pub enum RecoveryError {
         /// Where the log was looked for.
         folder: PathBuf,
     },
+    /// The lake is another run's.
+    #[error(
+        "the lake was last written by {run:?}, of which the log of ticks in {} knows nothing: it is another run's lake, or a run \
+         that was to replace it was stopped before it did. Name another folder, or begin anew with --replace",
+        folder.display()
+    )]
+    OtherLake {
+        /// Who wrote it.
+        run: String,
+        /// The folder of the log.
+        folder: PathBuf,
+    },
+    /// The log does not begin where the state ends.
+    #[error(
+        "the log of ticks in {} begins after tick {begins}, and there is no state through that tick to go on from: files of the \
+         log or snapshots are missing. Restore them from a backup, or begin anew with --replace",
+        folder.display()
+    )]
+    LogHead {
+        /// The tick before the first in the log.
+        begins: u64,
+        /// The folder of the log.
+        folder: PathBuf,
+    },
     /// Another process writes the state.
     #[error("the state in {} is being written by another process: stop it first", folder.display())]
     Locked {
@@ -130,7 +154,7 @@ pub fn snapshots_folder(folder: &Path) -> PathBuf {
 /// A snapshot that is damaged is named in the log of the process, and the one before is taken: it gives the same answers,
 /// later.
 ///
-/// `log` reads the log of ticks, from the tick of the snapshot on; where it is from, for messages, is `place`.
+/// `lake_run` is the run that made the lake's last commit. `log` reads the log of ticks, from the tick of the snapshot on; where it is from, for messages, is `place`.
 ///
 /// # Errors
 /// If the log is damaged or does not reach as far as a sink, or the settings are others.
@@ -138,13 +162,30 @@ pub fn plan(
     folder: &Path,
     settings: &Settings,
     committed: Committed,
+    lake_run: Option<&str>,
     place: &Path,
-    log: impl FnOnce(Option<u64>) -> Result<History, RecoveryError>,
+    log: impl Fn(Option<u64>) -> Result<History, RecoveryError>,
 ) -> Result<Option<Resumption>, RecoveryError> {
-    let loaded = newest(&snapshots_folder(folder), committed.by_all())?;
+    let mut loaded = newest(&snapshots_folder(folder), committed.by_all())?;
+    // From the tick itself on, so that the run is there that made it.
+    let mut history = log(loaded.as_ref().map(|loaded| loaded.snapshot.tick.saturating_sub(1)))?;
+    if loaded.as_ref().is_some_and(|loaded| !is_of(&history, &loaded.snapshot)) {
+        tracing::error!(
+            "the newest snapshot is not of the log of ticks; everything is made again from the log's beginning"
+        );
+        (loaded, history) = (None, log(None)?);
+    }
     let after = loaded.as_ref().map(|loaded| loaded.snapshot.tick);
-    let history = log(after)?;
     let Some((_, first)) = history.openings.first() else { return Ok(None) };
+    let mut runs = history.openings.iter().map(|(_, opening)| opening.run.as_str());
+    if let (Some(Some(_)), Some(run)) = (committed.lake, lake_run)
+        && !runs.any(|known| known == run)
+    {
+        return Err(RecoveryError::OtherLake { run: run.to_owned(), folder: place.to_owned() });
+    }
+    if let Some(begins) = first.after_tick.filter(|begins| after.is_none_or(|after| *begins > after)) {
+        return Err(RecoveryError::LogHead { begins, folder: place.to_owned() });
+    }
     let last_tick = history.last_tick();
     if let Some((sink, committed)) = committed.by_any()
         && last_tick.is_none_or(|last| last < committed)
@@ -162,10 +203,25 @@ pub fn plan(
             return Err(RecoveryError::Settings { folder: folder.to_owned(), differences });
         }
     }
-    let starts = loaded.as_ref().map_or(&first.ends, |loaded| &loaded.snapshot.source.ends).clone();
+    let mut starts = loaded.as_ref().map_or(&first.ends, |loaded| &loaded.snapshot.source.ends).clone();
+    // Partitions that were found later, from where they began then.
+    for begins in
+        history.ticks.iter().map(|binding| &binding.begins).chain(history.openings.iter().map(|(_, at)| &at.ends))
+    {
+        for (name, begin) in begins {
+            starts.entry(name.clone()).or_insert(*begin);
+        }
+    }
     let (partitions, ends, last) = (history.partitions(), history.ends(), history.last.clone());
     let logged = history.ticks.into_iter().filter(|binding| after.is_none_or(|after| binding.tick > after)).collect();
     Ok(Some(Resumption { loaded, logged, partitions, starts, ends, last_tick, last }))
+}
+
+/// Whether a snapshot was taken by a run of this log, after a tick that it has.
+fn is_of(history: &History, snapshot: &snapshot::Snapshot) -> bool {
+    let has_run = history.openings.iter().any(|(_, opening)| opening.run == snapshot.run);
+    let has_tick = history.ticks.iter().any(|binding| binding.tick == snapshot.tick);
+    has_run && has_tick
 }
 
 /// The newest snapshot at or before a tick that reads back whole.

@@ -68,7 +68,8 @@ impl SnapshotStore {
         let started = Instant::now();
         let name = file_name(tick, "parts");
         let path = self.folder.join(&name);
-        let (added, bytes) = write_parts(&path, &name, saved)?;
+        // A part of a file would take the room that others need.
+        let (added, bytes) = write_parts(&path, &name, saved).inspect_err(|_| drop(fs::remove_file(&path)))?;
         self.reached("snapshot.parts", &path)?;
         let mut sections = self.sections.clone();
         sections.extend(added);

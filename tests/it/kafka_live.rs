@@ -14,5 +14,6 @@ pub mod program;
 pub mod readers;
 mod refusals;
 mod replayed;
+mod resumed;
 pub mod running;
 mod tools;

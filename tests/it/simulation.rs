@@ -141,8 +141,9 @@ impl World<'_> {
             lake: Some(lake.state().progress.tick_frontier.checked_sub(1)),
         };
         let log = recovery::bindings_folder(&self.folder);
-        let plan =
-            recovery::plan(&self.folder, &self.settings, committed, &log, |after| Ok(bindings::read(&log, after)?));
+        let plan = recovery::plan(&self.folder, &self.settings, committed, None, &log, |after| {
+            Ok(bindings::read(&log, after)?)
+        });
         let mut plan = plan.map_err(|error| told(&error))?.unwrap_or_default();
         let opening = Opening {
             run: format!("life-{life}"),
@@ -157,7 +158,7 @@ impl World<'_> {
         let base = plan.loaded.as_ref().map(|loaded| loaded.snapshot.clone());
         let store = SnapshotStore::open(
             &recovery::snapshots_folder(&self.folder),
-            "life",
+            &format!("life-{life}"),
             self.settings.clone(),
             base.as_ref(),
         );

@@ -26,6 +26,7 @@ impl IdSet {
         if id.is_dense() {
             if let Some((_, end)) = self.runs.last_mut()
                 && *end == id
+                && (self.singles.is_empty() || !self.singles.contains_key(&id))
             {
                 *end = id.next();
                 return true;
@@ -123,6 +124,18 @@ mod tests {
     use super::*;
     use rand::{Rng, SeedableRng};
     use std::collections::BTreeSet;
+
+    #[test]
+    fn at_the_limit_of_runs_an_id_kept_singly_is_still_known_when_a_run_reaches_it() {
+        let mut ids = IdSet::default();
+        for run in 0..RUN_LIMIT as u64 {
+            assert!(ids.insert(TradeId::number(run * 10), 0));
+        }
+        let last = (RUN_LIMIT as u64 - 1) * 10;
+        assert!(ids.insert(TradeId::number(last + 2), 0));
+        assert!(ids.insert(TradeId::number(last + 1), 0));
+        assert!(!ids.insert(TradeId::number(last + 2), 0));
+    }
 
     #[test]
     fn it_agrees_with_a_plain_set_on_dense_sparse_and_shuffled_ids() {

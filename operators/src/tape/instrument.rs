@@ -150,6 +150,12 @@ impl InstrumentTape {
             let original_open_ns = Interval::S1.open_of(amended.original.event_time_ns);
             self.move_trade(original_open_ns, before, after);
         }
+        // Nothing of it can change any more: a restored tape would not have it either.
+        if frozen_ns != i64::MIN
+            && self.amended.get(&amendment.id).is_some_and(|amended| amended.is_frozen(Interval::M1.open_of(frozen_ns)))
+        {
+            self.amended.remove(&amendment.id);
+        }
         outcome
     }
 

@@ -179,8 +179,13 @@ impl KafkaSink {
 
     /// Forgets how far a former process came: for a run that computes from its own start instead of resuming. Its ticks are
     /// others, and taking them for those of the former process would leave records out.
-    pub fn begin_anew(&mut self) {
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn begin_anew(&mut self) -> Result<(), KafkaError> {
         self.committed = Progress::default();
+        let progress = Progress { committed_tick: None, records_done: 0, ..self.next_progress() };
+        self.commit_progress(progress)
     }
 
     /// The last progress record, of this process or of the one before.
