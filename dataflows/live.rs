@@ -71,6 +71,9 @@ impl Live<'_> {
     ///
     /// # Errors
     /// If a partition cannot be read, or holds other records than the log says.
+    ///
+    /// # Panics
+    /// If the source finds partitions and does not know their names.
     pub fn run(
         mut self,
         ticker: &mut Ticker,
