@@ -215,6 +215,20 @@ pub enum KafkaError {
         /// Why.
         detail: String,
     },
+    /// A transaction that nobody will end.
+    #[error(
+        "could not read topic {topic} beyond offset {readable} of {end}: a transaction is open there that no producer and no timeout \
+         ends, as a broker leaves it that was killed in the middle; end it with `kafka-transactions.sh --bootstrap-server ... abort \
+         --topic {topic} --partition 0 --start-offset {readable}` and start again: nothing is lost"
+    )]
+    Hanging {
+        /// The topic.
+        topic: String,
+        /// Where readers of committed records stop.
+        readable: u64,
+        /// Where the topic ends.
+        end: u64,
+    },
     /// The progress record cannot be understood.
     #[error(
         "could not understand the progress record of {transactional_id:?} in topic {topic:?} at offset {offset}: {detail}; \

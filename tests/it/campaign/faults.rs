@@ -121,7 +121,7 @@ impl Campaign {
             Fault::Pause => {
                 std::thread::sleep(Duration::from_millis(500) + time / 2);
                 self.signal("-STOP");
-                std::thread::sleep(Duration::from_millis(4_500));
+                std::thread::sleep(Duration::from_secs(14));
                 self.signal("-CONT");
                 std::thread::sleep(time);
             }

@@ -41,6 +41,8 @@ fn a_lost_broker_and_ticks_that_stand_still_are_told_until_they_are_mended() {
         let setup = Setup { lake: recorded.folder().join(lake), ..setup };
         let mut command = setup.command();
         command.env("TIDEWHEEL_HTTP__STALLED_AFTER", "2s").env("TIDEWHEEL_KAFKA__ENABLED", writes_topics);
+        // Longer than a broker is away: one that was killed may forget a transaction that times out meanwhile.
+        command.env("TIDEWHEEL_KAFKA__TRANSACTION_TIMEOUT", "2m");
         Observed::start(command)
     };
     // One goes on without its source, and says what it lacks; the other is held by its topics.

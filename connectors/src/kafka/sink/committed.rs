@@ -22,18 +22,26 @@ pub(super) struct Committed<'a> {
 
 impl<'a> Committed<'a> {
     /// The end to read to is asked for without regard to transactions and then waited for: a transaction of another sink may
-    /// hold back what can be read, and a record of ours may lie behind it. The broker's transaction timeout bounds the wait.
+    /// hold back what can be read, and a record of ours may lie behind it. The broker's transaction timeout bounds the wait,
+    /// unless the broker forgot a transaction: one that is killed while it ends one, and is away until that times out, may leave it
+    /// open in a partition for ever.
     pub(super) fn open(config: &KafkaSinkConfig, topic: &'a str) -> Result<Self, KafkaError> {
         const PAUSE: Duration = Duration::from_millis(50);
         const SAY_SO_AFTER: Duration = Duration::from_secs(5);
+        /// Brokers look for transactions to roll back every ten seconds.
+        const CLEAN_UP: Duration = Duration::from_secs(30);
         let seeing_all = consumer(&config.brokers, &config.properties, &[], "read_uncommitted")?;
         let (low, end) = offsets(&seeing_all, topic, 0, config.connect_timeout)?;
         let reader = consumer(&config.brokers, &config.properties, &[], "read_committed")?;
-        let mut said = Instant::now();
+        let begun = Instant::now();
+        let mut said = begun;
         loop {
             let (_, readable) = offsets(&reader, topic, 0, config.connect_timeout)?;
             if readable >= end {
                 return Ok(Self { reader, topic, low, end });
+            }
+            if begun.elapsed() >= config.transaction_timeout * 2 + CLEAN_UP {
+                return Err(KafkaError::Hanging { topic: topic.to_owned(), readable, end });
             }
             if said.elapsed() >= SAY_SO_AFTER {
                 tracing::warn!(topic, readable, end, "waiting for another sink's open transaction");
