@@ -39,7 +39,7 @@ pub fn restart(broker: &Broker, horizon_h: u32) -> Restart {
     let (brokers, lake) = (broker.address(), folder.path().join("lake"));
     let text = format!(
         "[source]\nbrokers = {brokers:?}\ntopics = [{topic:?}]\nformat = \"canonical\"\n\
-         [bars]\nhorizon = \"{horizon_h}h\"\nprovisional_every = \"none\"\n[kafka]\nprefix = {prefix:?}\npartitions = 4\n\
+         [bars]\nhorizon = \"{horizon_h}h\"\nprovisional_every = \"100ms\"\n[kafka]\nprefix = {prefix:?}\npartitions = 4\n\
          [lake]\npath = {lake:?}\ncommit_every = \"2s\"\n[recovery]\nsnapshot_every = \"3s\"\n"
     );
     std::fs::write(&config, text).expect("a temporary folder can be written to");
