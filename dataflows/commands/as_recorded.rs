@@ -11,7 +11,6 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tidewheel_connectors::fault::Faults;
 use tidewheel_connectors::lake;
 use tidewheel_connectors::source::Progress;
 use tidewheel_operators::intake::tick_time_ns;
@@ -39,15 +38,7 @@ impl ReplayArgs {
         let lake = lake.map(|root| self.open_lake(root, &settings.intervals, sources)).transpose()?;
         let status = Arc::new(Status::new(&settings.intervals));
         let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "as-recorded".to_owned() });
-        let outbox = Outbox {
-            kafka,
-            lake,
-            bindings: None,
-            snapshots: None,
-            stop: None,
-            faults: Faults::of_process(),
-            status: Arc::clone(&status),
-        };
+        let outbox = Outbox::of_replay(kafka, lake, Arc::clone(&status));
         let workers = self.workers.unwrap_or_else(cores);
         let (mut engine, outputs) = engine::start(workers, &recorded.pipeline(self.archive), None)?;
         let range_ns = self.from.unwrap_or(i64::MIN)..self.to.unwrap_or(i64::MAX);

@@ -16,7 +16,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tidewheel_connectors::decode::{CsvColumns, DecodeConfig, Decoder, Format};
-use tidewheel_connectors::fault::Faults;
 use tidewheel_connectors::file::{FileOptions, open_inputs};
 use tidewheel_connectors::kafka::{
     replay::to_end,
@@ -215,15 +214,7 @@ impl ReplayArgs {
         let lake = self.lake.as_ref().map(|root| self.open_lake(root, &self.intervals, sources)).transpose()?;
         let status = Arc::new(Status::new(&self.intervals));
         let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "replay".to_owned() });
-        let outbox = Outbox {
-            kafka,
-            lake,
-            bindings: None,
-            snapshots: None,
-            stop: None,
-            faults: Faults::of_process(),
-            status: Arc::clone(&status),
-        };
+        let outbox = Outbox::of_replay(kafka, lake, Arc::clone(&status));
         let pipeline = PipelineConfig {
             intervals: self.intervals.clone(),
             lateness_ns: self.lateness,

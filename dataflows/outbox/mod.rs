@@ -88,6 +88,12 @@ pub enum OutboxError {
 }
 
 impl Outbox {
+    /// The way out of a replay: nothing to go on from is kept, and any trouble ends it.
+    pub fn of_replay(kafka: Option<KafkaSink>, lake: Option<LakeOutput>, status: Arc<Status>) -> Self {
+        let faults = Faults::of_process();
+        Self { kafka, lake, bindings: None, snapshots: None, stop: None, faults, status }
+    }
+
     /// Writes every tick until the engine has none left, then commits what remains.
     ///
     /// # Errors
