@@ -55,7 +55,7 @@ impl Topics {
         }
         report.topics_through = Some(output.tick);
         let mut records: HashMap<usize, Vec<ExpectedRecord>> = HashMap::new();
-        for record in expected(output, &self.sources) {
+        for record in expected(output, &self.sources, &self.config.tables) {
             let place = self.place_of(&record);
             records.entry(place).or_default().push(record);
         }

@@ -9,6 +9,7 @@ mod decimal;
 mod instrument;
 mod interval;
 mod outcome;
+mod row;
 mod trade;
 mod trade_id;
 
@@ -21,6 +22,7 @@ pub use decimal::{
 pub use instrument::{Instrument, InstrumentError, InstrumentId};
 pub use interval::{Interval, UnknownInterval};
 pub use outcome::{Counters, LateRecord, Reject, RejectReason, TickOutput};
+pub use row::{ColumnKind, ColumnSpec, Row, TableKind, TableSpec, Value};
 pub use trade::{AggressorSide, Amendment, Change, Correction, Trade, TradeKind};
 pub use trade_id::{TradeId, TradeIdError};
 

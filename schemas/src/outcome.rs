@@ -1,6 +1,6 @@
 //! What became of the input at a tick: published bars, late and rejected records, and the counts that reconcile.
 
-use crate::{AcceptedRows, Amendment, BarVersion, Instrument, Trade, TradeColumns};
+use crate::{AcceptedRows, Amendment, BarVersion, Instrument, Row, Trade, TradeColumns};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -199,6 +199,8 @@ pub struct TickOutput {
     pub watermark_ns: i64,
     /// Versions of bars, by interval, instrument, open time, in the order in which they were published.
     pub bars: Vec<BarVersion>,
+    /// Rows of the tables beside the bars, by table, instrument, qualifier and event time.
+    pub rows: Vec<Row>,
     /// Records beyond the correction horizon, by source position.
     pub late: Vec<LateRecord>,
     /// Dead letters, by source position.

@@ -79,6 +79,7 @@ impl Published {
     /// If no broker answers in time, or a topic is missing.
     pub fn open(config: &KafkaSinkConfig) -> Result<Self, KafkaError> {
         let suffixes = config.intervals.iter().map(|interval| format!("bars.{interval}"));
+        let suffixes = suffixes.chain(config.tables.iter().map(|table| table.name()));
         let suffixes: Vec<String> = suffixes.chain(["late".to_owned(), "rejects".to_owned()]).collect();
         let defaults = [
             ("queued.max.messages.kbytes", "2048"),

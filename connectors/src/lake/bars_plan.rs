@@ -110,7 +110,7 @@ impl<'a> BarPlan<'a> {
         }
         let is_dropped = |file: &LakeFile| drops_open && file.open_rows > 0;
         for (&(interval, day), partition) in &self.partitions {
-            let folder = format!("{}/", Partition { table: Table::Bars, interval: Some(interval), day });
+            let folder = format!("{}/", Partition { table: Table::Bars, interval: Some(interval), member: None, day });
             let committed = || state.files.range(folder.clone()..).take_while(|(path, _)| path.starts_with(&folder));
             if committed().next().is_none() {
                 continue;

@@ -89,11 +89,11 @@ pub(super) fn any_key(
     mut is_superseded: impl FnMut(&str, &str, i64) -> bool,
 ) -> Result<bool, LakeError> {
     let mut found = false;
-    for_each_batch(layout, file, Some(&["venue", "symbol", "open_time"]), |batch| {
-        let keys = Keys::of(batch)?;
+    for_each_batch(layout, file, Some(&["venue", "symbol", OPEN_TIME]), |batch| {
+        let keys = Keys::of(batch, OPEN_TIME)?;
         let mut rows = 0..batch.num_rows();
-        found = found
-            || rows.any(|row| is_superseded(keys.venue.value(row), keys.symbol.value(row), keys.open_time_ns(row)));
+        found =
+            found || rows.any(|row| is_superseded(keys.venue.value(row), keys.symbol.value(row), keys.time_ns(row)));
         Ok(())
     })?;
     Ok(found)
@@ -164,25 +164,24 @@ pub(super) fn for_each_unchecked(
     Ok(())
 }
 
-/// What identifies a bar in its folder.
+const OPEN_TIME: &str = "open_time";
+
+/// What identifies a bar, or a row, in its folder.
 pub(super) struct Keys<'a> {
     pub venue: &'a StringArray,
     pub symbol: &'a StringArray,
-    open_time: &'a PrimitiveArray<TimestampMicrosecondType>,
+    time: &'a PrimitiveArray<TimestampMicrosecondType>,
 }
 
 impl<'a> Keys<'a> {
-    pub(super) fn of(batch: &'a RecordBatch) -> Result<Self, String> {
-        Ok(Self {
-            venue: strings(batch, "venue")?,
-            symbol: strings(batch, "symbol")?,
-            open_time: numbers(batch, "open_time")?,
-        })
+    /// Of a batch whose rows are told apart by the time in this column.
+    pub(super) fn of(batch: &'a RecordBatch, time: &str) -> Result<Self, String> {
+        Ok(Self { venue: strings(batch, "venue")?, symbol: strings(batch, "symbol")?, time: numbers(batch, time)? })
     }
 
-    pub(super) fn open_time_ns(&self, row: usize) -> i64 {
+    pub(super) fn time_ns(&self, row: usize) -> i64 {
         // Written from nanoseconds divided by a thousand.
-        self.open_time.value(row) * 1_000
+        self.time.value(row) * 1_000
     }
 }
 
@@ -204,7 +203,7 @@ impl<'a> Columns<'a> {
     fn of(batch: &'a RecordBatch) -> Result<Self, String> {
         let decimals = |name| numbers::<Decimal128Type>(batch, name);
         Ok(Self {
-            keys: Keys::of(batch)?,
+            keys: Keys::of(batch, OPEN_TIME)?,
             prices: [decimals("open")?, decimals("high")?, decimals("low")?, decimals("close")?],
             volumes: [
                 decimals("volume")?,
@@ -225,7 +224,7 @@ impl<'a> Columns<'a> {
         Ok(BarVersion {
             instrument,
             interval,
-            open_time_ns: self.keys.open_time_ns(row),
+            open_time_ns: self.keys.time_ns(row),
             tick: self.tick.value(row).cast_unsigned(),
             revision: self.revision.value(row).cast_unsigned(),
             is_final: self.is_final.value(row),
@@ -237,7 +236,7 @@ impl<'a> Columns<'a> {
         let key = |ids: &StringArray| {
             let id = stored_id(ids.value(row))
                 .ok_or_else(|| format!("trade id {:?} is of no known form", ids.value(row)))?;
-            Ok::<_, String>(TradeKey { event_time_ns: self.keys.open_time_ns(row), id })
+            Ok::<_, String>(TradeKey { event_time_ns: self.keys.time_ns(row), id })
         };
         let price = |at: usize| {
             let price = self.prices[at].value(row);

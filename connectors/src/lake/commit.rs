@@ -6,15 +6,16 @@ use super::error::LakeError;
 use super::layout::{Day, Layout, Partition, STAGING, Table, file_name};
 use super::manifest::{self, LakeFile, LakeState, staged_name};
 use super::parquet_file::{self, Written, create_folder};
+use super::rows_file::{self, TickRow};
 use super::trades_file::{self, Record, TradeRow};
 use super::{LakeConfig, rejects_file};
 use parquet::basic::ZstdLevel;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use tidewheel_schemas::{AcceptedRows, BarVersion, Reject, TickOutput};
+use std::sync::{Arc, Mutex};
+use tidewheel_schemas::{AcceptedRows, BarVersion, Reject, TableSpec, TickOutput};
 
 /// Files written and files that they replace, not yet committed.
 pub(super) struct Staged {
@@ -54,7 +55,7 @@ pub(super) fn stage(
     let staging = manifest::staging_name(STAGING, seq);
     let mut jobs = Jobs { seq, max_rows: config.max_rows_per_file.max(1), jobs: Vec::new() };
     for (&(&(interval, day), partition), selection) in partitions.iter().zip(&selections) {
-        let of = |table| Partition { table, interval: Some(interval), day };
+        let of = |table| Partition { table, interval: Some(interval), member: None, day };
         let rows = BarRows { rows: &partition.rows, ranks: &partition.ranks, names: &names, order: &[] };
         if config.changelog && selection.bars == selection.changelog {
             jobs.add_bars(of(Table::Bars), Some(of(Table::BarsChangelog)), rows, &selection.bars);
@@ -71,6 +72,8 @@ pub(super) fn stage(
     jobs.add_trades(Table::Late, &late);
     let rejects = rejects_by_day(buffered.ticks);
     jobs.add_rejects(&rejects);
+    let rows = rows_by_day(buffered.ticks);
+    jobs.add_rows(&config.tables, &rows);
 
     let added = jobs.run(layout, &layout.staged(&staging), config, zstd_level)?;
     Ok(Staged {
@@ -83,9 +86,9 @@ pub(super) fn stage(
 
 /// One file to be written.
 struct Job<'a> {
-    partition: Partition,
+    partition: Partition<'a>,
     /// A second table that gets the same file.
-    twin: Option<Partition>,
+    twin: Option<Partition<'a>>,
     name: String,
     rows: Rows<'a>,
 }
@@ -94,6 +97,7 @@ enum Rows<'a> {
     Bars(BarRows<'a>),
     Trades(&'a [TradeRow<'a>]),
     Rejects(&'a [(u64, &'a Reject)]),
+    Rows(&'a TableSpec, &'a [TickRow<'a>]),
 }
 
 struct Jobs<'a> {
@@ -103,7 +107,7 @@ struct Jobs<'a> {
 }
 
 impl<'a> Jobs<'a> {
-    fn add_bars(&mut self, partition: Partition, twin: Option<Partition>, rows: BarRows<'a>, order: &'a [u32]) {
+    fn add_bars(&mut self, partition: Partition<'a>, twin: Option<Partition<'a>>, rows: BarRows<'a>, order: &'a [u32]) {
         for (number, order) in evenly(order, self.max_rows).enumerate() {
             self.add(partition, twin, number, Rows::Bars(BarRows { order, ..rows }));
         }
@@ -112,7 +116,7 @@ impl<'a> Jobs<'a> {
     fn add_trades(&mut self, table: Table, days: &'a BTreeMap<Day, Vec<TradeRow<'a>>>) {
         for (&day, rows) in days {
             for (number, rows) in evenly(rows, self.max_rows).enumerate() {
-                self.add(Partition { table, interval: None, day }, None, number, Rows::Trades(rows));
+                self.add(Partition { table, interval: None, member: None, day }, None, number, Rows::Trades(rows));
             }
         }
     }
@@ -120,13 +124,24 @@ impl<'a> Jobs<'a> {
     fn add_rejects(&mut self, days: &'a BTreeMap<Day, Vec<(u64, &'a Reject)>>) {
         for (&day, rows) in days {
             for (number, rows) in evenly(rows, self.max_rows).enumerate() {
-                let partition = Partition { table: Table::Rejects, interval: None, day };
+                let partition = Partition { table: Table::Rejects, interval: None, member: None, day };
                 self.add(partition, None, number, Rows::Rejects(rows));
             }
         }
     }
 
-    fn add(&mut self, partition: Partition, twin: Option<Partition>, number: usize, rows: Rows<'a>) {
+    fn add_rows(&mut self, tables: &'a [Arc<TableSpec>], days: &'a BTreeMap<(u16, Day), Vec<TickRow<'a>>>) {
+        for (&(number, day), rows) in days {
+            let spec = &tables[usize::from(number)];
+            let table = Table::of_family(&spec.family).expect("every family of rows has a table");
+            let partition = Partition { table, interval: None, member: spec.member.as_deref(), day };
+            for (number, rows) in evenly(rows, self.max_rows).enumerate() {
+                self.add(partition, None, number, Rows::Rows(spec, rows));
+            }
+        }
+    }
+
+    fn add(&mut self, partition: Partition<'a>, twin: Option<Partition<'a>>, number: usize, rows: Rows<'a>) {
         self.jobs.push(Job { partition, twin, name: file_name(self.seq, number), rows });
     }
 
@@ -181,6 +196,9 @@ impl Job<'_> {
                 let batches = rejects_file::batches(rejects, &config.sources);
                 parquet_file::write(&path, &rejects_file::kind(), zstd_level, rows, batches)
             }
+            Rows::Rows(spec, of_table) => {
+                parquet_file::write(&path, &rows_file::kind(spec), zstd_level, rows, rows_file::batches(of_table, spec))
+            }
         }?;
         let mut files = vec![self.file(self.partition, written)];
         if let Some(twin) = self.twin {
@@ -190,7 +208,7 @@ impl Job<'_> {
         Ok(files)
     }
 
-    fn file(&self, partition: Partition, written: Written) -> LakeFile {
+    fn file(&self, partition: Partition<'_>, written: Written) -> LakeFile {
         let (min_time_ns, max_time_ns) = self.rows.times_ns();
         LakeFile {
             table: partition.table,
@@ -211,6 +229,7 @@ impl Rows<'_> {
             Self::Bars(bars) => bars.order.len(),
             Self::Trades(trades) => trades.len(),
             Self::Rejects(rejects) => rejects.len(),
+            Self::Rows(_, rows) => rows.len(),
         }
     }
 
@@ -226,6 +245,7 @@ impl Rows<'_> {
             Self::Bars(bars) => least_and_greatest(bars.order.iter().map(|&row| bars.rows[row as usize].open_time_ns)),
             Self::Trades(trades) => least_and_greatest(trades.iter().map(TradeRow::time_ns)),
             Self::Rejects(rejects) => least_and_greatest(rejects.iter().map(|(tick, _)| tick_ns(*tick))),
+            Self::Rows(_, rows) => least_and_greatest(rows.iter().map(|(_, row)| row.event_time_ns)),
         }
     }
 }
@@ -334,5 +354,17 @@ fn rejects_by_day(ticks: &[TickOutput]) -> BTreeMap<Day, Vec<(u64, &Reject)>> {
     for tick in ticks.iter().filter(|tick| !tick.rejects.is_empty()) {
         days.entry(Day::of_tick(tick.tick)).or_default().extend(tick.rejects.iter().map(|reject| (tick.tick, reject)));
     }
+    days
+}
+
+/// The rows of the tables beside the bars by table and day of their event time, sorted for their file.
+fn rows_by_day(ticks: &[TickOutput]) -> BTreeMap<(u16, Day), Vec<TickRow<'_>>> {
+    let mut days: BTreeMap<(u16, Day), Vec<TickRow>> = BTreeMap::new();
+    for tick in ticks {
+        for row in &tick.rows {
+            days.entry((row.table, Day::of_ns(row.event_time_ns))).or_default().push((tick.tick, row));
+        }
+    }
+    days.values_mut().for_each(|rows| rows_file::sort(rows));
     days
 }

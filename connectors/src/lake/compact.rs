@@ -18,7 +18,7 @@ use super::layout::{COMPACTION, Layout, Table, compacted_name};
 use super::manifest::{self, LakeFile, LakeState, Manifest, staged_name, staging_name};
 use super::parquet_file::{self, BATCH_ROWS, FileKind, create_folder, sync_folder};
 use super::publish::{self, Attempt, News, publish, remove_folder};
-use super::{bars_file, recovery, rejects_file, trades_file};
+use super::{bars_file, recovery, rejects_file, rows_file, trades_file};
 use crate::fault::Faults;
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
@@ -291,6 +291,9 @@ impl Compaction<'_> {
             Table::Trades => trades_file::kind(),
             Table::Late => trades_file::late_kind(),
             Table::Rejects => rejects_file::kind(),
+            Table::Features | Table::Predictions | Table::ShadowPredictions | Table::Signals | Table::Events => {
+                rows_file::compacted_kind()
+            }
         };
         let rows: u64 = group.iter().map(|file| file.rows).sum();
         let path = folder.join(staged_name(0));
@@ -318,7 +321,8 @@ impl Compaction<'_> {
             let batches = inputs.collect::<Result<Vec<_>, _>>()?;
             let schema = batches.first().map_or_else(|| kind.schema.clone(), RecordBatch::schema);
             let reading = LakeError::parquet("read", &path);
-            let order = order(&batches).map_err(|detail| reading(parquet::errors::ParquetError::General(detail)))?;
+            let order = order(&batches, kind.sorted_by[2])
+                .map_err(|detail| reading(parquet::errors::ParquetError::General(detail)))?;
             let batches: Vec<&RecordBatch> = batches.iter().collect();
             let encoding = LakeError::parquet("encode", &path);
             let mut sorted = order
@@ -349,16 +353,16 @@ impl Compaction<'_> {
     }
 }
 
-/// The rows of several batches of bars, as batch and row, by venue, symbol and open time, and then as they come.
-fn order(batches: &[RecordBatch]) -> Result<Vec<(usize, usize)>, String> {
+/// The rows of several batches, as batch and row, by venue, symbol and time, and then as they come.
+fn order(batches: &[RecordBatch], time: &str) -> Result<Vec<(usize, usize)>, String> {
     let mut numbers: HashMap<(&str, &str), u32> = HashMap::new();
     let mut rows: Vec<(u32, i64, u32, u32)> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
     for (number, batch) in (0..).zip(batches) {
-        let keys = bars_read::Keys::of(batch)?;
+        let keys = bars_read::Keys::of(batch, time)?;
         for row in 0..batch.num_rows() {
             let next = numbers.len() as u32;
             let instrument = *numbers.entry((keys.venue.value(row), keys.symbol.value(row))).or_insert(next);
-            rows.push((instrument, keys.open_time_ns(row), number, row as u32));
+            rows.push((instrument, keys.time_ns(row), number, row as u32));
         }
     }
     let mut names: Vec<((&str, &str), u32)> = numbers.into_iter().collect();

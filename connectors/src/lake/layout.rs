@@ -29,11 +29,32 @@ pub enum Table {
     Late,
     /// Dead letters.
     Rejects,
+    /// Every version of each row of the feature views.
+    Features,
+    /// What the ensembles said.
+    Predictions,
+    /// What challengers would have said.
+    ShadowPredictions,
+    /// What was made of predictions.
+    Signals,
+    /// What changed in the run: ensembles, and what was refused.
+    Events,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 5] = [Self::Bars, Self::BarsChangelog, Self::Trades, Self::Late, Self::Rejects];
+    pub const ALL: [Self; 10] = [
+        Self::Bars,
+        Self::BarsChangelog,
+        Self::Trades,
+        Self::Late,
+        Self::Rejects,
+        Self::Features,
+        Self::Predictions,
+        Self::ShadowPredictions,
+        Self::Signals,
+        Self::Events,
+    ];
 
     /// The name of its folder.
     pub const fn name(self) -> &'static str {
@@ -43,7 +64,18 @@ impl Table {
             Self::Trades => "trades",
             Self::Late => "late",
             Self::Rejects => "rejects",
+            Self::Features => "features",
+            Self::Predictions => "predictions",
+            Self::ShadowPredictions => "shadow_predictions",
+            Self::Signals => "signals",
+            Self::Events => "events",
         }
+    }
+
+    /// The table that rows of a family are kept in.
+    pub(super) fn of_family(family: &str) -> Option<Self> {
+        use Table::{Events, Features, Predictions, ShadowPredictions, Signals};
+        [Features, Predictions, ShadowPredictions, Signals, Events].into_iter().find(|table| table.name() == family)
     }
 }
 
@@ -82,21 +114,26 @@ impl fmt::Display for Day {
 
 /// One folder of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Partition {
+pub(super) struct Partition<'a> {
     /// The table.
     pub table: Table,
     /// The interval, for bars.
     pub interval: Option<Interval>,
+    /// The member of the table's family, for rows.
+    pub member: Option<&'a str>,
     /// The day.
     pub day: Day,
 }
 
-impl fmt::Display for Partition {
+impl fmt::Display for Partition<'_> {
     /// The folder relative to the lake, with `/` on every system: it is written into manifests.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/", self.table.name())?;
         if let Some(interval) = self.interval {
             write!(f, "interval={interval}/")?;
+        }
+        if let Some(member) = self.member {
+            write!(f, "view={member}/")?;
         }
         write!(f, "date={}", self.day)
     }

@@ -6,6 +6,7 @@
 //! LAKE/bars_changelog/interval=1m/date=2026-11-20/...                 every version ever published
 //! LAKE/trades/date=2026-11-20/...                                     what was taken in, by day of the trade
 //! LAKE/late/date=2026-11-20/...  LAKE/rejects/date=2026-11-20/...     what was not, by day of the tick
+//! LAKE/features/view=core_technical/date=2026-11-20/...               every version of each row, by day of the event
 //! LAKE/_tidewheel/manifests/000000000007.json                         commits
 //! LAKE/_tidewheel/staging/  LAKE/_tidewheel/lock                      the writer's
 //! LAKE/_tidewheel/compaction/  LAKE/_tidewheel/compaction.lock        a compaction's
@@ -23,6 +24,7 @@ pub mod archive;
 mod bars_file;
 mod bars_plan;
 mod bars_read;
+pub mod by_tick;
 mod columns;
 mod commit;
 pub mod compact;
@@ -34,6 +36,8 @@ mod publish;
 pub mod read;
 mod recovery;
 mod rejects_file;
+pub mod rows;
+mod rows_file;
 #[cfg(test)]
 mod tests;
 mod trades_file;
@@ -49,8 +53,9 @@ pub use writer::Lake;
 
 use crate::fault::Faults;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
-use tidewheel_schemas::Interval;
+use tidewheel_schemas::{Interval, TableSpec};
 
 /// What to do with a lake that holds data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -72,6 +77,8 @@ pub struct LakeConfig {
     pub root: PathBuf,
     /// The intervals to keep.
     pub intervals: Vec<Interval>,
+    /// The tables beside the bars, by number.
+    pub tables: Vec<Arc<TableSpec>>,
     /// Whether to keep the trades and amendments that were taken in.
     pub archive: bool,
     /// Whether to keep every version of each bar.
@@ -96,6 +103,7 @@ impl LakeConfig {
         Self {
             root: root.into(),
             intervals: Interval::ALL.to_vec(),
+            tables: Vec::new(),
             archive: true,
             changelog: true,
             zstd_level: 1,

@@ -1,25 +1,14 @@
-//! Published bars by tick: the rows of `bars` or of `bars_changelog` in the order in which they were published, whatever the
-//! order and the number of the files that hold them.
-//!
-//! Files of bars are sorted by instrument, so that the rows of a tick lie scattered. They are read in windows of ticks, each of
-//! about as many rows as fit into memory; a file larger than that is read several times.
+//! Published bars by tick: the rows of `bars` or of `bars_changelog`.
 
-use super::archive::{Damage, Span, checksum, has_gone, newest, spans_of};
+use super::archive::has_gone;
 use super::bars_read::{Derived, for_each_version, open_ticks};
+use super::by_tick::{ATTEMPTS, ByTick, Stored};
 use super::error::LakeError;
 use super::layout::{Layout, Table};
 use super::manifest::{LakeFile, LakeState};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::ops::Range;
+use std::collections::BTreeSet;
 use std::path::Path;
 use tidewheel_schemas::{BarVersion, Interval};
-
-/// Rows of a window, about.
-const ROWS_PER_WINDOW: u64 = 500_000;
-
-/// How often a window is read again because a file has gone meanwhile.
-const ATTEMPTS: usize = 10;
 
 /// A row of a table of bars.
 #[derive(Clone, Debug)]
@@ -30,21 +19,12 @@ pub struct VersionRow {
     pub derived: Derived,
 }
 
+/// [`Table::Bars`] or [`Table::BarsChangelog`].
+#[derive(Clone, Copy, Debug)]
+pub struct StoredVersions(Table);
+
 /// A table of bars, to be read in the order of ticks.
-#[derive(Debug)]
-pub struct VersionsByTick {
-    layout: Layout,
-    table: Table,
-    /// By first tick; only those that hold rows still to come.
-    spans: Vec<Span>,
-    /// The ticks before it were loaded.
-    loaded_to: u64,
-    rows: BTreeMap<u64, Vec<VersionRow>>,
-    strays: Vec<VersionRow>,
-    checked: BTreeSet<String>,
-    damages: Vec<Damage>,
-    rows_per_window: u64,
-}
+pub type VersionsByTick = ByTick<StoredVersions>;
 
 impl VersionsByTick {
     /// Opens [`Table::Bars`] or [`Table::BarsChangelog`] as `state` lists it, for the ticks from `from_tick` on.
@@ -52,143 +32,32 @@ impl VersionsByTick {
     /// # Errors
     /// If a file that the newest manifest lists cannot be read.
     pub fn open(root: &Path, state: &LakeState, table: Table, from_tick: u64) -> Result<Self, LakeError> {
-        let layout = Layout { root: root.to_owned() };
-        let spans = spans_of(&layout, state, table, from_tick)?;
-        Ok(Self {
-            layout,
-            table,
-            spans,
-            loaded_to: from_tick,
-            rows: BTreeMap::new(),
-            strays: Vec::new(),
-            checked: BTreeSet::new(),
-            damages: Vec::new(),
-            rows_per_window: ROWS_PER_WINDOW,
-        })
-    }
-
-    /// The same with other windows than of [`ROWS_PER_WINDOW`].
-    #[cfg(test)]
-    pub(super) fn with_window(self, rows_per_window: u64) -> Self {
-        Self { rows_per_window, ..self }
-    }
-
-    /// Takes the rows of a tick. Ticks must ascend; rows of ticks that are left out become [`strays`](Self::strays).
-    ///
-    /// # Errors
-    /// If a file cannot be read.
-    pub fn take(&mut self, tick: u64) -> Result<Vec<VersionRow>, LakeError> {
-        while tick >= self.loaded_to {
-            let rows = std::mem::take(&mut self.rows);
-            self.strays.extend(rows.into_values().flatten());
-            self.load()?;
-        }
-        let later = self.rows.split_off(&tick);
-        let before = std::mem::replace(&mut self.rows, later);
-        self.strays.extend(before.into_values().flatten());
-        Ok(self.rows.remove(&tick).unwrap_or_default())
-    }
-
-    /// Hands out all rows that are left, window by window.
-    ///
-    /// # Errors
-    /// If a file cannot be read.
-    pub fn drain(&mut self, mut each: impl FnMut(VersionRow)) -> Result<(), LakeError> {
-        loop {
-            std::mem::take(&mut self.rows).into_values().flatten().for_each(&mut each);
-            if self.spans.is_empty() {
-                return Ok(());
-            }
-            self.load()?;
-        }
-    }
-
-    /// Rows of ticks that were passed over since the last call.
-    pub fn strays(&mut self) -> Vec<VersionRow> {
-        std::mem::take(&mut self.strays)
-    }
-
-    /// Files that are not what the manifest says they are, found since the last call. Their rows count all the same where
-    /// they can be read.
-    pub fn damages(&mut self) -> Vec<Damage> {
-        std::mem::take(&mut self.damages)
-    }
-
-    /// Reads the next window.
-    fn load(&mut self) -> Result<(), LakeError> {
-        for _ in 1..ATTEMPTS {
-            let window = self.loaded_to..window_end(&self.spans, self.loaded_to, self.rows_per_window);
-            match self.read(&window) {
-                Err(error) if has_gone(&error) => {
-                    self.spans = spans_of(&self.layout, &newest(&self.layout)?, self.table, self.loaded_to)?;
-                }
-                Err(error) => return Err(error),
-                Ok(rows) => {
-                    (self.rows, self.loaded_to) = (rows, window.end);
-                    self.spans.retain(|span| span.max_tick >= window.end);
-                    return Ok(());
-                }
-            }
-        }
-        let window = self.loaded_to..window_end(&self.spans, self.loaded_to, self.rows_per_window);
-        (self.rows, self.loaded_to) = (self.read(&window)?, window.end);
-        Ok(())
-    }
-
-    fn read(&mut self, window: &Range<u64>) -> Result<BTreeMap<u64, Vec<VersionRow>>, LakeError> {
-        let mut rows: BTreeMap<u64, Vec<VersionRow>> = BTreeMap::new();
-        let overlapping = self.spans.iter().filter(|span| span.min_tick < window.end && span.max_tick >= window.start);
-        for Span { file, .. } in overlapping {
-            let path = self.layout.data(&file.path);
-            if !self.checked.contains(&file.path) {
-                let mut handle = File::open(&path).map_err(LakeError::io("open", &path))?;
-                self.damages.extend(checksum(&mut handle, &path, file)?);
-                self.checked.insert(file.path.clone());
-            }
-            let is_wanted = |tick| window.contains(&tick);
-            let result = for_each_version(&path, interval_of(file)?, is_wanted, |version, derived| {
-                rows.entry(version.tick).or_default().push(VersionRow { version, derived });
-            });
-            match result {
-                // What can be read of it counts; what cannot is missing, and the damage says why.
-                Err(LakeError::Parquet { source, .. }) => {
-                    let detail = format!("cannot be read: {source}");
-                    let damage = Damage { path: file.path.clone(), detail };
-                    if !self.damages.contains(&damage) {
-                        self.damages.push(damage);
-                    }
-                }
-                result => result?,
-            }
-        }
-        Ok(rows)
+        Self::open_stored(root, state, StoredVersions(table), from_tick)
     }
 }
 
-/// The end of the window that begins with a tick: as far as about `limit` rows reach, taking those of a file as spread evenly.
-fn window_end(spans: &[Span], start: u64, limit: u64) -> u64 {
-    let rows_before = |end: u64| -> u64 {
-        let of = |span: &Span| {
-            let (first, last) = (span.min_tick.max(start), span.max_tick.min(end - 1));
-            if first > last {
-                return 0;
-            }
-            let share = u128::from(last - first) + 1;
-            let all = u128::from(span.max_tick - span.min_tick) + 1;
-            // At most all its rows.
-            (u128::from(span.file.rows) * share).div_ceil(all) as u64
-        };
-        spans.iter().take_while(|span| span.min_tick < end).map(of).sum()
-    };
-    let (mut least, mut greatest) = (start.saturating_add(1), u64::MAX);
-    if rows_before(greatest) <= limit {
-        return greatest;
+impl Stored for StoredVersions {
+    type Row = VersionRow;
+
+    fn table(&self) -> Table {
+        self.0
     }
-    while least < greatest {
-        let middle = least + (greatest - least).div_ceil(2);
-        if rows_before(middle) <= limit { least = middle } else { greatest = middle - 1 }
+
+    fn is_in(&self, _: &str) -> bool {
+        true
     }
-    least
+
+    fn read(
+        &self,
+        path: &Path,
+        file: &LakeFile,
+        is_wanted: &dyn Fn(u64) -> bool,
+        each: &mut dyn FnMut(u64, VersionRow),
+    ) -> Result<(), LakeError> {
+        for_each_version(path, interval_of(file)?, is_wanted, |version, derived| {
+            each(version.tick, VersionRow { version, derived });
+        })
+    }
 }
 
 /// The interval in the path of a file of bars.
@@ -209,7 +78,7 @@ pub fn open_bars(root: &Path) -> Result<(LakeState, BTreeSet<u64>), LakeError> {
     let layout = Layout { root: root.to_owned() };
     let mut attempt = 1;
     loop {
-        let state = newest(&layout)?;
+        let state = super::archive::newest(&layout)?;
         let mut found = BTreeSet::new();
         let read = state.of(Table::Bars).try_for_each(|file| match open_ticks(&layout.data(&file.path), &mut found) {
             // Whoever compares the file will say what is wrong with it.

@@ -375,12 +375,16 @@ fn weigh(output: &TickOutput) -> (usize, usize) {
     let accepted: usize = output.accepted.iter().map(|accepted| accepted.rows.len()).sum();
     let raw = output.rejects.iter().map(|reject| reject.raw.len() + reject.detail.len()).sum::<usize>()
         + output.amendments.iter().map(|amendment| amendment.raw.len()).sum::<usize>();
+    let values = output.rows.iter().flat_map(|row| &row.values).map(|values| size_of_val(&values[..])).sum::<usize>();
     let bytes = size_of_val(&output.bars[..])
+        + size_of_val(&output.rows[..])
+        + values
         + size_of_val(&output.late[..])
         + size_of_val(&output.rejects[..])
         + size_of_val(&output.amendments[..])
         + accepted * (TradeColumns::ROW_BYTES + size_of::<u32>())
         + raw;
-    let rows = output.bars.len() + output.late.len() + output.rejects.len() + output.amendments.len() + accepted;
+    let published = output.bars.len() + output.rows.len();
+    let rows = published + output.late.len() + output.rejects.len() + output.amendments.len() + accepted;
     (rows, bytes)
 }

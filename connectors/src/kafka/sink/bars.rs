@@ -2,7 +2,7 @@
 
 use super::json::{Object, push_decimal};
 use rdkafka::message::{Header, OwnedHeaders};
-use tidewheel_schemas::{Bar, BarVersion};
+use tidewheel_schemas::{Bar, BarVersion, Instrument};
 
 /// What the value of a bar looks like: the header `schema`. A change of the value's fields changes it.
 pub(super) const BAR_SCHEMA: &str = "tidewheel.bar.v1";
@@ -12,13 +12,18 @@ const MS_NS: i64 = 1_000_000;
 /// Writes `venue|symbol|interval|open_time_ms`.
 pub(super) fn bar_key(key: &mut Vec<u8>, version: &BarVersion) {
     key.clear();
-    key.extend_from_slice(version.instrument.venue.as_bytes());
-    key.push(b'|');
-    key.extend_from_slice(version.instrument.symbol.as_bytes());
+    push_name(key, &version.instrument);
     key.push(b'|');
     key.extend_from_slice(version.interval.name().as_bytes());
     key.push(b'|');
     push_decimal(key, i128::from(version.open_time_ns / MS_NS), 0);
+}
+
+/// Appends `venue|symbol`.
+pub(super) fn push_name(key: &mut Vec<u8>, instrument: &Instrument) {
+    key.extend_from_slice(instrument.venue.as_bytes());
+    key.push(b'|');
+    key.extend_from_slice(instrument.symbol.as_bytes());
 }
 
 /// Writes the bar as JSON: times in milliseconds, prices and volumes as exact decimals in text.
@@ -54,21 +59,27 @@ pub(super) fn bar_value(value: &mut Vec<u8>, version: &BarVersion, bar: &Bar) {
 
 /// `tick`, `revision` and `schema`, as text: what a record without a value must say too.
 pub(super) fn bar_headers(version: &BarVersion) -> OwnedHeaders {
+    headers(version.tick, Some(version.revision), BAR_SCHEMA)
+}
+
+/// `tick`, `revision` where there is one, and `schema`, as text.
+pub(super) fn headers(tick: u64, revision: Option<u32>, schema: &str) -> OwnedHeaders {
     let mut number = Vec::with_capacity(20);
-    push_decimal(&mut number, version.tick.into(), 0);
-    let headers = OwnedHeaders::new_with_capacity(3).insert(Header { key: "tick", value: Some(&number) });
-    number.clear();
-    push_decimal(&mut number, version.revision.into(), 0);
-    headers
-        .insert(Header { key: "revision", value: Some(&number) })
-        .insert(Header { key: "schema", value: Some(BAR_SCHEMA) })
+    push_decimal(&mut number, tick.into(), 0);
+    let mut headers = OwnedHeaders::new_with_capacity(3).insert(Header { key: "tick", value: Some(&number) });
+    if let Some(revision) = revision {
+        number.clear();
+        push_decimal(&mut number, revision.into(), 0);
+        headers = headers.insert(Header { key: "revision", value: Some(&number) });
+    }
+    headers.insert(Header { key: "schema", value: Some(schema) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use rdkafka::message::Headers;
-    use tidewheel_schemas::{AggressorSide, Instrument, Interval, Trade, TradeId, TradeKind};
+    use tidewheel_schemas::{AggressorSide, Interval, Trade, TradeId, TradeKind};
 
     fn version() -> BarVersion {
         let trade = |id: &str, price_e8, side| Trade {

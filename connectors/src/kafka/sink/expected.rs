@@ -2,11 +2,13 @@
 
 use super::bars::{bar_key, bar_value};
 use super::letters::{instrument_of, late_value, reject_value};
+use super::rows::{revision_of, row_key, row_value};
 use super::topics::Topic;
 use super::{KafkaSinkConfig, progress};
 use crate::kafka::KafkaError;
 use crate::kafka::sink::Progress;
-use tidewheel_schemas::{InstrumentId, TickOutput};
+use std::sync::Arc;
+use tidewheel_schemas::{InstrumentId, TableSpec, TickOutput};
 
 /// A record of a tick.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +42,14 @@ impl ExpectedRecord {
     }
 }
 
-/// The records of a tick in the order in which they are written. `sources` names the source partitions by number.
-pub fn expected(output: &TickOutput, sources: &[String]) -> Vec<ExpectedRecord> {
-    let mut records = Vec::with_capacity(output.bars.len() + output.late.len() + output.rejects.len());
+/// The records of a tick in the order in which they are written. `sources` names the source partitions by number, `tables` the
+/// tables beside the bars.
+///
+/// # Panics
+/// If a row is of none of the tables.
+pub fn expected(output: &TickOutput, sources: &[String], tables: &[Arc<TableSpec>]) -> Vec<ExpectedRecord> {
+    let mut records =
+        Vec::with_capacity(output.bars.len() + output.rows.len() + output.late.len() + output.rejects.len());
     for version in &output.bars {
         let mut key = Vec::new();
         bar_key(&mut key, version);
@@ -57,6 +64,23 @@ pub fn expected(output: &TickOutput, sources: &[String]) -> Vec<ExpectedRecord> 
             value,
             revision: Some(version.revision),
             owner: Owner::Instrument(version.instrument.id()),
+        });
+    }
+    for row in &output.rows {
+        let spec = &tables[usize::from(row.table)];
+        let mut key = Vec::new();
+        row_key(&mut key, spec, row);
+        let value = row.values.as_ref().map(|values| {
+            let mut value = Vec::new();
+            row_value(&mut value, spec, row, values, output.tick);
+            value
+        });
+        records.push(ExpectedRecord {
+            suffix: spec.name(),
+            key,
+            value,
+            revision: revision_of(spec, row),
+            owner: Owner::Instrument(row.instrument.id()),
         });
     }
     let mut letter = |suffix: &str, owner, (partition, position), write: &dyn Fn(&mut Vec<u8>, &str)| {

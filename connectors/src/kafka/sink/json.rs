@@ -44,6 +44,13 @@ impl<'a> Object<'a> {
         self
     }
 
+    /// A finite number in the fewest digits that read back to the same bits; null for any other.
+    pub(super) fn double(&mut self, name: &str, value: f64) -> &mut Self {
+        self.name(name);
+        serde_json::to_writer(&mut *self.out, &value).expect("writing to memory does not fail");
+        self
+    }
+
     /// A null.
     pub(super) fn null(&mut self, name: &str) -> &mut Self {
         self.name(name);

@@ -7,6 +7,7 @@
 //! | topic | key | value |
 //! | --- | --- | --- |
 //! | `PREFIX.bars.1m` and so on | `venue\|symbol\|interval\|open_time_ms` | the bar, or nothing: all its trades were cancelled |
+//! | `PREFIX.features.VIEW` and so on | `venue\|symbol\|qualifier\|event_time_ms` | the row, or nothing: it was taken back |
 //! | `PREFIX.rejects` | `source:position` | the dead letter with its reason and raw bytes |
 //! | `PREFIX.late` | `source:position` | the trade or amendment that came too late |
 //! | `PREFIX.progress` | the transactional id | [`Progress`] |
@@ -30,6 +31,7 @@ mod letters;
 mod log;
 mod progress;
 mod revive;
+mod rows;
 mod topics;
 mod writer;
 
@@ -43,8 +45,10 @@ use crate::fault;
 use bars::{bar_headers, bar_key, bar_value};
 use letters::{instrument_of, late_value, reject_value};
 use log::Log;
+use rows::{row_headers, row_key, row_value};
+use std::sync::Arc;
 use std::time::Duration;
-use tidewheel_schemas::{BarVersion, Counters, Interval, LateRecord, Reject, TickOutput};
+use tidewheel_schemas::{BarVersion, Counters, Interval, LateRecord, Reject, Row, TableSpec, TickOutput};
 use topics::Topics;
 use writer::Writer;
 
@@ -61,6 +65,8 @@ pub struct KafkaSinkConfig {
     pub properties: Properties,
     /// The intervals that have a topic.
     pub intervals: Vec<Interval>,
+    /// The tables beside the bars, by number: each has a topic.
+    pub tables: Vec<Arc<TableSpec>>,
     /// Whether missing topics are created.
     pub create_topics: bool,
     /// Partitions of created bar, reject and late topics.
@@ -92,6 +98,7 @@ impl KafkaSinkConfig {
             transactional_id: format!("tidewheel-{prefix}"),
             properties: Properties::new(),
             intervals: Interval::ALL.to_vec(),
+            tables: Vec::new(),
             create_topics: true,
             partitions: 8,
             replication: -1,
@@ -217,6 +224,11 @@ impl KafkaSink {
                 self.write_bar(bar).map_err(|error| self.forget(error))?;
             }
         }
+        for row in &output.rows {
+            if self.admit()? {
+                self.write_row(row, output.tick).map_err(|error| self.forget(error))?;
+            }
+        }
         for late in &output.late {
             if self.admit()? {
                 self.write_late(late, output.tick, output.watermark_ns).map_err(|error| self.forget(error))?;
@@ -299,6 +311,18 @@ impl KafkaSink {
         });
         let partition = topic.partition_of(version.instrument.id());
         self.writer.send(&topic.name, partition, Some(&self.key), value, Some(bar_headers(version)))
+    }
+
+    fn write_row(&mut self, row: &Row, tick: u64) -> Result<(), KafkaError> {
+        let table = usize::from(row.table);
+        let (spec, topic) = (&self.config.tables[table], &self.topics.tables[table]);
+        row_key(&mut self.key, spec, row);
+        let value = row.values.as_ref().map(|values| {
+            row_value(&mut self.value, spec, row, values, tick);
+            self.value.as_slice()
+        });
+        let partition = topic.partition_of(row.instrument.id());
+        self.writer.send(&topic.name, partition, Some(&self.key), value, Some(row_headers(spec, row, tick)))
     }
 
     fn write_late(&mut self, late: &LateRecord, tick: u64, watermark_ns: i64) -> Result<(), KafkaError> {

@@ -8,7 +8,7 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use tidewheel_schemas::{InstrumentId, Interval};
+use tidewheel_schemas::{InstrumentId, Interval, TableKind};
 
 /// A topic to write to.
 pub(super) struct Topic {
@@ -32,6 +32,8 @@ impl Topic {
 /// All topics of a sink.
 pub(super) struct Topics {
     bars: Vec<(Interval, Topic)>,
+    /// Of the tables beside the bars, by number.
+    pub(super) tables: Vec<Topic>,
     pub(super) rejects: Topic,
     pub(super) late: Topic,
     pub(super) progress: Topic,
@@ -77,6 +79,7 @@ impl Topics {
         };
         Ok(Self {
             bars: config.intervals.iter().map(|interval| (*interval, topic(&format!("bars.{interval}")))).collect(),
+            tables: config.tables.iter().map(|table| topic(&table.name())).collect(),
             rejects: topic("rejects"),
             late: topic("late"),
             progress: topic("progress"),
@@ -93,7 +96,7 @@ impl Topics {
     }
 }
 
-/// Bars are states by key, dead letters are events, and a log is kept.
+/// Bars and rows of views are states by key, facts and dead letters are events, and a log is kept.
 fn wanted(config: &KafkaSinkConfig) -> Vec<Wanted> {
     let topic = |suffix: &str, partitions, settings| Wanted {
         name: format!("{}.{suffix}", config.prefix),
@@ -101,9 +104,13 @@ fn wanted(config: &KafkaSinkConfig) -> Vec<Wanted> {
         settings,
     };
     let bars = config.intervals.iter().map(|interval| topic(&format!("bars.{interval}"), config.partitions, COMPACTED));
+    let tables = config.tables.iter().map(|table| {
+        let settings = if table.kind == TableKind::View { COMPACTED } else { EXPIRING };
+        topic(&table.name(), config.partitions, settings)
+    });
     let letters = ["rejects", "late"].map(|suffix| topic(suffix, config.partitions, EXPIRING));
     let log = config.log.then(|| topic("bindings", 1, KEPT));
-    bars.chain(letters).chain([topic("progress", 1, COMPACTED)]).chain(log).collect()
+    bars.chain(tables).chain(letters).chain([topic("progress", 1, COMPACTED)]).chain(log).collect()
 }
 
 /// The topic of the log, if it is one that keeps all its records in one order.

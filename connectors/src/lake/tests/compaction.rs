@@ -23,6 +23,7 @@ fn output(number: u64) -> TickOutput {
     let bars = tick(at, versions).bars;
     let mut output = TickOutput { tick: at, bars, ..records::output() };
     output.rejects.iter_mut().for_each(|reject| reject.position += number);
+    output.rows = rows::rows(number);
     output
 }
 
@@ -56,7 +57,8 @@ fn seen(root: &Path) -> String {
     let trades = ["symbol", "op", "trade_id", "price", "event_time_ns", "sequence", "tick", "source", "position"];
     let rejects = ["tick", "source", "position", "reason", "detail", "raw"];
     format!(
-        "{}\n{}\n{}\n{}\n{}",
+        "{}\n{}\n{}\n{}\n{}\n{}",
+        rows::text(root),
         bars_text(root),
         changelog_text(root),
         records::table_text(root, Table::Trades, &trades),

@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod records;
 mod retries;
+mod rows;
 
 use super::read;
 use super::*;
@@ -21,7 +22,11 @@ const MINUTE_NS: i64 = 60_000_000_000;
 const START_NS: i64 = 1_699_999_200_000_000_000;
 
 fn config(folder: &TempDir) -> LakeConfig {
-    LakeConfig { intervals: vec![Interval::M1, Interval::H1], ..LakeConfig::new(folder.path().join("lake")) }
+    LakeConfig {
+        intervals: vec![Interval::M1, Interval::H1],
+        tables: rows::tables(),
+        ..LakeConfig::new(folder.path().join("lake"))
+    }
 }
 
 fn resumed(folder: &TempDir) -> Lake {

@@ -77,6 +77,7 @@ pub(super) fn output() -> TickOutput {
             LateRecord::Amendment(amendment(4, Change::Cancel)),
         ],
         rejects: vec![reject(1), reject(2)],
+        rows: rows::rows(0),
         ..TickOutput::default()
     }
 }
