@@ -15,11 +15,22 @@
 mod bar;
 mod kernel;
 mod kernels;
+mod ledger;
 mod nearest;
+mod operator;
+mod plan;
+mod row;
+mod saved;
+mod series;
 mod table;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use bar::FeatureBar;
 pub use kernel::{Kernel, State};
+pub use ledger::{FeatureLedger, FeatureSizes, FeaturesConfig};
+pub use operator::{FeatureStreams, features};
+pub use saved::SavedFeatures;
 pub use table::{FEATURES, Family, Feature, Scope};
 pub use view::{Column, View, ViewError, nearest_name};
