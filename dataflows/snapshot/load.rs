@@ -72,6 +72,7 @@ pub fn load(folder: &Path, tick: u64) -> Result<Loaded, SnapshotError> {
         counters: snapshot.tape_counters.clone(),
         tapes: tapes?,
         bars: bars?,
+        features: Vec::new(),
     };
     let bytes = snapshot.sections.iter().map(|section| section.bytes).sum();
     Ok(Loaded { snapshot, state, bytes })

@@ -11,6 +11,7 @@
 //! Nothing here reads a clock, a file, a socket, the environment or a random source: each tick's output is a function of
 //! the ticks so far. Time arrives in [`TickHeader`]s.
 
+pub mod features;
 mod hash;
 pub mod intake;
 pub mod lifecycle;

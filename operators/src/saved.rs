@@ -5,6 +5,7 @@
 //! saved last; its state is the last whole part with all that follow. Only base state is saved: trades, ids and amendments
 //! of the tape, and the bars with what was published of them. The arrangements are filled from the bars again.
 
+use crate::features::SavedFeatures;
 use crate::lifecycle::SavedBars;
 use crate::tape::SavedTape;
 use serde::{Deserialize, Serialize};
@@ -55,12 +56,14 @@ pub struct RestoredState {
     pub tapes: Vec<SavedTape>,
     /// Parts of ledgers, likewise for each shard and interval.
     pub bars: Vec<SavedBars>,
+    /// Parts of the features, likewise for each shard.
+    pub features: Vec<SavedFeatures>,
 }
 
 impl RestoredState {
     /// The parts of each worker.
     pub fn split(self, workers: usize) -> Vec<Self> {
-        let Self { frozen_ns, watermark_ns, mut counters, tapes, bars } = self;
+        let Self { frozen_ns, watermark_ns, mut counters, tapes, bars, features } = self;
         let mut states: Vec<Self> = (0..workers)
             .map(|_| Self { frozen_ns, watermark_ns, counters: std::mem::take(&mut counters), ..Self::default() })
             .collect();
@@ -69,6 +72,9 @@ impl RestoredState {
         }
         for part in bars {
             states[worker_of(part.shard, workers)].bars.push(part);
+        }
+        for part in features {
+            states[worker_of(part.shard, workers)].features.push(part);
         }
         states
     }

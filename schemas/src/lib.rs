@@ -6,6 +6,7 @@
 mod bar;
 mod chunk;
 mod decimal;
+mod feature;
 mod instrument;
 mod interval;
 mod outcome;
@@ -19,6 +20,7 @@ pub use decimal::{
     DecimalError, NOTIONAL_LIMIT_E16, PRICE_LIMIT_E8, format_e8, format_e16, is_notional_in_range, parse_e8,
     parse_positive_e8,
 };
+pub use feature::FeatureRow;
 pub use instrument::{Instrument, InstrumentError, InstrumentId};
 pub use interval::{Interval, UnknownInterval};
 pub use outcome::{Counters, LateRecord, Reject, RejectReason, TickOutput};

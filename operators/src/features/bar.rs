@@ -1,0 +1,59 @@
+//! What features see of a bar: floats, made of its exact integers at the last moment.
+
+use serde::{Deserialize, Serialize};
+use tidewheel_schemas::{Bar, Interval};
+
+/// A final bar as floats. Nothing of it ever flows back into a bar.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FeatureBar {
+    /// Start, inclusive, nanoseconds since the epoch.
+    pub open_time_ns: i64,
+    /// End, exclusive.
+    pub close_time_ns: i64,
+    /// Price of the first trade.
+    pub open: f64,
+    /// Greatest price.
+    pub high: f64,
+    /// Least price.
+    pub low: f64,
+    /// Price of the last trade.
+    pub close: f64,
+    /// Base volume.
+    pub volume: f64,
+    /// Price times quantity, summed.
+    pub quote_volume: f64,
+    /// Base volume in which the taker bought, less the rest: where the venue does not name the side, that counts as sold.
+    pub signed_volume: f64,
+    /// Number of fills.
+    pub trade_count: f64,
+}
+
+impl FeatureBar {
+    /// The bar of an interval that opens at a time. Differences are taken of integers, so that they are exact.
+    pub fn of(bar: &Bar, interval: Interval, open_time_ns: i64) -> Self {
+        Self {
+            open_time_ns,
+            close_time_ns: open_time_ns + interval.duration_ns(),
+            open: bar.open_e8 as f64 / 1e8,
+            high: bar.high_e8 as f64 / 1e8,
+            low: bar.low_e8 as f64 / 1e8,
+            close: bar.close_e8 as f64 / 1e8,
+            volume: bar.volume_e8 as f64 / 1e8,
+            quote_volume: bar.quote_volume_e16 as f64 / 1e16,
+            signed_volume: (2 * bar.taker_buy_volume_e8 - bar.volume_e8) as f64 / 1e8,
+            trade_count: bar.trade_count as f64,
+        }
+    }
+
+    /// Whether all bits are those of another bar.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
+
+    fn bits(&self) -> ([i64; 2], [u64; 8]) {
+        let floats = [self.open, self.high, self.low, self.close, self.volume, self.quote_volume, self.signed_volume];
+        let [open, high, low, close, volume, quote, signed] = floats.map(f64::to_bits);
+        let count = self.trade_count.to_bits();
+        ([self.open_time_ns, self.close_time_ns], [open, high, low, close, volume, quote, signed, count])
+    }
+}

@@ -1,0 +1,36 @@
+//! Features: what the bars of an instrument amount to, a row for each bar that becomes final.
+//!
+//! ```text
+//!   versions of bars ---- series (1 m) --+
+//!                  \----- series (5 m) --+-- rows of each view ---- rows
+//!                   \---- series (1 h) --+
+//! ```
+//!
+//! Only final bars count. A feature is computed once for each interval, however many views show it. Its value depends on the
+//! sequence of final bars from the first one on, and on nothing else: when a bar in the middle changes, appears or is lost, all
+//! that follow it are computed again from an anchor, and rows that come out with other bits are published as revisions.
+//!
+//! Deliberately not here: books, funding and liquidations, and whatever is to be done with a row.
+
+mod bar;
+mod kernel;
+mod kernels;
+mod ledger;
+mod nearest;
+mod operator;
+mod plan;
+mod row;
+mod saved;
+mod series;
+mod table;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use bar::FeatureBar;
+pub use kernel::{Kernel, State};
+pub use ledger::{FeatureLedger, FeatureSizes, FeaturesConfig};
+pub use operator::{FeatureStreams, features};
+pub use saved::SavedFeatures;
+pub use table::{FEATURES, Family, Feature, Scope};
+pub use view::{Column, View, ViewError, nearest_name};

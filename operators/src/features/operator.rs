@@ -1,0 +1,94 @@
+//! The feature ledger as a timely operator.
+
+use super::{FeatureLedger, FeatureSizes, FeaturesConfig, SavedFeatures};
+use crate::TickHeader;
+use crate::saved::RestoredState;
+use std::collections::BTreeMap;
+use tidewheel_schemas::{BarVersion, FeatureRow};
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+/// What the features give.
+pub struct FeatureStreams<'scope> {
+    /// Versions of rows, each message a tick's, ordered by view, instrument and open time.
+    pub rows: StreamVec<'scope, u64, FeatureRow>,
+    /// For a snapshot, where the tick asks for one.
+    pub saved: StreamVec<'scope, u64, SavedFeatures>,
+    /// How much is held, once a tick.
+    pub sizes: StreamVec<'scope, u64, FeatureSizes>,
+}
+
+struct Pending {
+    header: Option<TickHeader>,
+    versions: Vec<BarVersion>,
+    capabilities: [Capability<u64>; 3],
+}
+
+/// Computes the rows of the configured views.
+///
+/// **Input** versions of bars of all intervals that the views need, those of an instrument on one worker, and one header a
+/// tick; only final versions count. **Output** versions of rows that came out with other bits, by view, instrument and open
+/// time. **Order** none needed inside a tick. **State** for each instrument and interval the bars of the correction horizon with
+/// their values, as many frozen bars as the longest window, and recursions at the anchor, every 32 bars and the end. **Late**
+/// bars in the middle: all rows that depend on them are revised; frozen bars do not change.
+///
+/// It begins with what a snapshot held, where there is one: its parts are taken out of `restored`.
+///
+/// # Panics
+/// If a tick has versions but no header on this worker, or a frozen bar changed.
+pub fn features<'scope>(
+    versions: StreamVec<'scope, u64, BarVersion>,
+    headers: StreamVec<'scope, u64, TickHeader>,
+    config: &FeaturesConfig,
+    restored: Option<&mut RestoredState>,
+) -> FeatureStreams<'scope> {
+    let mut builder = OperatorBuilder::new("Features".to_owned(), versions.scope());
+    let mut versions = builder.new_input(versions, Pipeline);
+    let mut headers = builder.new_input(headers, Pipeline);
+    let (rows, rows_stream) = builder.new_output::<Vec<FeatureRow>>();
+    let (saved, saved_stream) = builder.new_output::<Vec<SavedFeatures>>();
+    let (sizes, sizes_stream) = builder.new_output::<Vec<FeatureSizes>>();
+    let mut rows = OutputBuilder::from(rows);
+    let mut saved = OutputBuilder::from(saved);
+    let mut sizes = OutputBuilder::from(sizes);
+
+    let mut ledger = restored.map_or_else(|| FeatureLedger::new(config), |state| FeatureLedger::restore(config, state));
+    builder.build(move |_| {
+        let mut open: BTreeMap<u64, Pending> = BTreeMap::new();
+        move |frontiers| {
+            macro_rules! pending {
+                ($time:expr) => {
+                    open.entry(*$time.time()).or_insert_with(|| Pending {
+                        header: None,
+                        versions: Vec::new(),
+                        capabilities: [$time.retain(0), $time.retain(1), $time.retain(2)],
+                    })
+                };
+            }
+            versions.for_each(|time, data| {
+                let versions = &mut pending!(time).versions;
+                // Most versions are provisional, or of seconds.
+                versions.extend(data.drain(..).filter(|version| ledger.wants(version)));
+            });
+            headers.for_each(|time, data| pending!(time).header = data.pop());
+
+            while let Some(entry) = open.first_entry()
+                && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))
+            {
+                let pending = entry.remove();
+                let header = pending.header.expect("every tick has a header on every worker");
+                let [rows_at, saved_at, sizes_at] = &pending.capabilities;
+                let mut changed = ledger.apply(&header, &pending.versions);
+                rows.activate().session(rows_at).give_container(&mut changed);
+                if let Some(saving) = header.save {
+                    saved.activate().session(saved_at).give_container(&mut ledger.save(saving));
+                }
+                sizes.activate().session(sizes_at).give(ledger.sizes());
+            }
+        }
+    });
+    FeatureStreams { rows: rows_stream, saved: saved_stream, sizes: sizes_stream }
+}
