@@ -4,6 +4,7 @@
 //! aborts, because a worker that dies quietly would look like the end of the input to the others.
 
 use crate::pipeline::{self, PipelineConfig, WorkerTick};
+use crate::tables::Tables;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tidewheel_connectors::decode::render_trade;
 use tidewheel_connectors::kafka::Fingerprint;
 use tidewheel_operators::TickHeader;
+use tidewheel_operators::features::{FeatureSizes, SavedFeatures};
 use tidewheel_operators::lifecycle::SavedBars;
 use tidewheel_operators::saved::RestoredState;
 use tidewheel_operators::tape::{RowSlice, TapePart, TapeSizes};
@@ -83,6 +85,8 @@ pub struct SavedState {
     pub tapes: Vec<TapePart>,
     /// Of the ledgers.
     pub bars: Vec<SavedBars>,
+    /// Of the features.
+    pub features: Vec<SavedFeatures>,
     /// The counts of the tapes, all workers together.
     pub tape_counters: Counters,
 }
@@ -96,6 +100,8 @@ pub struct MergedTick {
     pub open_bars: Vec<BarVersion>,
     /// How much the tapes hold.
     pub sizes: TapeSizes,
+    /// How much the features hold.
+    pub feature_sizes: FeatureSizes,
     /// The names of the source partitions by number, where they are known.
     pub partitions: Option<std::sync::Arc<[String]>>,
     /// For a snapshot, where the tick asked for one.
@@ -282,7 +288,13 @@ fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> Mer
     (output.tick, output.watermark_ns) = (header.tick, header.watermark_ns);
     (output.rejects, output.late, output.counters) = (rejects, late, counters);
     let (mut versions, mut open_bars) = (Vec::new(), Vec::new());
+    let mut features = Vec::new();
     for part in parts {
+        output.rows.extend(part.features.into_iter().map(Tables::of_feature));
+        features.extend(part.saved_features);
+        merged.feature_sizes.instruments += part.feature_sizes.instruments;
+        merged.feature_sizes.bars += part.feature_sizes.bars;
+        merged.feature_sizes.rows += part.feature_sizes.rows;
         versions.extend(part.versions);
         open_bars.extend(part.open_bars);
         let outcome = part.outcome;
@@ -305,8 +317,9 @@ fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> Mer
     }
     output.counters.add(&tape_counters);
     merged.partitions = partitions;
-    merged.saved = state.map(|source| Box::new(SavedState { source: *source, tapes, bars, tape_counters }));
+    merged.saved = state.map(|source| Box::new(SavedState { source: *source, tapes, bars, features, tape_counters }));
     output.bars = merge_bars(versions);
+    output.rows.sort_by(|left, right| left.key().cmp(&right.key()));
     merged.open_bars = merge_bars(open_bars);
     // Records of one message share its position. Those of one instrument come from one worker, in order: the sort is stable.
     output.late.sort_by(|left, right| late_key(left).cmp(&late_key(right)));

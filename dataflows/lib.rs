@@ -18,5 +18,6 @@ pub mod recovery;
 pub mod replay;
 pub mod snapshot;
 pub mod status;
+pub mod tables;
 pub mod ticks;
 pub mod verify;

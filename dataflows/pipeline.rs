@@ -6,6 +6,7 @@
 //!   headers ---- to every operator -+          +-- 1 m -- lifecycle --+-----------------------+
 //!                                              |          rollup 5 m -- lifecycle --+---------+-- collect -- out
 //!                                              |               ... 15 m, 1 h, 4 h, 1 d        |
+//!                                              |                 versions of bars -- features +
 //!                                              +-- late, rejects, accepted, counts -----------+
 //! ```
 //!
@@ -15,11 +16,12 @@
 use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
 use tidewheel_operators::TickHeader;
+use tidewheel_operators::features::{FeatureSizes, FeatureStreams, FeaturesConfig, SavedFeatures, View, features};
 use tidewheel_operators::lifecycle::{LifecycleConfig, SavedBars, lifecycle};
 use tidewheel_operators::rollup::rollup;
 use tidewheel_operators::saved::RestoredState;
 use tidewheel_operators::tape::{Directory, RowSlice, TapeConfig, TapeOutcome, route, tape};
-use tidewheel_schemas::{Amendment, BarVersion, Interval};
+use tidewheel_schemas::{Amendment, BarVersion, FeatureRow, Interval};
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::{Concatenate, Input};
@@ -39,6 +41,8 @@ pub struct PipelineConfig {
     pub archive: bool,
     /// Whether snapshots will be taken.
     pub is_saved: bool,
+    /// The views of features to compute.
+    pub views: Vec<View>,
 }
 
 /// All that a tick gave on one worker.
@@ -52,6 +56,12 @@ pub struct WorkerTick {
     pub open_bars: Vec<Vec<BarVersion>>,
     /// For a snapshot: parts of the ledgers. The tape's is in `outcome`.
     pub saved: Vec<SavedBars>,
+    /// Rows of the views, by view, instrument and open time.
+    pub features: Vec<FeatureRow>,
+    /// For a snapshot: parts of the features.
+    pub saved_features: Vec<SavedFeatures>,
+    /// How much the features hold.
+    pub feature_sizes: FeatureSizes,
     /// What became of the records.
     pub outcome: TapeOutcome,
 }
@@ -103,12 +113,16 @@ pub fn build(
         let known = Directory::clone(&directory);
         let taped = tape(rows, amendments, headers.clone(), tape_config, restored.as_mut(), known);
 
-        let coarsest = config.intervals.iter().copied().max().unwrap_or(Interval::S1);
+        let views = FeaturesConfig { views: config.views.clone(), is_saved: config.is_saved };
+        let of_views = config.views.iter().flat_map(View::intervals).collect::<Vec<_>>();
+        let wanted = config.intervals.iter().chain(&of_views).copied();
+        let coarsest = wanted.max().unwrap_or(Interval::S1);
         let rules = |interval: Interval, parent: Option<Interval>| LifecycleConfig {
             interval,
             parent: parent.filter(|parent| *parent <= coarsest),
             lateness_ns: config.lateness_ns,
-            is_published: config.intervals.contains(&interval),
+            // What only the views need is left out again before it leaves.
+            is_published: config.intervals.contains(&interval) || of_views.contains(&interval),
             is_saved: config.is_saved,
         };
         let mut ledger = |upserts, rules| {
@@ -129,24 +143,40 @@ pub fn build(
             upserts = rollup(level.children, parent);
         }
         let (versions, open_bars) = (scope.concatenate(versions), scope.concatenate(open_bars));
-        collect(versions, open_bars, scope.concatenate(saved), taped.outcomes, out);
+        let features = features(versions.clone(), headers, &views, restored.as_mut());
+        let bars = BarStreams { versions, open_bars, saved: scope.concatenate(saved) };
+        collect(bars, features, taped.outcomes, config.intervals.clone(), out);
     });
     inputs
 }
 
-/// Gathers what a tick gave on this worker and hands it out when the tick is complete.
-fn collect<'scope>(
+/// What the ledgers of all intervals gave.
+struct BarStreams<'scope> {
     versions: StreamVec<'scope, u64, BarVersion>,
     open_bars: StreamVec<'scope, u64, BarVersion>,
     saved: StreamVec<'scope, u64, SavedBars>,
+}
+
+/// Gathers what a tick gave on this worker and hands it out when the tick is complete. Of the bars only those of the
+/// published intervals.
+fn collect<'scope>(
+    bars: BarStreams<'scope>,
+    features: FeatureStreams<'scope>,
     outcomes: StreamVec<'scope, u64, TapeOutcome>,
+    published: Vec<Interval>,
     out: Sender<WorkerTick>,
 ) {
+    let BarStreams { versions, open_bars, saved } = bars;
     let mut builder = OperatorBuilder::new("Collect".to_owned(), versions.scope());
     let mut versions = builder.new_input(versions, Pipeline);
     let mut open_bars = builder.new_input(open_bars, Pipeline);
     let mut saved = builder.new_input(saved, Pipeline);
     let mut outcomes = builder.new_input(outcomes, Pipeline);
+    let mut rows = builder.new_input(features.rows, Pipeline);
+    let mut saved_features = builder.new_input(features.saved, Pipeline);
+    let mut feature_sizes = builder.new_input(features.sizes, Pipeline);
+    let is_hidden =
+        move |versions: &[BarVersion]| versions.first().is_some_and(|version| !published.contains(&version.interval));
     builder.build(move |_| {
         let mut open: BTreeMap<u64, WorkerTick> = BTreeMap::new();
         move |frontiers| {
@@ -157,12 +187,20 @@ fn collect<'scope>(
                         versions: Vec::new(),
                         open_bars: Vec::new(),
                         saved: Vec::new(),
+                        features: Vec::new(),
+                        saved_features: Vec::new(),
+                        feature_sizes: FeatureSizes::default(),
                         outcome: TapeOutcome::default(),
                     })
                 };
             }
-            versions.for_each(|time, data| at!(time).versions.push(std::mem::take(data)));
-            open_bars.for_each(|time, data| at!(time).open_bars.push(std::mem::take(data)));
+            // Lists are of one interval each.
+            let shown = |data: &mut Vec<BarVersion>| Some(std::mem::take(data)).filter(|data| !is_hidden(data));
+            versions.for_each(|time, data| at!(time).versions.extend(shown(data)));
+            open_bars.for_each(|time, data| at!(time).open_bars.extend(shown(data)));
+            rows.for_each(|time, data| at!(time).features.append(data));
+            saved_features.for_each(|time, data| at!(time).saved_features.append(data));
+            feature_sizes.for_each(|time, data| at!(time).feature_sizes = data.pop().expect("one count a tick"));
             saved.for_each(|time, data| at!(time).saved.append(data));
             outcomes.for_each(|time, data| at!(time).outcome = data.pop().expect("one outcome a tick"));
             while let Some(entry) = open.first_entry()

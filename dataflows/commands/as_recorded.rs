@@ -32,10 +32,12 @@ impl ReplayArgs {
         recorded.require_all()?;
         let settings = recorded.settings().clone();
         let sources = recorded.sources().to_vec();
+        let tables = recorded.tables();
         let kafka = self.kafka.as_ref();
-        let kafka = kafka.map(|brokers| self.open_kafka(brokers, &settings.intervals, sources.clone())).transpose()?;
+        let kafka =
+            kafka.map(|brokers| self.open_kafka(brokers, &settings.intervals, &tables, sources.clone())).transpose()?;
         let lake = self.lake.as_ref();
-        let lake = lake.map(|root| self.open_lake(root, &settings.intervals, sources)).transpose()?;
+        let lake = lake.map(|root| self.open_lake(root, &settings.intervals, &tables, sources)).transpose()?;
         let status = Arc::new(Status::new(&settings.intervals));
         let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "as-recorded".to_owned() });
         let outbox = Outbox::of_replay(kafka, lake, Arc::clone(&status));
@@ -99,7 +101,7 @@ fn make(
 fn only_within(mut tick: MergedTick, range_ns: &Range<i64>) -> MergedTick {
     if !range_ns.contains(&tick_time_ns(tick.output.tick)) {
         let output = &mut tick.output;
-        (output.bars, output.late, output.rejects) = Default::default();
+        (output.bars, output.rows, output.late, output.rejects) = Default::default();
         (output.accepted, output.amendments) = Default::default();
         tick.open_bars.clear();
     }

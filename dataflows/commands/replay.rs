@@ -3,11 +3,13 @@
 use super::CommandError;
 use super::arguments::{csv_columns, duration_ns, duration_or_none_ns, duration_or_zero_ns, interval, time_ns};
 use super::summary;
+use crate::config::{Config, FeaturesSection};
 use crate::engine;
 use crate::outbox::{LakeOutput, Outbox};
 use crate::pipeline::PipelineConfig;
 use crate::replay::{AtEnd, Prefetch, Prepare, replay};
 use crate::status::Status;
+use crate::tables::Tables;
 use crate::ticks::{TickConfig, Ticker};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
@@ -24,11 +26,14 @@ use tidewheel_connectors::kafka::{
 };
 use tidewheel_connectors::lake::{Lake, LakeConfig, OnExisting};
 use tidewheel_connectors::source::{DecodedChunk, PartitionReader, Progress};
+use tidewheel_operators::features::View;
 use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::Interval;
 
 /// What a log of ticks decides, so that no flag may.
-const AS_RECORDED_DECIDES: [&str; 13] = [
+const AS_RECORDED_DECIDES: [&str; 15] = [
+    "views",
+    "config",
     "topic",
     "brokers",
     "format",
@@ -130,6 +135,12 @@ pub struct ReplayArgs {
     /// Leave bars open that the end of the input cuts, instead of calling them final
     #[arg(long)]
     pub leave_open: bool,
+    /// The views of features to compute: core_technical, or those of --config [default: none, or as --config says]
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    pub views: Option<Vec<String>>,
+    /// A configuration whose [features] section defines views
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// No progress bar
     #[arg(long, short)]
     pub quiet: bool,
@@ -205,13 +216,16 @@ impl ReplayArgs {
             csv: self.csv.clone().unwrap_or_default(),
             ..DecodeConfig::default()
         });
+        let views = self.views()?;
+        let tables = Tables::new(&views);
         let sources: Vec<String> = readers.iter().map(|reader| reader.name().to_owned()).collect();
         let kafka = self
             .kafka
             .as_ref()
-            .map(|brokers| self.open_kafka(brokers, &self.intervals, sources.clone()))
+            .map(|brokers| self.open_kafka(brokers, &self.intervals, &tables, sources.clone()))
             .transpose()?;
-        let lake = self.lake.as_ref().map(|root| self.open_lake(root, &self.intervals, sources)).transpose()?;
+        let lake =
+            self.lake.as_ref().map(|root| self.open_lake(root, &self.intervals, &tables, sources)).transpose()?;
         let status = Arc::new(Status::new(&self.intervals));
         let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "replay".to_owned() });
         let outbox = Outbox::of_replay(kafka, lake, Arc::clone(&status));
@@ -221,6 +235,7 @@ impl ReplayArgs {
             horizon_ns: self.horizon,
             archive: self.archive,
             is_saved: false,
+            views,
         };
         let mut ticker = Ticker::new(TickConfig {
             limits: IntakeLimits { horizon_ns: self.horizon, skew_ns: self.skew },
@@ -243,14 +258,28 @@ impl ReplayArgs {
         self.report(&counters, &status, out)
     }
 
+    /// The views to compute.
+    fn views(&self) -> Result<Vec<View>, CommandError> {
+        let mut section = match &self.config {
+            Some(path) => Config::load(path, &[])?.features,
+            None => FeaturesSection { views: Vec::new(), define: None },
+        };
+        if let Some(views) = &self.views {
+            section.views.clone_from(views);
+        }
+        section.resolve().map_err(|detail| CommandError::Usage(format!("--views: {detail}")))
+    }
+
     pub(super) fn open_lake(
         &self,
         root: &std::path::Path,
         intervals: &[Interval],
+        tables: &Tables,
         sources: Vec<String>,
     ) -> Result<Lake, CommandError> {
         let mut config = LakeConfig::new(root);
         config.intervals = intervals.to_vec();
+        config.tables = tables.specs().to_vec();
         config.archive = self.archive;
         config.sources = sources;
         // Half of what a commit holds, so that both cores encode the long partition of seconds.
@@ -263,10 +292,12 @@ impl ReplayArgs {
         &self,
         brokers: &str,
         intervals: &[Interval],
+        tables: &Tables,
         sources: Vec<String>,
     ) -> Result<KafkaSink, CommandError> {
         let mut config = KafkaSinkConfig::new(brokers, &self.prefix);
         config.intervals = intervals.to_vec();
+        config.tables = tables.specs().to_vec();
         config.transactional_id = format!("tidewheel-{}-replay", self.prefix);
         config.run = "replay".to_owned();
         let sink = KafkaSink::open(&config, sources)?;

@@ -9,6 +9,7 @@ mod bars;
 mod document;
 mod error;
 mod example;
+mod features;
 mod http;
 mod outputs;
 mod properties;
@@ -23,6 +24,7 @@ mod wiring;
 pub use bars::BarsSection;
 pub use error::{ConfigError, Place, Problem, Problems};
 pub use example::example;
+pub use features::{FeaturesSection, ViewDefinition};
 pub use http::HttpSection;
 pub use outputs::{KafkaSection, LakeSection};
 pub use properties::{Properties, is_secret};
@@ -49,6 +51,9 @@ pub struct Config {
     /// What is computed.
     #[serde(default)]
     pub bars: BarsSection,
+    /// What is made of the bars.
+    #[serde(default)]
+    pub features: FeaturesSection,
     /// Bars out to Kafka, where there is such a section.
     #[serde(default)]
     pub kafka: Option<KafkaSection>,
@@ -70,6 +75,7 @@ impl Default for Config {
             workers: None,
             source: SourceSection::default(),
             bars: BarsSection::default(),
+            features: FeaturesSection::default(),
             kafka: Some(KafkaSection::default()),
             lake: Some(LakeSection::default()),
             recovery: RecoverySection::default(),

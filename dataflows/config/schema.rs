@@ -1,7 +1,10 @@
 //! What fields there are, with their docs, defaults and examples: read off the config structs, for the example file, the
 //! environment, and the hunt for unknown keys.
 
-use super::{BarsSection, Config, CsvSection, HttpSection, KafkaSection, LakeSection, RecoverySection, SourceSection};
+use super::{
+    BarsSection, Config, CsvSection, FeaturesSection, HttpSection, KafkaSection, LakeSection, RecoverySection,
+    SourceSection,
+};
 use documented::{Documented, DocumentedFields};
 use serde::Serialize;
 use std::sync::LazyLock;
@@ -46,6 +49,7 @@ pub static SECTIONS: LazyLock<Vec<SectionInfo>> = LazyLock::new(|| {
         section("source", &SourceSection::default()),
         SectionInfo { is_rare: true, ..section("source.csv", &CsvSection::default()) },
         section("bars", &BarsSection::default()),
+        section("features", &FeaturesSection::default()),
         section("kafka", &KafkaSection::default()),
         section("lake", &LakeSection::default()),
         section("recovery", &RecoverySection::default()),
@@ -66,7 +70,7 @@ pub fn join(section: &str, name: &str) -> String {
 /// The words before an example at the end of a field's docs.
 const EXAMPLE: &str = "Example: `";
 
-const SECTION_NAMES: [&str; 7] = ["source", "source.csv", "bars", "kafka", "lake", "recovery", "http"];
+const SECTION_NAMES: [&str; 8] = ["source", "source.csv", "bars", "features", "kafka", "lake", "recovery", "http"];
 
 fn section<T: Serialize + Documented + DocumentedFields>(name: &'static str, defaults: &T) -> SectionInfo {
     let defaults = toml::Table::try_from(defaults).expect("a section is a table");

@@ -11,8 +11,8 @@ pub type Complaint = (&'static str, String);
 
 /// The longest name of a topic.
 const TOPIC_LIMIT: usize = 249;
-/// Room for the longest ending of an output topic.
-const PREFIX_LIMIT: usize = TOPIC_LIMIT - ".progress".len();
+/// Room for the longest ending of an output topic: a view's name has 64 letters at most.
+const PREFIX_LIMIT: usize = TOPIC_LIMIT - ".features.".len() - 64;
 const SECOND: TimeSpan = TimeSpan::from_secs(1);
 const MINUTE: TimeSpan = TimeSpan::from_secs(60);
 const DAY: TimeSpan = TimeSpan::from_secs(86_400);
@@ -27,6 +27,10 @@ pub fn complaints(config: &Config) -> Vec<Complaint> {
     }
     source(&config.source, out);
     bars(&config.bars, out);
+    out.extend(config.features.known().err().map(|detail| ("features.define", detail)));
+    if config.features.known().is_ok() {
+        out.extend(config.features.resolve().err().map(|detail| ("features.views", detail)));
+    }
     if let Some(kafka) = &config.kafka {
         output_topics(kafka, &config.source, config, out);
     }

@@ -2,6 +2,7 @@
 
 use super::{Cadence, Config, IsolationLevel, LogPlace, StartAt};
 use crate::pipeline::PipelineConfig;
+use crate::tables::Tables;
 use crate::ticks::TickConfig;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tidewheel_connectors::decode::{CsvColumns, DecodeConfig};
 use tidewheel_connectors::kafka::sink::KafkaSinkConfig;
 use tidewheel_connectors::kafka::source::{Isolation, KafkaSourceConfig, Start};
 use tidewheel_connectors::lake::{LakeConfig, OnExisting};
+use tidewheel_operators::features::View;
 use tidewheel_operators::intake::IntakeLimits;
 
 impl Config {
@@ -71,7 +73,18 @@ impl Config {
             horizon_ns: self.bars.horizon.as_ns(),
             archive: self.lake().is_some_and(|lake| lake.archive),
             is_saved: self.snapshot_every().is_some(),
+            views: self.views(),
         }
+    }
+
+    /// The views to compute: validated, so that none is unknown.
+    pub fn views(&self) -> Vec<View> {
+        self.features.resolve().unwrap_or_default()
+    }
+
+    /// The tables beside the bars.
+    pub fn tables(&self) -> Tables {
+        Tables::new(&self.views())
     }
 
     /// Where a run keeps its log of ticks and its snapshots.
@@ -111,6 +124,7 @@ impl Config {
             transactional_id: kafka.transactional_id.clone().unwrap_or(sink.transactional_id),
             properties: kafka.properties.reveal().clone(),
             intervals: self.bars.intervals.clone(),
+            tables: self.tables().specs().to_vec(),
             create_topics: kafka.create_topics,
             partitions: kafka.partitions.into(),
             replication: kafka.replication.into(),
@@ -127,6 +141,7 @@ impl Config {
         let lake = self.lake()?;
         Some(LakeConfig {
             intervals: self.bars.intervals.clone(),
+            tables: self.tables().specs().to_vec(),
             archive: lake.archive,
             changelog: lake.changelog,
             zstd_level: lake.zstd_level.into(),
@@ -142,8 +157,9 @@ impl Config {
     pub fn output_topics(&self) -> Vec<String> {
         let Some(kafka) = self.kafka() else { return Vec::new() };
         let bars = self.bars.intervals.iter().map(|interval| format!("bars.{interval}"));
+        let tables = self.tables().specs().iter().map(|table| table.name()).collect::<Vec<_>>();
         let others = ["rejects", "late", "progress"].into_iter().map(str::to_owned);
         let log = (self.recovery.log == LogPlace::Kafka).then(|| "bindings".to_owned());
-        bars.chain(others).chain(log).map(|suffix| format!("{}.{suffix}", kafka.prefix)).collect()
+        bars.chain(tables).chain(others).chain(log).map(|suffix| format!("{}.{suffix}", kafka.prefix)).collect()
     }
 }

@@ -157,7 +157,8 @@ impl Outbox {
 
     /// Writes a tick to Kafka and commits it; without anything to write, only when progress has stood still for long.
     fn publish(&mut self, output: &TickOutput, is_quiet: bool) -> Result<bool, OutboxError> {
-        let has_records = !output.bars.is_empty() || !output.late.is_empty() || !output.rejects.is_empty();
+        let has_records =
+            !output.bars.is_empty() || !output.rows.is_empty() || !output.late.is_empty() || !output.rejects.is_empty();
         // A log in Kafka is durable with its transaction, and the lake waits for that.
         let is_logged = self.bindings.as_ref().is_some_and(SharedBindings::is_in_topic);
         if self.kafka.is_none() || !(has_records || is_quiet || is_logged) {
@@ -183,7 +184,7 @@ impl Outbox {
         self.faults.reached("kafka.committed")?;
         self.status.note_kafka_writing(None);
         let (tick, elapsed) = (output.tick, begun_at.elapsed());
-        let records = (output.bars.len() + output.late.len() + output.rejects.len()) as u64;
+        let records = (output.bars.len() + output.rows.len() + output.late.len() + output.rejects.len()) as u64;
         self.status.note_kafka_commit(kafka.committed_tick(), records, elapsed);
         tracing::debug!(tick, records, elapsed_ms = elapsed.as_millis() as u64, "kafka committed");
         Ok(true)

@@ -64,6 +64,14 @@ pub enum RecordedError {
         /// The last tick that is missing.
         first: Option<u64>,
     },
+    /// The views were others.
+    #[error("the log of ticks in {} is of a run whose features cannot be computed: {detail}", folder.display())]
+    Views {
+        /// The folder of the log.
+        folder: PathBuf,
+        /// What is other.
+        detail: String,
+    },
     /// The log ends before the lake.
     #[error(
         "the lake holds tick {}, but the log of ticks in {} ends at {}{}: it was cut or is another run's, restore it from a \

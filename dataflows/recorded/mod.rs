@@ -10,10 +10,11 @@ mod order;
 pub use error::RecordedError;
 
 use crate::bindings::{Binding, LogFiles, Opening};
-use crate::config::Cadence;
+use crate::config::{Cadence, ViewDefinition};
 use crate::engine::{SourceTick, TickInput};
 use crate::pipeline::PipelineConfig;
 use crate::recovery::{ANSWERS, Settings, bindings_folder};
+use crate::tables::Tables;
 use order::Arrivals;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use tidewheel_connectors::lake::archive::{Archive, ArchivedTick, Damage};
 use tidewheel_connectors::lake::{LakeState, Table, versions};
 use tidewheel_operators::TickHeader;
+use tidewheel_operators::features::View;
 use tidewheel_operators::tape::RowSlice;
 use tidewheel_schemas::{Amendment, Counters};
 
@@ -30,6 +32,7 @@ pub struct Recorded {
     root: PathBuf,
     state: LakeState,
     settings: Settings,
+    views: Vec<View>,
     log: LogFiles,
     archive: Archive,
     names: Vec<String>,
@@ -76,6 +79,7 @@ impl Recorded {
         Ok(Self {
             root: lake.to_owned(),
             log: LogFiles::open(&folder)?,
+            views: views(&folder, &about.settings)?,
             settings: about.settings,
             first_tick: about.first_tick,
             arrivals: Arrivals::new(about.names.len()),
@@ -139,7 +143,13 @@ impl Recorded {
             horizon_ns: self.settings.horizon.as_ns(),
             archive,
             is_saved: false,
+            views: self.views.clone(),
         }
+    }
+
+    /// The tables beside the bars.
+    pub fn tables(&self) -> Tables {
+        Tables::new(&self.views)
     }
 
     /// Files that are not what their manifest says, as far as they were read.
@@ -291,6 +301,20 @@ impl About {
         }
         Ok(Self { settings, names, stops_at_frontier, first_tick: first_tick.unwrap_or_default() })
     }
+}
+
+/// The views of a run, where this program has the same.
+fn views(folder: &Path, settings: &Settings) -> Result<Vec<View>, RecordedError> {
+    let other = |detail| RecordedError::Views { folder: folder.to_owned(), detail };
+    let resolved = settings.views.iter().map(ViewDefinition::resolve).collect::<Result<Vec<_>, _>>();
+    let views = resolved.map_err(|error| other(error.to_string()))?;
+    for (view, then) in views.iter().zip(&settings.contracts) {
+        let now = view.contract();
+        if let Some((then, now)) = then.iter().zip(&now).find(|(then, now)| then != now) {
+            return Err(other(format!("it computed {then:?}, and this program {now:?}")));
+        }
+    }
+    Ok(views)
 }
 
 fn check(folder: &Path, opening: &Opening, before: Option<&Settings>) -> Result<(), RecordedError> {

@@ -1,12 +1,13 @@
 //! The settings that answers depend on. They are written into every log of ticks and every snapshot, and compared before
 //! either is used again: state computed under others would give answers that no run gives.
 
-use crate::config::{Cadence, Config, TimeSpan};
+use crate::config::{Cadence, Config, TimeSpan, ViewDefinition};
 use serde::{Deserialize, Serialize};
+use tidewheel_operators::features::View;
 use tidewheel_schemas::Interval;
 
 /// Counts the changes of the program after which the same ticks give other answers, or state is written in another form.
-pub const ANSWERS: u32 = 1;
+pub const ANSWERS: u32 = 2;
 
 /// What the answers of a run depend on, by the names of the configuration's fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,12 @@ pub struct Settings {
     /// Cadence of provisional bars.
     #[serde(rename = "bars.provisional_every")]
     pub provisional_every: Cadence,
+    /// The views that are computed.
+    #[serde(rename = "features.views")]
+    pub views: Vec<ViewDefinition>,
+    /// What their columns mean: view and features with their versions.
+    #[serde(rename = "versions of features")]
+    pub contracts: Vec<Vec<String>>,
     /// How messages are read.
     #[serde(rename = "source")]
     pub source: serde_json::Value,
@@ -57,6 +64,8 @@ impl Settings {
             horizon: bars.horizon,
             skew: bars.skew,
             provisional_every: bars.provisional_every,
+            views: config.views().iter().map(ViewDefinition::of).collect(),
+            contracts: config.views().iter().map(View::contract).collect(),
             source,
         }
     }

@@ -1,7 +1,7 @@
 //! Reading snapshots back.
 
 use super::store::files;
-use super::{Section, Snapshot, SnapshotError, file_name, tick_of};
+use super::{Part, Section, Snapshot, SnapshotError, file_name, tick_of};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fs;
@@ -59,12 +59,14 @@ pub fn load(folder: &Path, tick: u64) -> Result<Loaded, SnapshotError> {
         contents.insert(name, fs::read(&path).map_err(SnapshotError::io("read", &path))?);
     }
     let section = |section: &Section| part_of(folder, &contents, section);
-    let (tapes, bars): (Vec<_>, Vec<_>) = snapshot.sections.iter().partition(|section| section.interval.is_none());
-    // Half of the time each, on two cores.
-    let (tapes, bars) = std::thread::scope(|scope| {
+    let (tapes, others): (Vec<_>, Vec<_>) = snapshot.sections.iter().partition(|section| section.of == Part::Tape);
+    let (features, bars): (Vec<_>, Vec<_>) = others.into_iter().partition(|section| section.of == Part::Features);
+    // About half of the time each, on two cores.
+    let (tapes, bars, features) = std::thread::scope(|scope| {
         let tapes = scope.spawn(|| tapes.into_iter().map(section).collect::<Result<Vec<_>, _>>());
         let bars = bars.into_iter().map(|at| part_of(folder, &contents, at)).collect::<Result<Vec<_>, _>>();
-        (tapes.join().expect("decoding does not panic"), bars)
+        let features = features.into_iter().map(|at| part_of(folder, &contents, at)).collect::<Result<Vec<_>, _>>();
+        (tapes.join().expect("decoding does not panic"), bars, features)
     });
     let state = RestoredState {
         frozen_ns: snapshot.source.frozen_ns,
@@ -72,7 +74,7 @@ pub fn load(folder: &Path, tick: u64) -> Result<Loaded, SnapshotError> {
         counters: snapshot.tape_counters.clone(),
         tapes: tapes?,
         bars: bars?,
-        features: Vec::new(),
+        features: features?,
     };
     let bytes = snapshot.sections.iter().map(|section| section.bytes).sum();
     Ok(Loaded { snapshot, state, bytes })

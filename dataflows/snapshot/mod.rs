@@ -47,6 +47,18 @@ pub struct Snapshot {
     pub sections: Vec<Section>,
 }
 
+/// Whose state a section holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// The tapes'.
+    Tape,
+    /// That of the ledgers of an interval.
+    Bars(Interval),
+    /// The features'.
+    Features,
+}
+
 /// A part of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
@@ -60,8 +72,8 @@ pub struct Section {
     pub crc32: u32,
     /// The shard.
     pub shard: u32,
-    /// The interval of its bars; none for a part of the tapes.
-    pub interval: Option<Interval>,
+    /// Whose state it is.
+    pub of: Part,
     /// Whether it is all of its shard.
     pub is_whole: bool,
 }

@@ -1,6 +1,6 @@
 //! Writing snapshots, and deleting those that no restart needs.
 
-use super::{Section, Snapshot, SnapshotError, file_name, tick_of};
+use super::{Part, Section, Snapshot, SnapshotError, file_name, tick_of};
 use crate::engine::SavedState;
 use crate::recovery::Settings;
 use serde::Serialize;
@@ -160,10 +160,13 @@ fn write_parts(path: &Path, name: &str, saved: &SavedState) -> Result<(Vec<Secti
     let file = File::create(path).map_err(SnapshotError::io("create", path))?;
     let mut writer = SectionWriter { file: BufWriter::new(file), name, path, offset: 0, sections: Vec::new() };
     for tape in saved.tapes.iter().flat_map(|part| part.clone().into_shards()) {
-        writer.add(&tape, tape.shard, None, tape.is_whole)?;
+        writer.add(&tape, tape.shard, Part::Tape, tape.is_whole)?;
     }
     for bars in &saved.bars {
-        writer.add(bars, bars.shard, Some(bars.interval), bars.is_whole)?;
+        writer.add(bars, bars.shard, Part::Bars(bars.interval), bars.is_whole)?;
+    }
+    for features in &saved.features {
+        writer.add(features, features.shard, Part::Features, features.is_whole)?;
     }
     let SectionWriter { file, offset, sections, .. } = writer;
     let synced = file.into_inner().map_err(std::io::IntoInnerError::into_error).and_then(|file| file.sync_all());
@@ -180,18 +183,12 @@ struct SectionWriter<'a> {
 }
 
 impl SectionWriter<'_> {
-    fn add(
-        &mut self,
-        part: &impl Serialize,
-        shard: u32,
-        interval: Option<Interval>,
-        is_whole: bool,
-    ) -> Result<(), SnapshotError> {
+    fn add(&mut self, part: &impl Serialize, shard: u32, of: Part, is_whole: bool) -> Result<(), SnapshotError> {
         let encoded = postcard::to_stdvec(part).expect("plain data always encodes");
         self.file.write_all(&encoded).map_err(SnapshotError::io("write", self.path))?;
         let (bytes, crc32) = (encoded.len() as u64, crc32fast::hash(&encoded));
         let file = self.name.to_owned();
-        self.sections.push(Section { file, offset: self.offset, bytes, crc32, shard, interval, is_whole });
+        self.sections.push(Section { file, offset: self.offset, bytes, crc32, shard, of, is_whole });
         self.offset += bytes;
         Ok(())
     }
@@ -199,9 +196,13 @@ impl SectionWriter<'_> {
 
 /// Leaves out what lies before the last whole part of its shard and kind.
 fn needed(sections: Vec<Section>) -> Vec<Section> {
-    let kinds = Interval::ALL.len() + 1;
+    let kinds = Interval::ALL.len() + 2;
     let slot = |section: &Section| {
-        let kind = section.interval.map_or(0, |interval| interval as usize + 1);
+        let kind = match section.of {
+            Part::Tape => 0,
+            Part::Features => 1,
+            Part::Bars(interval) => interval as usize + 2,
+        };
         section.shard as usize * kinds + kind
     };
     let mut begins = vec![0; SHARDS as usize * kinds];

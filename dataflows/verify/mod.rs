@@ -8,6 +8,7 @@
 mod bars;
 mod changelog;
 mod report;
+mod rows;
 mod topics;
 
 pub use report::{Difference, Report};
@@ -16,6 +17,7 @@ use crate::engine::{self, Engine, EngineError, MergedTick, Outputs};
 use crate::recorded::{Recorded, RecordedError};
 use bars::Bars;
 use changelog::Changelog;
+use rows::Rows;
 use std::ops::Range;
 use std::path::PathBuf;
 use tidewheel_connectors::kafka::KafkaError;
@@ -94,11 +96,13 @@ pub fn verify(config: &VerifyConfig) -> Result<Report, VerifyError> {
     }
     let topics = config.kafka.as_ref().map(|kafka| {
         let intervals = recorded.settings().intervals.clone();
-        Topics::open(&KafkaSinkConfig { intervals, ..kafka.clone() }, recorded.sources(), ticks.clone())
+        let tables = recorded.tables().specs().to_vec();
+        Topics::open(&KafkaSinkConfig { intervals, tables, ..kafka.clone() }, recorded.sources(), ticks.clone())
     });
     let mut sweep = Sweep {
         changelog: Changelog::open(&config.lake, recorded.lake(), &ticks)?,
         bars: Bars::open(&config.lake, recorded.lake(), &ticks, recorded.settings().horizon.as_ns())?,
+        rows: Rows::open(&config.lake, recorded.lake(), &recorded.tables(), &ticks)?,
         topics: topics.transpose()?,
         counters: Counters::default(),
         report,
@@ -136,6 +140,7 @@ fn feed(mut recorded: Recorded, mut engine: Engine, end: u64) -> (Recorded, Resu
 struct Sweep {
     changelog: Option<Changelog>,
     bars: Bars,
+    rows: Rows,
     topics: Option<Topics>,
     counters: Counters,
     report: Report,
@@ -159,6 +164,7 @@ impl Sweep {
             changelog.compare(&tick.output, &mut self.report)?;
         }
         self.bars.compare(tick, &mut self.report)?;
+        self.rows.compare(&tick.output, &mut self.report)?;
         self.report.late += tick.output.late.len() as u64;
         self.report.rejects += tick.output.rejects.len() as u64;
         match &mut self.topics {
@@ -193,6 +199,7 @@ impl Sweep {
             }
             Err(error) => return Err(error.into()),
         }
+        self.rows.finish(&mut report)?;
         if let Some(changelog) = &mut self.changelog {
             changelog.finish(&mut report)?;
         } else if recorded.lake().of(Table::Bars).next().is_some() {

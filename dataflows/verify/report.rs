@@ -76,6 +76,8 @@ pub struct Report {
     pub versions: u64,
     /// Rows of `bars` that are as the graph says.
     pub bars: u64,
+    /// Rows of the tables beside the bars that are as the graph says.
+    pub rows: u64,
     /// Late records in the lake.
     pub late: u64,
     /// Dead letters in the lake.

@@ -9,6 +9,7 @@ use tidewheel::engine::{self, MergedTick};
 use tidewheel::pipeline::PipelineConfig;
 use tidewheel::ticks::{Chunk, TickConfig, Ticker};
 use tidewheel_connectors::source::DecodedChunk;
+use tidewheel_operators::features::View;
 use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::{Bar, Counters, Interval, SECOND_NS};
 
@@ -41,6 +42,7 @@ fn run(arrivals: &[Arrival], feeding: Feeding) -> Run {
         horizon_ns: HORIZON_NS,
         archive: true,
         is_saved: false,
+        views: vec![View::core_technical()],
     };
     let (mut engine, outputs) = engine::start(feeding.workers, &config, None).expect("threads");
     let collector = std::thread::spawn(move || outputs.collect::<Vec<_>>());

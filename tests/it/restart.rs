@@ -15,6 +15,7 @@ use tidewheel::pipeline::PipelineConfig;
 use tidewheel::recovery::Settings;
 use tidewheel::snapshot::{self, SnapshotStore, SnapshotTimer};
 use tidewheel::ticks::{Chunk, TickConfig, Ticker};
+use tidewheel_operators::features::View;
 use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::{Interval, SECOND_NS};
 
@@ -81,6 +82,7 @@ impl Life<'_> {
             horizon_ns: HORIZON_NS,
             archive: true,
             is_saved: true,
+            views: vec![View::core_technical()],
         };
         let mut timer = SnapshotTimer::new(Duration::ZERO, restored.is_some());
         let busy = timer.busy_flag();

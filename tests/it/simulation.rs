@@ -31,6 +31,7 @@ use tidewheel_connectors::kafka::embedded::EmbeddedBroker;
 use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig};
 use tidewheel_connectors::lake::{self, Lake, LakeConfig, OnExisting};
 use tidewheel_connectors::source::DecodedChunk;
+use tidewheel_operators::features::View;
 use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::{BarVersion, Interval, SECOND_NS, TickOutput};
 
@@ -302,6 +303,7 @@ fn check(broker: Option<&EmbeddedBroker>, seed: u64, folder: &Path) -> u32 {
         horizon_ns: HORIZON_NS,
         archive: true,
         is_saved: true,
+        views: vec![View::core_technical()],
     };
     let script = Script::new(random, seed);
     let settings = Settings::of(&Config::default());

@@ -18,6 +18,7 @@ pub fn pipeline() -> PipelineConfig {
         horizon_ns: HORIZON_NS,
         archive: true,
         is_saved: false,
+        views: Vec::new(),
     }
 }
 

@@ -1,0 +1,89 @@
+//! The `[features]` section: which views are computed.
+
+use documented::{Documented, DocumentedFields};
+use serde::{Deserialize, Serialize};
+use tidewheel_operators::features::{View, ViewError};
+use tidewheel_schemas::Interval;
+
+/// Features: a row for each bar that becomes final, and a revision of it when something that it depends on is corrected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Documented, DocumentedFields)]
+#[serde(default, deny_unknown_fields)]
+pub struct FeaturesSection {
+    /// The views to compute: `core_technical`, and any defined here. Each has a topic `PREFIX.features.VIEW` and a folder of the
+    /// lake. `tidewheel features list` shows what there is; none where the list is empty.
+    pub views: Vec<String>,
+    /// Views of your own: a name, a version to be counted up with each change, the interval whose bars make the rows, and
+    /// columns, those over longer bars with their interval in front.
+    /// Example: `[{ name = "mine", version = 1, base = "1m", columns = ["rsi_14@talib", "1h.atr_14@talib"] }]`
+    pub define: Option<Vec<ViewDefinition>>,
+}
+
+/// A view as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewDefinition {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u32,
+    /// The interval whose bars make its rows.
+    pub base: Interval,
+    /// Its columns, in order.
+    pub columns: Vec<String>,
+}
+
+impl Default for FeaturesSection {
+    fn default() -> Self {
+        Self { views: vec!["core_technical".to_owned()], define: None }
+    }
+}
+
+impl ViewDefinition {
+    /// The view.
+    ///
+    /// # Errors
+    /// If it names what is not there.
+    pub fn resolve(&self) -> Result<View, ViewError> {
+        View::resolve(&self.name, self.version, self.base, &self.columns)
+    }
+
+    /// What defines a view.
+    pub fn of(view: &View) -> Self {
+        Self { name: view.name.clone(), version: view.version, base: view.base, columns: view.column_names() }
+    }
+}
+
+impl FeaturesSection {
+    /// All views that can be named: built in, and defined here.
+    ///
+    /// # Errors
+    /// If a definition cannot be; the message names it.
+    pub fn known(&self) -> Result<Vec<View>, String> {
+        let mut known = View::built_in();
+        for definition in self.define.iter().flatten() {
+            if known.iter().any(|view| view.name == definition.name) {
+                return Err(format!("view {:?} is defined twice, or comes with the program", definition.name));
+            }
+            known.push(definition.resolve().map_err(|error| format!("view {:?}: {error}", definition.name))?);
+        }
+        Ok(known)
+    }
+
+    /// The views to compute.
+    ///
+    /// # Errors
+    /// If a definition cannot be, or a view is not known or named twice.
+    pub fn resolve(&self) -> Result<Vec<View>, String> {
+        let known = self.known()?;
+        let mut views: Vec<View> = Vec::with_capacity(self.views.len());
+        for name in &self.views {
+            if views.iter().any(|view| view.name == *name) {
+                return Err(format!("view {name:?} is named twice"));
+            }
+            let found = known.iter().find(|view| view.name == *name).cloned();
+            let names = || known.iter().map(|view| view.name.as_str()).collect::<Vec<_>>().join(", ");
+            views.push(found.ok_or_else(|| format!("there is no view {name:?}; there are {}", names()))?);
+        }
+        Ok(views)
+    }
+}
