@@ -11,10 +11,12 @@ pub use partitions::{PartitionStatus, partitions};
 
 use crate::engine::MergedTick;
 use crate::snapshot::SnapshotReport;
+use crate::tables::Tables;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tidewheel_connectors::lake::CommitReport;
+use tidewheel_operators::features::FeatureSizes;
 use tidewheel_operators::tape::TapeSizes;
 use tidewheel_schemas::{BarVersion, Counters, Instrument, Interval, TickOutput};
 
@@ -46,6 +48,10 @@ pub struct Snapshot {
     pub versions: BTreeMap<Interval, u64>,
     /// Of these, revisions of final bars.
     pub revisions: u64,
+    /// How much the features hold.
+    pub feature_sizes: FeatureSizes,
+    /// Rows published of the tables beside the bars, by the number of the table.
+    pub rows: Vec<u64>,
     /// Whether a lake is written.
     pub lake_on: bool,
     /// Commits to the lake, with what they wrote.
@@ -159,6 +165,7 @@ pub struct Status {
     started_ms: u64,
     shown: Interval,
     intervals: Vec<Interval>,
+    tables: Vec<String>,
     latencies: Latencies,
     partitions_at: Mutex<Option<Instant>>,
     snapshot: Mutex<Snapshot>,
@@ -176,10 +183,21 @@ impl Status {
             started_ms: u64::try_from(now).unwrap_or(0),
             shown,
             intervals: intervals.to_vec(),
+            tables: Vec::new(),
             latencies: Latencies::default(),
             partitions_at: Mutex::default(),
             snapshot: Mutex::default(),
         }
+    }
+
+    /// Names the tables beside the bars that are published, by number.
+    pub fn set_tables(&mut self, tables: &Tables) {
+        self.tables = tables.specs().iter().map(|table| table.name()).collect();
+    }
+
+    /// The tables beside the bars, by number.
+    pub fn tables(&self) -> &[String] {
+        &self.tables
     }
 
     /// Names the run.
@@ -261,7 +279,7 @@ impl Status {
 
     /// Takes note of a tick that came out of the graph.
     pub fn note_tick(&self, tick: &MergedTick) {
-        let TickOutput { bars, counters, .. } = &tick.output;
+        let TickOutput { bars, rows, counters, .. } = &tick.output;
         self.note_bars(bars);
         self.update(|snapshot| {
             (snapshot.tick, snapshot.watermark_ns) = (tick.output.tick, tick.output.watermark_ns);
@@ -269,6 +287,14 @@ impl Status {
             snapshot.ticks += 1;
             snapshot.counters = counters.clone();
             snapshot.sizes = tick.sizes;
+            snapshot.feature_sizes = tick.feature_sizes;
+            for row in rows {
+                let number = usize::from(row.table);
+                if snapshot.rows.len() <= number {
+                    snapshot.rows.resize(number + 1, 0);
+                }
+                snapshot.rows[number] += 1;
+            }
         });
     }
 

@@ -38,7 +38,9 @@ impl ReplayArgs {
             kafka.map(|brokers| self.open_kafka(brokers, &settings.intervals, &tables, sources.clone())).transpose()?;
         let lake = self.lake.as_ref();
         let lake = lake.map(|root| self.open_lake(root, &settings.intervals, &tables, sources)).transpose()?;
-        let status = Arc::new(Status::new(&settings.intervals));
+        let mut status = Status::new(&settings.intervals);
+        status.set_tables(&tables);
+        let status = Arc::new(status);
         let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "as-recorded".to_owned() });
         let outbox = Outbox::of_replay(kafka, lake, Arc::clone(&status));
         let workers = self.workers.unwrap_or_else(cores);

@@ -226,7 +226,9 @@ impl ReplayArgs {
             .transpose()?;
         let lake =
             self.lake.as_ref().map(|root| self.open_lake(root, &self.intervals, &tables, sources)).transpose()?;
-        let status = Arc::new(Status::new(&self.intervals));
+        let mut status = Status::new(&self.intervals);
+        status.set_tables(&tables);
+        let status = Arc::new(status);
         let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "replay".to_owned() });
         let outbox = Outbox::of_replay(kafka, lake, Arc::clone(&status));
         let pipeline = PipelineConfig {

@@ -149,6 +149,7 @@ impl Session {
         };
         let mut status = Status::new(&config.bars.intervals);
         status.set_run(&run);
+        status.set_tables(&config.tables());
         let every = config.lake().map(|lake| lake.commit_every.as_duration());
         let lake = lake.map(|lake| LakeOutput { lake, every, run });
         Ok(Self {

@@ -48,6 +48,9 @@ pub fn published(status: &Status) -> String {
     let versions: Vec<String> =
         snapshot.versions.iter().map(|(interval, count)| format!("{interval} {}", number(*count))).collect();
     let _ = writeln!(text, "bar versions {}; revisions {}", versions.join(", "), number(snapshot.revisions));
+    for (name, count) in status.tables().iter().zip(&snapshot.rows) {
+        let _ = writeln!(text, "{name} rows {}", number(*count));
+    }
     let _ = writeln!(
         text,
         "{} records in {seconds:.2} s: {}/s; {} ticks, {} lake commits ({:.2} s)",

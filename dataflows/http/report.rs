@@ -43,6 +43,8 @@ pub struct StatusReport {
     pub bar_versions: BTreeMap<String, u64>,
     /// Of these, revisions of final bars.
     pub bar_revisions: u64,
+    /// Versions of rows published, by table beside the bars.
+    pub rows: BTreeMap<String, u64>,
 }
 
 /// One source partition.
@@ -186,6 +188,10 @@ pub struct StateReport {
     pub ids: u64,
     /// Amended trades, and trades that amendments wait for.
     pub amendments: u64,
+    /// Bars that features hold.
+    pub feature_bars: u64,
+    /// Rows of features that can still be revised.
+    pub feature_rows: u64,
 }
 
 /// Where every record went.
@@ -226,12 +232,20 @@ impl StatusReport {
                 trades: snapshot.sizes.trades as u64,
                 ids: snapshot.sizes.ids as u64,
                 amendments: snapshot.sizes.amendments as u64,
+                feature_bars: snapshot.feature_sizes.bars as u64,
+                feature_rows: snapshot.feature_sizes.rows as u64,
             },
             counters: CountersReport { reconciles: snapshot.counters.reconcile(), counts: snapshot.counters.clone() },
             bar_versions: snapshot.versions.iter().map(|(interval, count)| (interval.to_string(), *count)).collect(),
             bar_revisions: snapshot.revisions,
+            rows: rows_of(status, snapshot),
         })
     }
+}
+
+fn rows_of(status: &Status, snapshot: &Snapshot) -> BTreeMap<String, u64> {
+    let count = |number: usize| snapshot.rows.get(number).copied().unwrap_or(0);
+    status.tables().iter().enumerate().map(|(number, name)| (name.clone(), count(number))).collect()
 }
 
 impl PartitionReport {

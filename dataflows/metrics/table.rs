@@ -287,6 +287,18 @@ pub const METRICS: &[Metric] = &[
         "Amended trades, and trades that amendments wait for; bounded by the correction horizon.",
         Read::One(|view| Some(view.snapshot.sizes.amendments as f64)),
     ),
+    gauge(
+        "tidewheel_state_feature_bars",
+        "bars",
+        "Bars that features hold; bounded by the correction horizon and the longest window.",
+        Read::One(|view| Some(view.snapshot.feature_sizes.bars as f64)),
+    ),
+    gauge(
+        "tidewheel_state_feature_rows",
+        "rows",
+        "Rows of features that can still be revised; bounded by the correction horizon.",
+        Read::One(|view| Some(view.snapshot.feature_sizes.rows as f64)),
+    ),
     // What is published.
     counter(
         "tidewheel_bar_versions_total",
@@ -302,6 +314,15 @@ pub const METRICS: &[Metric] = &[
         "versions",
         "Versions published that revise a final bar.",
         Read::One(|view| Some(view.snapshot.revisions as f64)),
+    ),
+    counter(
+        "tidewheel_rows_total",
+        "rows",
+        "Versions of rows published, by table beside the bars.",
+        Read::Each("table", |view| {
+            let count = |number: usize| view.snapshot.rows.get(number).copied().unwrap_or(0) as f64;
+            view.status.tables().iter().enumerate().map(|(number, name)| (name.clone(), count(number))).collect()
+        }),
     ),
     gauge(
         "tidewheel_complete_through_timestamp_seconds",

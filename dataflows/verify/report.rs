@@ -144,7 +144,8 @@ impl Report {
         use crate::commands::number;
         let tick = |tick: Option<u64>| tick.map_or_else(|| "none".to_owned(), |tick| tick.to_string());
         let range = format!("ticks {}..{}", tick(self.first_tick), tick(self.last_tick));
-        let versions = format!("{} versions and {} bars in the lake", number(self.versions), number(self.bars));
+        let rows = if self.rows > 0 { format!(", {} rows", number(self.rows)) } else { String::new() };
+        let versions = format!("{} versions{rows} and {} bars in the lake", number(self.versions), number(self.bars));
         let records = match self.topics_through {
             Some(_) => format!(", {} records in the topics", number(self.records)),
             None => String::new(),
