@@ -13,6 +13,7 @@
 //! Deliberately not here: books, funding and liquidations, and whatever is to be done with a row.
 
 mod bar;
+mod document;
 mod kernel;
 mod kernels;
 mod ledger;
@@ -29,6 +30,7 @@ mod tests;
 mod view;
 
 pub use bar::FeatureBar;
+pub use document::document;
 pub use kernel::{Kernel, State};
 pub use ledger::{FeatureLedger, FeatureSizes, FeaturesConfig};
 pub use lookahead::{Leak, Lookahead, check_lookahead};

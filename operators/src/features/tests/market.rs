@@ -49,6 +49,10 @@ impl Market {
     pub fn next(&mut self) -> (TickHeader, Vec<BarVersion>) {
         self.tick += 1;
         let frozen_ns = TickHeader::frozen_at(self.watermark_ns, self.horizon_ns);
+        // Now and then nobody trades for so long that all is frozen.
+        if self.rng.random_bool(0.02) {
+            self.clock_ns += self.horizon_ns + 20 * MINUTE_NS;
+        }
         let steps = if self.rng.random_bool(0.03) { 25 } else { self.rng.random_range(0..4) };
         for _ in 0..steps {
             for at in 0..self.instruments.len() {
