@@ -7,6 +7,7 @@ mod check;
 mod compact;
 mod config;
 mod demo;
+mod features;
 mod generate;
 mod metrics;
 mod rejects;
@@ -23,6 +24,7 @@ pub use check::CheckArgs;
 pub use compact::CompactArgs;
 pub use config::ConfigArgs;
 pub use demo::DemoArgs;
+pub use features::FeaturesArgs;
 pub use generate::GenerateArgs;
 pub use metrics::MetricsArgs;
 pub use rejects::RejectsArgs;
@@ -55,6 +57,7 @@ pub enum Command {
     Verify(VerifyArgs),
     Generate(GenerateArgs),
     Metrics(MetricsArgs),
+    Features(FeaturesArgs),
     Compact(CompactArgs),
     Sql(SqlArgs),
 }
@@ -78,6 +81,7 @@ impl Command {
             Self::Compact(args) => args.run(out),
             Self::Sql(args) => args.run(out),
             Self::Metrics(args) => args.run(out),
+            Self::Features(args) => args.run(out),
         }
     }
 

@@ -3,6 +3,7 @@
 mod campaign;
 mod commands;
 mod config;
+mod features;
 mod fuzz_config;
 mod harness;
 mod hostile;

@@ -13,9 +13,11 @@
 //! Deliberately not here: books, funding and liquidations, and whatever is to be done with a row.
 
 mod bar;
+mod document;
 mod kernel;
 mod kernels;
 mod ledger;
+mod lookahead;
 mod nearest;
 mod operator;
 mod plan;
@@ -28,8 +30,10 @@ mod tests;
 mod view;
 
 pub use bar::FeatureBar;
+pub use document::document;
 pub use kernel::{Kernel, State};
 pub use ledger::{FeatureLedger, FeatureSizes, FeaturesConfig};
+pub use lookahead::{Leak, Lookahead, check_lookahead};
 pub use operator::{FeatureStreams, features};
 pub use saved::SavedFeatures;
 pub use table::{FEATURES, Family, Feature, Scope};

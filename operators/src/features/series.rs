@@ -175,7 +175,7 @@ impl Series {
 
     fn width(&self) -> usize {
         let valued = self.bars.len() - self.valued;
-        if valued == 0 { 0 } else { self.values.len() / valued }
+        self.values.len().checked_div(valued).unwrap_or(0)
     }
 
     /// The held bars that end at or after a time, ascending.

@@ -59,7 +59,7 @@ impl Feature {
 
     /// The name that a mistyped one is nearest to.
     pub fn nearest(name: &str) -> &'static str {
-        nearest(name, FEATURES.iter().map(|feature| feature.name)).expect("the table is not empty")
+        nearest(name, FEATURES.iter().map(|feature| feature.name)).unwrap_or_default()
     }
 }
 
@@ -97,6 +97,7 @@ pub const FEATURES: &[Feature] = &[
     of("sma_20@talib", &averages::SMA, window(20, averages::sma)),
     of("sma_50@talib", &averages::SMA, window(50, averages::sma)),
     of("ema_12@talib", &averages::EMA, recursive(12, averages::kept(12), || State::Ema(Ema::new(12)))),
+    of("ema_20@talib", &averages::EMA, recursive(20, averages::kept(20), || State::Ema(Ema::new(20)))),
     of("ema_26@talib", &averages::EMA, recursive(26, averages::kept(26), || State::Ema(Ema::new(26)))),
     of("ema_50@talib", &averages::EMA, recursive(50, averages::kept(50), || State::Ema(Ema::new(50)))),
     of("macd_12_26_9@talib", &macd::MACD, macd_line(|| State::Macd(Macd::new(macd::Line::Macd)))),

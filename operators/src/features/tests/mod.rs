@@ -1,4 +1,10 @@
 //! What features come to: against TA-Lib and published vectors, against a slow oracle, and without a look ahead.
 
+mod lookahead;
+mod market;
+mod operator;
+mod oracle;
+mod repairs;
+mod rows;
 mod talib;
 mod vectors;

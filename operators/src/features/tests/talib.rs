@@ -96,10 +96,11 @@ fn all_features_are_those_of_talib_and_numpy() {
 fn smallest(series: &str, name: &str) -> f64 {
     let unit = Feature::find(name).map_or("", |feature| feature.family.unit);
     match unit {
-        // Values of a fixed range, which can cancel to nothing.
+        // Values of a fixed range, and ratios, which can cancel to nothing.
         _ if unit.contains(" to ") => 1.0,
-        "price" if series == "tiny" => 1e-12,
-        _ => 1e-6,
+        "ratio" => 1e-6,
+        "price" if series != "tiny" => 1e-6,
+        _ => 1e-15,
     }
 }
 

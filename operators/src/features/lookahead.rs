@@ -1,0 +1,174 @@
+//! Whether published rows knew the future: each is computed again from what was known at its tick and had closed at its time.
+//!
+//! The way is another than that of the ledger: no anchors, no held bars, no freezing; for each row the bars of its cut alone, from
+//! the first on. A row must come out with the same bits.
+
+use super::plan::Plan;
+use super::row::{row_of, tombstone_of};
+use super::series::Held;
+use super::{FeatureBar, State, View};
+use std::collections::BTreeMap;
+use tidewheel_schemas::{BarVersion, FeatureRow, Instrument};
+
+/// Bars from one kept state to the next, so that a row does not cost all bars before it.
+const KEEP_EVERY: usize = 64;
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Lookahead {
+    /// Rows that were computed again.
+    pub checked: u64,
+    /// Rows whose history begins before the first bar that was given: nothing can be said of them.
+    pub unanchored: u64,
+    /// Rows that came out otherwise.
+    pub leaks: Vec<Leak>,
+}
+
+/// A row that cannot be computed from what was known.
+#[derive(Clone, Debug)]
+pub struct Leak {
+    /// As it was published.
+    pub published: FeatureRow,
+    /// As it comes out of what was known; none where its bar was not known at all.
+    pub recomputed: Option<FeatureRow>,
+    /// The first column that differs; none where the values are the same, but not what is said of them.
+    pub column: Option<usize>,
+}
+
+/// Checks rows of `views`, as they were published, against the final versions of the bars, from the first bar of each instrument
+/// on. Both may come in any order. A row may use versions of its tick and earlier, of bars that end at or before its close.
+///
+/// # Example
+/// ```
+/// use tidewheel_operators::features::{View, check_lookahead};
+///
+/// let report = check_lookahead(&View::built_in(), &[], &[]);
+/// assert_eq!((report.checked, report.leaks.len()), (0, 0));
+/// ```
+pub fn check_lookahead(views: &[View], versions: &[BarVersion], rows: &[FeatureRow]) -> Lookahead {
+    let plan = Plan::of(views);
+    let mut versions: Vec<&BarVersion> = versions.iter().filter(|version| version.is_final).collect();
+    versions.sort_by_key(|version| (version.tick, version.revision));
+    let mut rows: Vec<&FeatureRow> = rows.iter().collect();
+    rows.sort_by_key(|row| (row.tick, &row.instrument, row.open_time_ns));
+    let mut versions = versions.into_iter().peekable();
+    let mut known: BTreeMap<&Instrument, Vec<Cut>> = BTreeMap::new();
+    let mut report = Lookahead::default();
+    for row in rows {
+        while let Some(version) = versions.next_if(|version| version.tick <= row.tick) {
+            if let Some(series) = plan.series_of(version.interval) {
+                let cuts = known
+                    .entry(&version.instrument)
+                    .or_insert_with(|| plan.series.iter().map(|_| Cut::default()).collect());
+                cuts[series].set(version);
+            }
+        }
+        let cuts = known.get_mut(&row.instrument).map_or(&mut [][..], |cuts| cuts);
+        report.check(&plan, cuts, row);
+    }
+    report
+}
+
+impl Lookahead {
+    fn check(&mut self, plan: &Plan, cuts: &mut [Cut], row: &FeatureRow) {
+        let base = plan.views[usize::from(row.view)].base;
+        let begins = cuts.get(base).and_then(|cut| cut.bars.first()).map(|bar| bar.open_time_ns);
+        if row.values.is_some() && begins.is_none_or(|begins| row.anchor_time_ns < begins) {
+            self.unanchored += 1;
+            return;
+        }
+        self.checked += 1;
+        let recomputed = recompute(plan, cuts, row);
+        let is_same = match (&row.values, &recomputed) {
+            (None, recomputed) => recomputed.is_none() && row.says_the_same(&tombstone_of(row.clone())),
+            (Some(_), Some(recomputed)) => recomputed.says_the_same(row),
+            (Some(_), None) => false,
+        };
+        if !is_same {
+            let column = recomputed.as_ref().and_then(|recomputed| first_difference(row, recomputed));
+            self.leaks.push(Leak { published: row.clone(), recomputed, column });
+        }
+    }
+}
+
+/// The row of the same bar, if the bar was known.
+fn recompute(plan: &Plan, cuts: &mut [Cut], row: &FeatureRow) -> Option<FeatureRow> {
+    let view = &plan.views[usize::from(row.view)];
+    let base = cuts.get(view.base)?;
+    let at = base.bars.binary_search_by_key(&row.open_time_ns, |bar| bar.open_time_ns).ok()?;
+    let close_time_ns = base.bars[at].close_time_ns;
+    for series in &view.series {
+        let bars = cuts[*series].bars.partition_point(|bar| bar.close_time_ns <= close_time_ns);
+        cuts[*series].compute(plan, *series, bars);
+    }
+    let newest = |series: usize| cuts[series].newest();
+    let base = newest(view.base)?;
+    let origin = |series: usize| cuts[series].bars.first().map(|bar| bar.open_time_ns);
+    Some(row_of(plan, usize::from(row.view), &row.instrument, &base, origin, |series, _| newest(series)))
+}
+
+fn first_difference(left: &FeatureRow, right: &FeatureRow) -> Option<usize> {
+    let (left, right) = (left.values.as_ref()?, right.values.as_ref()?);
+    (0..left.len().max(right.len())).find(|at| {
+        let bits = |values: &[Option<f64>]| values.get(*at).map(|value| value.map(f64::to_bits));
+        bits(left) != bits(right)
+    })
+}
+
+/// What is known of an instrument and interval, and the features of the last bar of a cut.
+#[derive(Debug, Default)]
+struct Cut {
+    /// Ascending by open time.
+    bars: Vec<FeatureBar>,
+    /// Recursions after so many bars; ascending.
+    states: Vec<(usize, Vec<State>)>,
+    /// The bars of the last cut, and the features of its last bar.
+    cut: usize,
+    values: Vec<f64>,
+}
+
+impl Cut {
+    fn set(&mut self, version: &BarVersion) {
+        let at = self.bars.partition_point(|bar| bar.open_time_ns < version.open_time_ns);
+        let is_known = self.bars.get(at).is_some_and(|bar| bar.open_time_ns == version.open_time_ns);
+        let bar = version.bar.as_ref().map(|bar| FeatureBar::of(bar, version.interval, version.open_time_ns));
+        match bar {
+            Some(bar) if is_known => self.bars[at] = bar,
+            Some(bar) => self.bars.insert(at, bar),
+            None if is_known => drop(self.bars.remove(at)),
+            None => return,
+        }
+        self.states.retain(|(bars, _)| *bars <= at);
+        if self.cut > at {
+            self.cut = 0;
+        }
+    }
+
+    /// The features of the last of the first `bars` bars. No later bar is looked at.
+    fn compute(&mut self, plan: &Plan, series: usize, bars: usize) {
+        if self.cut == bars {
+            return;
+        }
+        let plan = &plan.series[series];
+        self.cut = bars;
+        self.values.clear();
+        let Some(before) = bars.checked_sub(1) else { return };
+        let kept = self.states.partition_point(|(after, _)| *after <= before);
+        let (from, mut states) = match kept.checked_sub(1) {
+            Some(at) => self.states[at].clone(),
+            None => (0, plan.start()),
+        };
+        for at in from..before {
+            plan.advance(&mut states, &self.bars[..=at]);
+            if (at + 1) % KEEP_EVERY == 0 && self.states.last().is_none_or(|(after, _)| *after < at + 1) {
+                self.states.push((at + 1, states.clone()));
+            }
+        }
+        plan.compute(&mut states, &self.bars[..bars], &mut self.values);
+    }
+
+    fn newest(&self) -> Option<Held<'_>> {
+        let bar = self.cut.checked_sub(1).map(|last| &self.bars[last])?;
+        Some(Held { bar, count: self.cut as u64, values: &self.values })
+    }
+}

@@ -1,0 +1,4 @@
+//! Features: their document, what the program tells of them, and values that others published.
+
+mod commands;
+mod published;
