@@ -13,8 +13,8 @@ use tidewheel_operators::features::{Feature, Scope, View};
 /// Show the features that can be computed of bars, and the views made of them
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A feature's name carries its convention behind the @. In a view, INTERVAL.NAME is the feature over bars of
-that interval: 5m.rsi_14@talib.
+A feature's name carries its convention behind the @. In a view, INTERVAL.NAME is the feature over
+bars of that interval: 5m.rsi_14@talib.
 
 Examples:
   tidewheel features list

@@ -175,11 +175,13 @@ impl Book {
             (0..plan.views.len()).map(|view| self.rows_since(plan, view, since)).collect();
         for changes in changes.chunk_by(|left, right| left.series == right.series) {
             let series = changes[0].series;
-            if is_saved {
-                let bars = changes.iter().map(|change| ((series as u8, change.version.open_time_ns), change.bar()));
-                self.unsaved.bars.extend(bars);
-            }
-            let bars = changes.iter().map(|change| (change.version.open_time_ns, change.bar()));
+            let unsaved = &mut self.unsaved.bars;
+            let bars =
+                changes.iter().map(|change| (change.version.open_time_ns, change.bar())).inspect(|(open, bar)| {
+                    if is_saved {
+                        unsaved.insert((series as u8, *open), *bar);
+                    }
+                });
             self.series[series].apply(&plan.series[series], bars);
         }
         for (view, before) in before.into_iter().enumerate() {
