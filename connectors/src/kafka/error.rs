@@ -150,6 +150,21 @@ pub enum KafkaError {
         /// The offset to read to, exclusive.
         end: u64,
     },
+    /// More is known to be there than the broker gives.
+    #[error(
+        "could not read {partition} up to offset {end}: nothing came after offset {position} for {waited_s} s, though the broker \
+         can be reached; look whether its replicas are in sync and whether a transaction is open there, and start again"
+    )]
+    EndNotReached {
+        /// The partition, as `topic[3]`.
+        partition: String,
+        /// The next offset.
+        position: u64,
+        /// The offset to read to, exclusive.
+        end: u64,
+        /// How long was waited, seconds.
+        waited_s: u64,
+    },
     /// Reading failed for good.
     #[error("could not read {partition} at offset {offset}: {detail}")]
     Consume {
@@ -253,6 +268,7 @@ impl KafkaError {
             self,
             Self::Unreachable { .. }
                 | Self::Offsets { .. }
+                | Self::EndNotReached { .. }
                 | Self::Produce { .. }
                 | Self::Aborted { .. }
                 | Self::Transaction { .. }

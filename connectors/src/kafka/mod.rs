@@ -19,6 +19,7 @@ mod client;
 pub mod embedded;
 mod error;
 pub mod fingerprint;
+mod known_end;
 mod lane;
 mod partitions;
 pub mod publish;

@@ -3,7 +3,9 @@
 use super::KafkaSinkConfig;
 use crate::kafka::KafkaError;
 use crate::kafka::client::{Context, consumer, offsets, partition_name};
+use crate::kafka::known_end::{KnownEnd, passed};
 use crate::kafka::lane::classify;
+use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::BorrowedMessage;
@@ -52,23 +54,40 @@ impl<'a> Committed<'a> {
     }
 
     /// Shows all records from an offset to the end, in their order.
+    ///
+    /// The end is told by position: a broker that is behind may say too early that nothing follows, and the last offsets are marks
+    /// of transactions, which are not shown.
     pub(super) fn scan(
         &self,
         from: u64,
         mut each: impl FnMut(&BorrowedMessage<'_>) -> Result<(), KafkaError>,
     ) -> Result<(), KafkaError> {
+        if from >= self.end {
+            return Ok(());
+        }
         let name = partition_name(self.topic, 0);
         let mut assignment = TopicPartitionList::new();
         assignment
             .add_partition_offset(self.topic, 0, i64::try_from(from).map_or(Offset::Beginning, Offset::Offset))
             .and_then(|()| self.reader.assign(&assignment))
             .map_err(|error| KafkaError::Offsets { partition: name.clone(), detail: error.to_string() })?;
+        // Until something came, the client may still tell where a scan before this one ended.
+        let (mut known_end, mut has_begun) = (KnownEnd::default(), false);
         loop {
             match self.reader.poll(Duration::from_millis(100)) {
                 None => {}
-                Some(Ok(message)) => each(&message)?,
-                Some(Err(ClientError::PartitionEOF(_))) => return Ok(()),
+                Some(Ok(message)) if message.offset().unsigned_abs() >= self.end => return Ok(()),
+                Some(Ok(message)) => {
+                    each(&message)?;
+                    has_begun = true;
+                    continue;
+                }
+                Some(Err(ClientError::PartitionEOF(_))) => has_begun = true,
                 Some(Err(error)) => classify(error, &name, from)?,
+            }
+            let passed = has_begun.then(|| passed(&self.reader, self.topic, 0)).flatten();
+            if known_end.is_reached(&self.reader, (self.topic, 0), passed.unwrap_or(from), self.end)? {
+                return Ok(());
             }
         }
     }
