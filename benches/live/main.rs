@@ -1,6 +1,7 @@
 //! Live through a real broker, transactions on: how many trades a second, and how soon a trade is in a bar.
 //!
-//! `cargo bench --bench live` starts Apache Kafka by itself, on the same cores; everything takes some ten minutes.
+//! `cargo bench --bench live` starts Apache Kafka by itself, on the same cores; everything takes some ten minutes, `-- latency`
+//! or `-- catch-up` alone less.
 //!
 //! - *bare*: one librdkafka consumer and the decoder in one loop, nothing else. The yardstick.
 //! - *pipeline*: the whole program over the same topic: all intervals, provisional bars every second, archive and changelog
@@ -47,8 +48,12 @@ fn main() {
         return;
     }
     let broker = Broker::start();
-    if std::env::args().any(|argument| argument == "catch-up") {
+    let is_asked_for = |name: &str| std::env::args().any(|argument| argument == name);
+    if is_asked_for("catch-up") {
         return table::print_catch_up(&catch_up::measure(&broker, RUNS));
+    }
+    if is_asked_for("latency") {
+        return table::print_latencies(&latency::open_loop(&broker));
     }
     let topic = throughput::fill(&broker, &throughput::MEASURED);
     let bare: Vec<f64> = (0..RUNS).map(|_| throughput::bare(&broker, &topic.name, topic.trades)).collect();
@@ -62,7 +67,8 @@ fn main() {
         ("at least once", measured("[kafka]\ntransactions = false\n")),
     ];
     let latencies = latency::open_loop(&broker);
-    table::print(&topic, &bare, &pipeline, &latencies);
+    table::print(&topic, &bare, &pipeline);
+    table::print_latencies(&latencies);
     table::print_variants(&variants);
     for horizon_h in [1, 6] {
         table::print_restart(&recovery::restart(&broker, horizon_h));

@@ -7,9 +7,8 @@ use super::recovery::{self, Restart};
 use super::throughput::Filled;
 use tidewheel::status::quantile;
 
-/// Prints the table.
-pub fn print(topic: &Filled, bare: &[f64], pipeline: &[f64], measured: &Measured) {
-    let latencies_us = &measured.trades_us;
+/// Prints the machine, and how many trades a second.
+pub fn print(topic: &Filled, bare: &[f64], pipeline: &[f64]) {
     let (bare_median, pipeline_median) = (median(bare), median(pipeline));
     println!("machine   {}", machine());
     println!(
@@ -26,6 +25,11 @@ pub fn print(topic: &Filled, bare: &[f64], pipeline: &[f64], measured: &Measured
         runs(pipeline)
     );
     println!("ratio     {:>10.2} of bare", pipeline_median / bare_median);
+}
+
+/// Prints how soon trades are in bars, and how long the commits themselves took.
+pub fn print_latencies(measured: &Measured) {
+    let latencies_us = &measured.trades_us;
     println!();
     let of_trades = |per_mille: usize| latencies_us[(latencies_us.len() - 1) * per_mille / 1_000] as f64 / 1_000.0;
     println!("latency   trade due to provisional bar readable, {RATE} trades/s offered, tick 100 ms, {} trades", {

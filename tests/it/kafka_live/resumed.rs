@@ -5,7 +5,7 @@ use super::program::{Setup, fails, succeeds, tidewheel};
 use super::readers::{bars_of_lake, same, versions_of_lake};
 use super::running::topics_hold_the_lake;
 use crate::harness::kafka::{broker, unique};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidewheel::bindings;
 use tidewheel_connectors::generate::Faults;
 
@@ -108,8 +108,11 @@ fn a_quiet_market_costs_the_log_of_ticks_a_line_a_second_and_holds_no_record_bac
     };
     let mut run = setup.start();
     let all = recorded.messages.len();
+    let mut sent_ms = Vec::new();
     for part in 0..4 {
         recorded.send(broker().address(), &topic, all * part / 4..all * (part + 1) / 4, Spread::Keyed);
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+        sent_ms.push(since_epoch.as_millis() as i64);
         run.wait_until_read((all * (part + 1) / 4) as u64);
         // A pause is what this is about.
         std::thread::sleep(Duration::from_secs(5));
@@ -120,6 +123,14 @@ fn a_quiet_market_costs_the_log_of_ticks_a_line_a_second_and_holds_no_record_bac
     for pair in log.ticks.windows(2).filter(|pair| pair[1].ends.is_empty() && !pair[1].is_last) {
         idle.push(pair[1].tick - pair[0].tick);
     }
+    let after_pause = log.ticks.windows(2).filter(|pair| pair[0].ends.is_empty() && !pair[1].ends.is_empty());
+    let firsts: Vec<i64> = after_pause.map(|pair| pair[1].tick.cast_signed()).collect();
+    let waits: Vec<i64> = sent_ms
+        .iter()
+        .filter_map(|sent| firsts.iter().map(|first| first - sent).min_by_key(|wait| wait.abs()))
+        .collect();
+    println!("from when the broker had the first records after a pause to the end of their tick, ms: {waits:?}");
+    assert!(waits.iter().any(|wait| *wait < 300), "{waits:?}");
     let (ticks, seconds) = (idle.len(), idle.iter().filter(|pause| **pause >= 1_000).count());
     let spanned_ms = log.ticks.last().expect("ticks").tick - log.ticks[0].tick;
     println!("{ticks} ticks without records in {spanned_ms} ms, {seconds} of them after a second");
