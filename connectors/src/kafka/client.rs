@@ -285,7 +285,7 @@ pub(super) fn offsets(
 }
 
 /// Whether a partition's leader is just changing, or not yet known to all.
-fn is_between_leaders(error: &ClientError) -> bool {
+pub(super) fn is_between_leaders(error: &ClientError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(

@@ -215,6 +215,19 @@ pub enum KafkaError {
         /// Why.
         detail: String,
     },
+    /// The broker did not answer, and the run is to stop.
+    #[error(
+        "could not {action} the transaction of {transactional_id:?}: kafka has not answered for {waited_ms} ms since the run \
+         was told to stop; what is not committed is written when it is started again"
+    )]
+    Unanswered {
+        /// What was attempted.
+        action: &'static str,
+        /// The transactional id.
+        transactional_id: String,
+        /// How long was waited after the wish to stop.
+        waited_ms: u128,
+    },
     /// The progress record cannot be understood.
     #[error(
         "could not understand the progress record of {transactional_id:?} in topic {topic:?} at offset {offset}: {detail}; \
@@ -242,6 +255,7 @@ impl KafkaError {
                 | Self::Produce { .. }
                 | Self::Aborted { .. }
                 | Self::Transaction { .. }
+                | Self::Unanswered { .. }
         )
     }
 }

@@ -9,20 +9,25 @@ use std::time::Duration;
 
 #[test]
 fn a_run_outlives_its_broker_and_nothing_is_lost_or_written_twice() {
-    outlives(5, Duration::ZERO);
+    outlives(5, Duration::ZERO, "2s");
 }
 
 #[test]
 fn a_run_outlives_a_broker_that_is_away_for_longer_than_a_transaction_may_be_open() {
-    outlives(6, Duration::from_secs(6));
+    outlives(6, Duration::from_secs(6), "2s");
 }
 
-fn outlives(seed: u64, outage: Duration) {
+#[test]
+fn a_run_outlives_a_broker_that_is_away_for_half_a_minute() {
+    outlives(7, Duration::from_secs(30), "10s");
+}
+
+fn outlives(seed: u64, outage: Duration, transaction_timeout: &str) {
     let mut broker = Broker::start();
     let recorded = Recorded::new(market(seed, 9_000, ALL_FAULTS));
     let topic = broker.topic("trades", PARTITIONS);
     let mut setup = Setup::new(broker.address(), &topic, recorded.folder());
-    setup.kafka += "transaction_timeout = \"2s\"\n";
+    setup.kafka += &format!("transaction_timeout = {transaction_timeout:?}\n");
     let (third, all) = (recorded.messages.len() / 3, recorded.messages.len());
     recorded.send(broker.address(), &topic, 0..third, Spread::Keyed);
     let mut run = setup.start();

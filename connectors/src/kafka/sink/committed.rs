@@ -1,6 +1,7 @@
 //! Reads what was committed to the one partition of a topic: of a sink's progress, and of its log.
 
 use super::KafkaSinkConfig;
+use super::patience::Wait;
 use crate::kafka::KafkaError;
 use crate::kafka::client::{Context, consumer, offsets, partition_name};
 use crate::kafka::lane::classify;
@@ -22,8 +23,39 @@ pub(super) struct Committed<'a> {
 
 impl<'a> Committed<'a> {
     /// The end to read to is asked for without regard to transactions and then waited for: a transaction of another sink may
-    /// hold back what can be read, and a record of ours may lie behind it. The broker's transaction timeout bounds the wait.
-    pub(super) fn open(config: &KafkaSinkConfig, topic: &'a str) -> Result<Self, KafkaError> {
+    /// hold back what can be read, and a record of ours may lie behind it. The broker's transaction timeout bounds the wait,
+    /// where the broker ends what has timed out.
+    pub(super) fn open(config: &KafkaSinkConfig, topic: &'a str, mut wait: Wait<'_>) -> Result<Self, KafkaError> {
+        let mut go_on = || wait.go_on("read what was committed before", &config.transactional_id).map(|()| true);
+        loop {
+            if let Some(committed) = Self::open_while(config, topic, &mut go_on)? {
+                return Ok(committed);
+            }
+        }
+    }
+
+    /// As [`open`](Self::open), but none after so long a wait.
+    pub(super) fn open_within(
+        config: &KafkaSinkConfig,
+        topic: &'a str,
+        limit: Duration,
+    ) -> Result<Option<Self>, KafkaError> {
+        let begun = Instant::now();
+        Self::open_while(config, topic, &mut || Ok(begun.elapsed() < limit))
+    }
+
+    /// Of all records, committed or not.
+    pub(super) fn open_with_all(config: &KafkaSinkConfig, topic: &'a str) -> Result<Self, KafkaError> {
+        let reader = consumer(&config.brokers, &config.properties, &[], "read_uncommitted")?;
+        let (low, end) = offsets(&reader, topic, 0, config.connect_timeout)?;
+        Ok(Self { reader, topic, low, end })
+    }
+
+    fn open_while(
+        config: &KafkaSinkConfig,
+        topic: &'a str,
+        go_on: &mut dyn FnMut() -> Result<bool, KafkaError>,
+    ) -> Result<Option<Self>, KafkaError> {
         const PAUSE: Duration = Duration::from_millis(50);
         const SAY_SO_AFTER: Duration = Duration::from_secs(5);
         let seeing_all = consumer(&config.brokers, &config.properties, &[], "read_uncommitted")?;
@@ -33,9 +65,13 @@ impl<'a> Committed<'a> {
         loop {
             let (_, readable) = offsets(&reader, topic, 0, config.connect_timeout)?;
             if readable >= end {
-                return Ok(Self { reader, topic, low, end });
+                return Ok(Some(Self { reader, topic, low, end }));
+            }
+            if !go_on()? {
+                return Ok(None);
             }
             if said.elapsed() >= SAY_SO_AFTER {
+                // Only `kafka-transactions.sh find-hanging` tells whose it is, if it never ends.
                 tracing::warn!(topic, readable, end, "waiting for another sink's open transaction");
                 said = Instant::now();
             }

@@ -19,14 +19,18 @@
 //! opening therefore leaves a progress record of its own at once: one that is fenced and still finds its own record last was
 //! only cut off, opens a new producer, and reports its transaction as aborted. Else there is another, and it stays out.
 //!
+//! While no broker answers a sink waits, however long; see [`stop_waiting_when`](KafkaSink::stop_waiting_when).
+//!
 //! Ticks must come in order and each tick's records in the same order on every run; then a transaction may end anywhere and
 //! a later run continues behind it. With `transactions` off records are written at least once.
 
 mod bars;
 mod committed;
+mod hanging;
 mod json;
 mod letters;
 mod log;
+mod patience;
 mod progress;
 mod revive;
 mod topics;
@@ -41,6 +45,9 @@ use crate::fault;
 use bars::{bar_headers, bar_key, bar_value};
 use letters::{instrument_of, late_value, reject_value};
 use log::Log;
+use patience::Patience;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tidewheel_schemas::{BarVersion, Counters, Interval, LateRecord, Reject, TickOutput};
 use topics::Topics;
@@ -132,11 +139,17 @@ impl KafkaSink {
     /// # Errors
     /// If no broker answers in time, topics are missing and cannot be created, or the progress record is not understood.
     pub fn open(config: &KafkaSinkConfig, source_names: Vec<String>) -> Result<Self, KafkaError> {
+        /// Until the transaction that a killed process left open is rolled back.
+        const FENCING_TIMEOUT: Duration = Duration::from_secs(120);
         let topics = Topics::ensure(config)?;
         // Before the progress is read: what a former process commits afterwards would not be seen.
-        let mut writer = Writer::open(config)?;
+        let patience = Patience::default();
+        let mut writer = Writer::open(config, &patience, Some(FENCING_TIMEOUT))?;
         reached("kafka.fenced", &topics.progress.name)?;
-        let committed = progress::read(config, &topics.progress.name)?;
+        if config.transactions {
+            hanging::end(config, &mut writer, &topics)?;
+        }
+        let committed = progress::read(config, &topics.progress.name, patience.begin())?;
         tracing::info!(
             transactional_id = config.transactional_id,
             committed_tick = committed.committed_tick,
@@ -161,6 +174,12 @@ impl KafkaSink {
             key: Vec::with_capacity(128),
             value: Vec::with_capacity(1024),
         })
+    }
+
+    /// While no broker answers a sink waits without end. When this is raised it gives up a few seconds later, with
+    /// [`KafkaError::Unanswered`].
+    pub fn stop_waiting_when(&mut self, stop: Arc<AtomicBool>) {
+        self.writer.set_patience(Patience { stop: Some(stop) });
     }
 
     /// Names the source partitions by number, for the keys of rejects and late records; a live source may find more of them.

@@ -2,9 +2,11 @@
 
 use super::KafkaSinkConfig;
 use super::committed::Committed;
+use super::patience::Wait;
 use crate::kafka::KafkaError;
 use rdkafka::Message;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use tidewheel_schemas::Counters;
 
 /// How far a sink came.
@@ -37,14 +39,27 @@ impl Progress {
 }
 
 /// The last committed progress of the sink; the default where there is none.
-pub(super) fn read(config: &KafkaSinkConfig, topic: &str) -> Result<Progress, KafkaError> {
+pub(super) fn read(config: &KafkaSinkConfig, topic: &str, wait: Wait<'_>) -> Result<Progress, KafkaError> {
+    find(&Committed::open(config, topic, wait)?, config, topic)
+}
+
+/// As [`read`], but none where open transactions hold it back for longer than a limit.
+pub(super) fn read_within(
+    config: &KafkaSinkConfig,
+    topic: &str,
+    limit: Duration,
+) -> Result<Option<Progress>, KafkaError> {
+    let committed = Committed::open_within(config, topic, limit)?;
+    committed.map(|committed| find(&committed, config, topic)).transpose()
+}
+
+fn find(committed: &Committed<'_>, config: &KafkaSinkConfig, topic: &str) -> Result<Progress, KafkaError> {
     const FIRST_SUFFIX: u64 = 256;
     const GROWTH: u64 = 16;
-    let committed = Committed::open(config, topic)?;
     let mut suffix = FIRST_SUFFIX;
     loop {
         let from = committed.low.max(committed.end.saturating_sub(suffix));
-        if let Some(found) = last(&committed, config, topic, from)? {
+        if let Some(found) = last(committed, config, topic, from)? {
             return Ok(found);
         }
         if from == committed.low {
