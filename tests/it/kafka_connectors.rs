@@ -2,6 +2,7 @@
 
 mod catch_up;
 mod log;
+mod outage;
 mod sink;
 mod source;
 mod topics;
