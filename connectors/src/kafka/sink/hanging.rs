@@ -58,8 +58,9 @@ impl Look {
 }
 
 /// Ends what a former producer of the same transactional id left open or half ended although its transactions have ended, which
-/// the writer's opening has seen to. Waits for others' open transactions where they hide something.
-pub(super) fn end(config: &KafkaSinkConfig, writer: &mut Writer, topics: &Topics) -> Result<(), KafkaError> {
+/// the writer's opening has seen to. Waits for others' open transactions where they hide something. Returns the progress that is
+/// committed then; the default where there is none.
+pub(super) fn end(config: &KafkaSinkConfig, writer: &mut Writer, topics: &Topics) -> Result<Progress, KafkaError> {
     const PAUSE: Duration = Duration::from_millis(200);
     const SAY_SO_AFTER: Duration = Duration::from_secs(5);
     let progress: Place = (topics.progress.name.clone(), 0);
@@ -80,7 +81,10 @@ pub(super) fn end(config: &KafkaSinkConfig, writer: &mut Writer, topics: &Topics
             continue;
         }
         match decide(&look.facts, &progress) {
-            Step::Done => break,
+            Step::Done => {
+                writer.forget_ends();
+                return Ok(look.committed.unwrap_or_default());
+            }
             Step::Commit(at) => {
                 tracing::warn!(
                     run = look.attempts[at].run,
@@ -111,16 +115,14 @@ pub(super) fn end(config: &KafkaSinkConfig, writer: &mut Writer, topics: &Topics
             }
         }
     }
-    writer.forget_ends();
-    Ok(())
 }
 
 /// Looks at all that decides.
 fn look(config: &KafkaSinkConfig, topics: &Topics, progress: &Place) -> Result<Look, KafkaError> {
     /// So many records before the last one are looked through for other sinks.
     const BEFORE: u64 = 1_000;
-    let all = View { config, isolation: "read_uncommitted" };
-    let committed = View { config, isolation: "read_committed" };
+    let all = View::new(config, "read_uncommitted");
+    let committed = View::new(config, "read_committed");
     // In this order: what is committed meanwhile does not look open.
     let ends = all.bounds(topics, Offset::End)?;
     let readable = committed.bounds(topics, Offset::End)?;
@@ -212,14 +214,18 @@ impl Watcher<'_> {
         let mut closed = BTreeMap::new();
         for (topic, partition, Span { end, .. }) in ends.iter() {
             let place: Place = (topic.to_owned(), partition);
+            // Removed, of a topic that was made anew, or of an interval that is written no more.
+            let is_low = self.lows.get(&place).is_none_or(|low| end <= *low);
+            if is_low || self.ends.get(&place).is_none_or(|last| end > *last) {
+                seen.insert(place, Seen::Gone);
+                continue;
+            }
             match self.open.get(&place) {
                 Some(&(from, until)) if end > from => {
                     let mut gaps = Gaps::new(from);
                     self.all.scan(&place, from, until, |message| gaps.pass(message.offset().unsigned_abs()))?;
                     seen.insert(place, if gaps.is_interrupted(until) { Seen::Unclear } else { Seen::Open });
                 }
-                // Not found among the sink's topics: an interval that is written no more.
-                _ if self.lows.get(&place).is_none_or(|low| end <= *low) => drop(seen.insert(place, Seen::Gone)),
                 _ => drop(closed.insert(place, end - 1)),
             }
         }
@@ -290,7 +296,7 @@ fn rewrite(
     spans: &[(Place, Span)],
     progress: Progress,
 ) -> Result<(), KafkaError> {
-    let all = View { config, isolation: "read_uncommitted" };
+    let all = View::new(config, "read_uncommitted");
     writer.begin()?;
     for (place, Span { first, end }) in spans {
         let (mut count, mut sent) = (0, Ok(()));

@@ -153,10 +153,10 @@ impl KafkaSink {
         let patience = Patience::default();
         let mut writer = Writer::open(config, &patience, Some(FENCING_TIMEOUT))?;
         reached("kafka.fenced", &topics.progress.name)?;
-        if config.transactions {
-            hanging::end(config, &mut writer, &topics)?;
-        }
-        let committed = progress::read(config, &topics.progress.name, patience.begin())?;
+        let committed = match config.transactions {
+            true => hanging::end(config, &mut writer, &topics)?,
+            false => progress::read(config, &topics.progress.name, patience.begin())?,
+        };
         tracing::info!(
             transactional_id = config.transactional_id,
             committed_tick = committed.committed_tick,

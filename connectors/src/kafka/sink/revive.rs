@@ -114,9 +114,8 @@ impl KafkaSink {
             return Ok(false);
         }
         let mut writer = Writer::open(&config, self.writer.patience(), None)?;
-        hanging::end(&config, &mut writer, &self.topics)?;
         // Another may have come meanwhile. It is fenced now, and will find its own record and open once more.
-        let last = progress::read(&config, topic, self.writer.patience().begin())?;
+        let last = hanging::end(&config, &mut writer, &self.topics)?;
         if !self.is_own(&last) {
             return Ok(false);
         }

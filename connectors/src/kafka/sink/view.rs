@@ -11,18 +11,26 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What readers of an isolation see.
 pub(super) struct View<'a> {
-    pub(super) config: &'a KafkaSinkConfig,
-    /// `read_committed` or `read_uncommitted`.
-    pub(super) isolation: &'static str,
+    config: &'a KafkaSinkConfig,
+    isolation: &'static str,
+    /// A client that has read no records. One that has read some is not used again: the end of a partition that it was told of
+    /// would be taken for the next reading's.
+    unused: RefCell<Option<BaseConsumer<Context>>>,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// Of the isolation `read_committed` or `read_uncommitted`.
+    pub(super) const fn new(config: &'a KafkaSinkConfig, isolation: &'static str) -> Self {
+        Self { config, isolation, unused: RefCell::new(None) }
+    }
+
     /// The least offset of every partition, or one past the greatest that can be read: [`Offset::Beginning`], [`Offset::End`].
     pub(super) fn bounds(&self, topics: &Topics, at: Offset) -> Result<BTreeMap<Place, u64>, KafkaError> {
         const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -42,7 +50,10 @@ impl View<'_> {
                 failed.map_or(Ok(found), Err)
             });
             match answer {
-                Ok(found) => break found,
+                Ok(found) => {
+                    self.unused.replace(Some(client));
+                    break found;
+                }
                 // As just after a topic was created.
                 Err(error) if is_between_leaders(&error) && !until(deadline).is_zero() => {
                     drop(client.poll(until(deadline).min(RETRY_PAUSE)));
@@ -100,6 +111,9 @@ impl View<'_> {
         from: &BTreeMap<Place, u64>,
         mut is_enough: impl FnMut(&Place, &BorrowedMessage<'_>) -> bool,
     ) -> Result<(), KafkaError> {
+        if from.is_empty() {
+            return Ok(());
+        }
         let unreadable = |error: ClientError| self.unreadable(&error.to_string());
         let client = Arc::new(self.client()?);
         let (mut assignment, mut queues) = (TopicPartitionList::new(), Vec::with_capacity(from.len()));
@@ -132,6 +146,9 @@ impl View<'_> {
     }
 
     fn client(&self) -> Result<BaseConsumer<Context>, KafkaError> {
+        if let Some(client) = self.unused.take() {
+            return Ok(client);
+        }
         // It reads little, up to ends where nothing follows.
         let defaults = [("fetch.wait.max.ms", "10"), ("fetch.message.max.bytes", "65536")];
         consumer(&self.config.brokers, &self.config.properties, &defaults, self.isolation)
