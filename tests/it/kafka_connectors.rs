@@ -3,6 +3,7 @@
 mod anew;
 mod catch_up;
 mod log;
+mod outage;
 mod sink;
 mod source;
 mod topics;

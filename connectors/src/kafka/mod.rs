@@ -28,7 +28,9 @@ pub mod replay;
 pub mod sink;
 pub mod source;
 mod statistics;
+mod stuck;
 mod watch;
 
 pub use error::KafkaError;
 pub use fingerprint::Fingerprint;
+pub use stuck::{Stuck, StuckPartitions};
