@@ -47,7 +47,9 @@ pub fn print_latencies(measured: &Measured) {
         let ms = |share| quantile(commits, share).map_or(f64::NAN, |seconds| seconds * 1_000.0);
         let (p50, p99, p999) = (ms(0.5), ms(0.99), ms(0.999));
         let count = commits.get_sample_count();
-        println!("commit    p50 {p50:.0} ms   p99 {p99:.0} ms   p99.9 {p999:.0} ms   {name}, {count} of them");
+        println!(
+            "commit    p50 {p50:.0} ms   p99 {p99:.0} ms   p99.9 {p999:.0} ms   {name}, {count} of them, by the histogram"
+        );
     }
 }
 

@@ -125,8 +125,10 @@ fn a_quiet_market_costs_the_log_of_ticks_a_line_a_second_and_holds_no_record_bac
     }
     let after_pause = log.ticks.windows(2).filter(|pair| pair[0].ends.is_empty() && !pair[1].ends.is_empty());
     let firsts: Vec<i64> = after_pause.map(|pair| pair[1].tick.cast_signed()).collect();
+    // Nothing came before the first part, so that no pause lies before it.
     let waits: Vec<i64> = sent_ms
         .iter()
+        .skip(1)
         .filter_map(|sent| firsts.iter().map(|first| first - sent).min_by_key(|wait| wait.abs()))
         .collect();
     println!("from when the broker had the first records after a pause to the end of their tick, ms: {waits:?}");
