@@ -49,6 +49,8 @@ pub struct Campaign {
     folder: PathBuf,
     process: Option<Child>,
     fault: Fault,
+    /// Length of what was logged before the process was started.
+    logged: usize,
     pub kills: u32,
     pub starts: u32,
     pub log: Vec<String>,
@@ -63,6 +65,7 @@ impl Campaign {
             folder: folder.to_owned(),
             process: None,
             fault: Fault::None,
+            logged: 0,
             kills: 0,
             starts: 0,
             log: Vec::new(),
@@ -90,6 +93,7 @@ impl Campaign {
             _ => String::new(),
         };
         command.env("TIDEWHEEL_FAULT", rules);
+        self.logged = self.errors().len();
         let errors = File::options().create(true).append(true).open(self.folder.join("errors")).expect("space");
         let process = command.stdout(Stdio::null()).stderr(errors).spawn().expect("the program starts");
         self.process = Some(process);
@@ -185,8 +189,14 @@ impl Campaign {
         counters.unwrap_or_else(|| panic!("the run ended too soon: {}", self.errors()))
     }
 
-    /// Stops it in good order.
+    /// Stops it in good order, once it is at work: all may have been committed before it was started, and one that has only
+    /// just begun does not listen for signals yet.
     pub fn stop(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.is_alive() && !self.errors()[self.logged..].contains(" recovered ") {
+            assert!(Instant::now() < deadline, "the run does not begin: {}", self.errors());
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.signal("-TERM");
         let status = self.process.take().expect("it was begun").wait().expect("a child can be waited for");
         assert!(status.success(), "{status}: {}", self.errors());
