@@ -13,6 +13,7 @@ pub mod log;
 pub mod metrics;
 pub mod outbox;
 pub mod pipeline;
+pub mod quiet;
 pub mod recorded;
 pub mod recovery;
 pub mod replay;

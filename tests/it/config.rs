@@ -192,7 +192,7 @@ fn what_cannot_be_is_refused_with_line_and_field() {
         ),
         (
             "[lake]\n[http]\nstalled_after = \"500ms\"",
-            "line 3: http.stalled_after: 500ms must be at least 1s and bars.tick 100ms",
+            "line 3: http.stalled_after: 500ms must be at least 2s and bars.tick 100ms",
         ),
     ];
     for (text, expected) in cases {

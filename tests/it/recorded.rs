@@ -2,6 +2,7 @@
 //! again from its lake alone; and the proof that what it published is what the graph says.
 
 mod broken;
+mod compacted;
 mod history;
 mod replayed;
 mod verified;

@@ -1,6 +1,7 @@
 //! What all Kafka clients of this crate share: their configuration, their log, and the first contact with the cluster.
 
 use super::KafkaError;
+use super::sink::Delivered;
 use super::statistics::{Known, Statistics};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -43,6 +44,7 @@ const RESERVED: [&str; 8] = [
 pub(super) struct Context {
     last_error: Mutex<Option<Complaint>>,
     failed_delivery: Mutex<Option<Failed>>,
+    delivered: Mutex<Delivered>,
     statistics: Mutex<Statistics>,
 }
 
@@ -108,6 +110,20 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Where the records lie that were delivered since the last call, as far as reports of these were asked for.
+    pub(super) fn take_delivered(&self) -> Delivered {
+        std::mem::take(&mut *self.delivered.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn fail_delivery(&self, topic: &str, error: String, thrown_away: bool) {
+        let mut failed = self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.as_ref().is_none_or(|failed| failed.thrown_away && !thrown_away) {
+            *failed = Some(Failed { topic: topic.to_owned(), error, thrown_away });
+        }
+    }
+}
+
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
@@ -154,11 +170,18 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         use rdkafka::Message;
-        if let Err((error, message)) = result {
-            let thrown_away = matches!(error.rdkafka_error_code(), Some(Code::PurgeQueue | Code::PurgeInflight));
-            let mut failed = self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner);
-            if failed.as_ref().is_none_or(|failed| failed.thrown_away && !thrown_away) {
-                *failed = Some(Failed { topic: message.topic().to_owned(), error: error.to_string(), thrown_away });
+        match result {
+            Ok(message) => match u64::try_from(message.offset()) {
+                Ok(offset) => {
+                    let mut delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+                    delivered.add(message.topic(), message.partition(), offset);
+                }
+                // As after a repetition that the broker knew, but not where it had put it.
+                Err(_) => self.fail_delivery(message.topic(), "the broker did not say where it lies".to_owned(), false),
+            },
+            Err((error, message)) => {
+                let thrown_away = matches!(error.rdkafka_error_code(), Some(Code::PurgeQueue | Code::PurgeInflight));
+                self.fail_delivery(message.topic(), error.to_string(), thrown_away);
             }
         }
     }
@@ -285,7 +308,7 @@ pub(super) fn offsets(
 }
 
 /// Whether a partition's leader is just changing, or not yet known to all.
-fn is_between_leaders(error: &ClientError) -> bool {
+pub(super) fn is_between_leaders(error: &ClientError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(

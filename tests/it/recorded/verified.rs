@@ -22,13 +22,14 @@ pub fn report(lake: &Path, arguments: &[&str]) -> (Option<i32>, Value) {
 
 /// As [`report`], of what must be identical.
 #[track_caller]
-fn identical(lake: &Path, arguments: &[&str]) -> Value {
+pub fn identical(lake: &Path, arguments: &[&str]) -> Value {
     let (code, report) = report(lake, arguments);
     assert_eq!((code, &report["differences_total"]), (Some(0), &Value::from(0)), "{report:#}");
     report
 }
 
-fn records_in_topics(setup: &Setup) -> usize {
+/// Records of all topics of a run, as a consumer finds them.
+pub fn records_in_topics(setup: &Setup) -> usize {
     let suffixes = Interval::ALL.map(|interval| format!("bars.{interval}"));
     let suffixes = suffixes.into_iter().chain(["late".to_owned(), "rejects".to_owned()]);
     suffixes.map(|suffix| count(&setup.brokers, &format!("{}.{suffix}", setup.prefix))).sum()

@@ -1,0 +1,339 @@
+//! Transactions that a broker forgot to end.
+//!
+//! A coordinator ends a transaction in every partition that it touched, and passes over those that have no leader at that
+//! moment as if they were deleted. So does a broker that starts after it was killed and finds a transaction that was just
+//! committed, or has timed out meanwhile (seen with Kafka 4.3). To the coordinator the transaction has ended; in partitions that
+//! it passed over the records stay open for ever, while they may be committed or rolled back in others. Readers of committed
+//! records wait behind them, and worse: whatever ends the next transaction of the same producer there ends this one too, with a
+//! commit or a rollback as it comes.
+//!
+//! So before a sink writes anything, it looks for what its former transactions left behind, and ends it. [`fate`](super::fate)
+//! decides how; this module looks, and carries it out.
+
+use super::KafkaSinkConfig;
+use super::committed::longest_open;
+use super::ends::{Ends, Span};
+use super::fate::{Attempt, Facts, Place, Seen, Step, decide};
+use super::progress::{self, Progress};
+use super::topics::Topics;
+use super::view::View;
+use super::writer::Writer;
+use crate::kafka::client::partition_name;
+use crate::kafka::{KafkaError, Stuck, StuckPartitions};
+use rdkafka::Message;
+use rdkafka::message::OwnedHeaders;
+use rdkafka::topic_partition_list::Offset;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+/// The key of records that are written only to be rolled back: a partition takes part in a transaction once a record is there.
+const KEY: &[u8] = b"tidewheel|nothing";
+
+/// What was seen.
+struct Look {
+    facts: Facts,
+    /// Where partitions end.
+    ends: BTreeMap<Place, u64>,
+    /// The last committed progress, where there is one.
+    committed: Option<Progress>,
+    /// The progress of the attempts.
+    attempts: Vec<Progress>,
+    /// Where records are open: from where to where, the progress topic included.
+    open: BTreeMap<Place, (u64, u64)>,
+}
+
+impl Look {
+    /// Where records of this sink may be open: not beyond what was there at first, since its former producers are fenced, nor
+    /// where a rollback has ended nothing.
+    fn of_interest(&self, first_ends: &BTreeMap<Place, u64>, tried: &BTreeSet<(Place, u64)>) -> BTreeSet<Place> {
+        let is_own = |place: &Place, from: u64| {
+            let span = self.facts.committed.as_ref().and_then(|ends| ends.of(&place.0, place.1));
+            first_ends.get(place).is_some_and(|end| from < *end) || span.is_some_and(|span| from < span.end)
+        };
+        let open = self.open.iter().map(|(place, (from, _))| (place.clone(), *from));
+        let own = open.filter(|(place, from)| is_own(place, *from));
+        own.filter(|open| !tried.contains(open)).map(|(place, _)| place).collect()
+    }
+}
+
+/// Ends what a former producer of the same transactional id left open or half ended although its transactions have ended, which
+/// the writer's opening has seen to. Waits for others' open transactions where they hide something. Returns the progress that is
+/// committed then; the default where there is none.
+pub(super) fn end(config: &KafkaSinkConfig, writer: &mut Writer, topics: &Topics) -> Result<Progress, KafkaError> {
+    const PAUSE: Duration = Duration::from_millis(200);
+    const SAY_SO_AFTER: Duration = Duration::from_secs(5);
+    let progress: Place = (topics.progress.name.clone(), 0);
+    let patience = writer.patience().clone();
+    let mut wait = patience.begin();
+    // Where a rollback was tried: what is still open there is not this sink's.
+    let mut tried: BTreeSet<(Place, u64)> = BTreeSet::new();
+    let begun = Instant::now();
+    let (mut said, mut first_ends, mut is_settled) = (begun, None, false);
+    loop {
+        let mut look = look(config, topics, &progress)?;
+        let first_ends = first_ends.get_or_insert_with(|| look.ends.clone());
+        look.facts.open = look.of_interest(first_ends, &tried);
+        if !look.facts.open.is_empty() && !is_settled {
+            // Another sink's is likely to end by itself.
+            is_settled = true;
+            std::thread::sleep(PAUSE);
+            continue;
+        }
+        match decide(&look.facts, &progress) {
+            Step::Done => {
+                writer.forget_ends();
+                return Ok(look.committed.unwrap_or_default());
+            }
+            Step::Commit(at) => {
+                tracing::warn!(
+                    run = look.attempts[at].run,
+                    "a broker did not end a commit everywhere: it is ended now"
+                );
+                writer.commit_with(&progress.0, |_| look.attempts[at].to_json())?;
+            }
+            Step::RollBack(places) => {
+                tracing::warn!(partitions = ?places, "a broker did not end transactions there: they are rolled back now");
+                roll_back(writer, &places)?;
+                let from = |place: Place| look.open.get(&place).map(|(from, _)| (place, *from));
+                tried.extend(places.into_iter().filter_map(from));
+            }
+            Step::Rewrite(spans) => {
+                tracing::warn!(partitions = ?spans, "committed records were not committed there: they are written again");
+                rewrite(config, writer, &progress.0, &spans, look.committed.unwrap_or_default())?;
+            }
+            Step::Unclear(places) => {
+                if begun.elapsed() >= longest_open(config) {
+                    return Err(stuck(&look.open, &places));
+                }
+                if said.elapsed() >= SAY_SO_AFTER {
+                    tracing::warn!(partitions = ?places, "waiting for open transactions");
+                    said = Instant::now();
+                }
+                wait.go_on("tell what became of", &config.transactional_id)?;
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+}
+
+/// Looks at all that decides.
+fn look(config: &KafkaSinkConfig, topics: &Topics, progress: &Place) -> Result<Look, KafkaError> {
+    /// So many records before the last one are looked through for other sinks.
+    const BEFORE: u64 = 1_000;
+    let all = View::new(config, "read_uncommitted");
+    let committed = View::new(config, "read_committed");
+    // In this order: what is committed meanwhile does not look open.
+    let ends = all.bounds(topics, Offset::End)?;
+    let readable = committed.bounds(topics, Offset::End)?;
+    let lows = all.bounds(topics, Offset::Beginning)?;
+    let open = ends.iter().filter_map(|(place, end)| {
+        let readable = readable.get(place)?;
+        (readable < end).then(|| (place.clone(), (*readable, *end)))
+    });
+    let open: BTreeMap<Place, (u64, u64)> = open.collect();
+
+    let last = progress::read_as_is(config, &progress.0)?;
+    let low = lows.get(progress).copied().unwrap_or_default();
+    let from = last.as_ref().map_or(low, |(offset, _)| offset + 1);
+    let end = ends.get(progress).copied().unwrap_or_default();
+    let first_open = open.get(progress).map_or(end, |(from, _)| *from);
+    let (mut attempts, mut failed) = (Vec::new(), None);
+    let mut gaps = Gaps::new(first_open);
+    all.scan(progress, from, end, |message| {
+        let offset = message.offset().unsigned_abs();
+        gaps.pass(offset);
+        if message.key() == Some(config.transactional_id.as_bytes()) {
+            match progress::parse(message.payload(), config, &progress.0, message.offset()) {
+                Ok(attempt) => attempts.push((offset, attempt)),
+                Err(error) => failed = Some(error),
+            }
+        }
+    })?;
+    failed.map_or(Ok(()), Err)?;
+
+    let committed_progress = last.map(|(_, progress)| progress);
+    let said = match &committed_progress {
+        None => Some(Ends::default()),
+        Some(progress) => progress.ends.clone(),
+    };
+    let watcher = Watcher { all: &all, committed: &committed, lows: &lows, ends: &ends, open: &open };
+    let mut facts = Facts {
+        seen: said.as_ref().map_or(Ok(BTreeMap::new()), |ends| watcher.seen(ends))?,
+        committed: said,
+        attempts: Vec::new(),
+        is_interleaved: gaps.is_interrupted(end) && attempts.iter().any(|(offset, _)| *offset >= first_open),
+        open: BTreeSet::new(),
+    };
+    let is_alone =
+        attempts.is_empty() || !has_others(config, &all, progress, from.saturating_sub(BEFORE).max(low)..end)?;
+    for (at, (offset, attempt)) in attempts.iter().enumerate() {
+        let is_next = |next: &Progress| {
+            next.incarnation == attempt.incarnation && next.sequence == attempt.sequence.saturating_add(1)
+        };
+        let was_next_asked_for = attempts[at..].iter().any(|(_, next)| is_next(next));
+        facts.attempts.push(Attempt {
+            ends: attempt.ends.clone(),
+            is_open: *offset >= first_open,
+            is_claim: attempt.sequence == 0,
+            is_followed: was_next_asked_for || is_alone && watcher.is_followed(attempt.ends.as_ref())?,
+            seen: attempt.ends.as_ref().map_or(Ok(BTreeMap::new()), |ends| watcher.seen(ends))?,
+        });
+    }
+    let attempts = attempts.into_iter().map(|(_, progress)| progress).collect();
+    Ok(Look { facts, ends, committed: committed_progress, attempts, open })
+}
+
+/// Whether other sinks write to the progress topic. All write there every few seconds.
+fn has_others(
+    config: &KafkaSinkConfig,
+    all: &View<'_>,
+    progress: &Place,
+    range: Range<u64>,
+) -> Result<bool, KafkaError> {
+    let mut is_found = false;
+    all.scan(progress, range.start, range.end, |message| {
+        is_found |= message.key() != Some(config.transactional_id.as_bytes()) && message.key() != Some(KEY);
+    })?;
+    Ok(is_found)
+}
+
+/// Looks at single records.
+struct Watcher<'a> {
+    all: &'a View<'a>,
+    committed: &'a View<'a>,
+    lows: &'a BTreeMap<Place, u64>,
+    ends: &'a BTreeMap<Place, u64>,
+    open: &'a BTreeMap<Place, (u64, u64)>,
+}
+
+impl Watcher<'_> {
+    /// What is seen of the last records of spans.
+    fn seen(&self, ends: &Ends) -> Result<BTreeMap<Place, Seen>, KafkaError> {
+        let mut seen = BTreeMap::new();
+        let mut closed = BTreeMap::new();
+        for (topic, partition, Span { end, .. }) in ends.iter() {
+            let place: Place = (topic.to_owned(), partition);
+            // Removed, of a topic that was made anew, or of an interval that is written no more.
+            let is_low = self.lows.get(&place).is_none_or(|low| end <= *low);
+            if is_low || self.ends.get(&place).is_none_or(|last| end > *last) {
+                seen.insert(place, Seen::Gone);
+                continue;
+            }
+            match self.open.get(&place) {
+                Some(&(from, until)) if end > from => {
+                    let mut gaps = Gaps::new(from);
+                    self.all.scan(&place, from, until, |message| gaps.pass(message.offset().unsigned_abs()))?;
+                    seen.insert(place, if gaps.is_interrupted(until) { Seen::Unclear } else { Seen::Open });
+                }
+                _ => drop(closed.insert(place, end - 1)),
+            }
+        }
+        let visible = self.committed.keys_at(&closed)?;
+        closed.retain(|place, _| !visible.contains_key(place));
+        let there = self.all.keys_at(&closed)?;
+        let hidden = |(place, _): (Place, u64)| {
+            let is_there = there.contains_key(&place);
+            (place, if is_there { Seen::Hidden } else { Seen::Gone })
+        };
+        seen.extend(closed.into_iter().map(hidden));
+        seen.extend(visible.into_keys().map(|place| (place, Seen::Visible)));
+        Ok(seen)
+    }
+}
+
+impl Watcher<'_> {
+    /// Whether records come after these spans with nothing between that ended a transaction: those of a next transaction, where
+    /// no other sink writes.
+    fn is_followed(&self, ends: Option<&Ends>) -> Result<bool, KafkaError> {
+        let spans = ends.into_iter().flat_map(Ends::iter);
+        let spans = spans.map(|(topic, partition, span)| ((topic.to_owned(), partition), span.end));
+        let spans: BTreeMap<Place, u64> =
+            spans.filter(|(place, end)| self.ends.get(place).is_some_and(|last| end < last)).collect();
+        Ok(self.all.keys_at(&spans)?.values().any(|key| key != KEY))
+    }
+}
+
+/// Whether records lie side by side: what ends a transaction takes an offset and is not shown.
+struct Gaps {
+    next: u64,
+    is_found: bool,
+}
+
+impl Gaps {
+    const fn new(from: u64) -> Self {
+        Self { next: from, is_found: false }
+    }
+
+    /// Records before the first do not count.
+    const fn pass(&mut self, offset: u64) {
+        if offset >= self.next {
+            self.is_found |= offset > self.next;
+            self.next = offset + 1;
+        }
+    }
+
+    const fn is_interrupted(&self, end: u64) -> bool {
+        self.is_found || self.next < end
+    }
+}
+
+fn roll_back(writer: &mut Writer, places: &[Place]) -> Result<(), KafkaError> {
+    writer.begin()?;
+    for (topic, partition) in places {
+        writer.send(topic, *partition, Some(KEY), None, None)?;
+    }
+    // Else a partition may not take part yet.
+    writer.settle()?;
+    writer.abort()
+}
+
+/// Writes records again, in their order, with the progress that speaks of them.
+fn rewrite(
+    config: &KafkaSinkConfig,
+    writer: &mut Writer,
+    topic: &str,
+    spans: &[(Place, Span)],
+    progress: Progress,
+) -> Result<(), KafkaError> {
+    let all = View::new(config, "read_uncommitted");
+    writer.begin()?;
+    for (place, Span { first, end }) in spans {
+        let (mut count, mut sent) = (0, Ok(()));
+        all.scan(place, *first, *end, |message| {
+            count += 1;
+            if sent.is_ok() {
+                let headers = message.headers().map(rdkafka::message::BorrowedHeaders::detach);
+                sent = send_again(writer, place, message.key(), message.payload(), headers);
+            }
+        })?;
+        sent?;
+        if count == 0 || count != end - first {
+            let partition = partition_name(&place.0, place.1);
+            let detail = format!("of {} records that must be written again {count} are there", end - first);
+            return Err(KafkaError::Consume { partition, offset: *first, detail });
+        }
+    }
+    writer.commit_with(topic, |written| {
+        let ends = progress.ends.as_ref().map(|ends| ends.followed_by(written));
+        Progress { ends, ..progress.clone() }.to_json()
+    })
+}
+
+fn send_again(
+    writer: &mut Writer,
+    (topic, partition): &Place,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: Option<OwnedHeaders>,
+) -> Result<(), KafkaError> {
+    writer.send(topic, *partition, key, value, headers)
+}
+
+fn stuck(open: &BTreeMap<Place, (u64, u64)>, places: &[Place]) -> KafkaError {
+    let stuck = |place: &Place| {
+        let (readable, end) = *open.get(place)?;
+        Some(Stuck { topic: place.0.clone(), partition: place.1, readable, end })
+    };
+    KafkaError::Hanging { stuck: StuckPartitions(places.iter().filter_map(stuck).collect()) }
+}
