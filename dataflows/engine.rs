@@ -430,8 +430,8 @@ mod tests {
                 amendments: vec![amendment(symbol, 4), amendment(symbol, 5)],
                 ..TapeOutcome::default()
             };
-            let (versions, open_bars, saved) = Default::default();
-            WorkerTick { tick: 1, versions, open_bars, saved, outcome }
+            let (versions, open_bars, saved, features, saved_features, feature_sizes) = Default::default();
+            WorkerTick { tick: 1, versions, open_bars, saved, features, saved_features, feature_sizes, outcome }
         };
         let parts = order.map(|worker| part(["AAAUSDT", "BBBUSDT", "CCCUSDT"][worker]));
         merge(&HEADER, SourceTick::default(), parts.into()).output

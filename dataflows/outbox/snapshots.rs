@@ -159,6 +159,7 @@ mod tests {
                 source: SourceState::default(),
                 tapes: Vec::new(),
                 bars: vec![SavedBars::nothing(Interval::M1, 0, tick == first)],
+                features: Vec::new(),
                 tape_counters: Counters::default(),
             };
             saved.send((tick, Box::new(state))).expect("the receiver is here");

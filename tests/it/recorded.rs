@@ -5,4 +5,4 @@ mod broken;
 mod compacted;
 mod history;
 mod replayed;
-mod verified;
+pub mod verified;

@@ -61,7 +61,9 @@ fn said(tick: &MergedTick) -> String {
     accepted.sort_unstable();
     let (bars, late, rejects) = (&output.bars, &output.late, &output.rejects);
     let (amendments, counters, watermark_ns) = (&output.amendments, &output.counters, output.watermark_ns);
-    format!("{watermark_ns}\n{bars:?}\n{late:?}\n{rejects:?}\n{amendments:?}\n{accepted:?}\n{counters:?}")
+    // Doubles print as the fewest digits that read back to the same bits.
+    let rows = &output.rows;
+    format!("{watermark_ns}\n{bars:?}\n{rows:?}\n{late:?}\n{rejects:?}\n{amendments:?}\n{accepted:?}\n{counters:?}")
 }
 
 /// A state to begin with, and ticks to run.
@@ -147,6 +149,7 @@ fn check(seed: u64, trades: usize, tick_ns: i64, is_keyed: bool) {
     let expected: BTreeMap<u64, String> =
         undisturbed.run(0..plan.len(), None, 1).iter().map(|tick| (tick.output.tick, said(tick))).collect();
     assert_eq!(expected.len(), plan.len());
+    assert!(expected.values().any(|said| said.contains("Row {")), "there are rows of features");
 
     let folder = tempfile::tempdir().expect("a folder");
     let (mut loaded, mut next, mut lives) = (None::<snapshot::Loaded>, 0, 0);

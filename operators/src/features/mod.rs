@@ -33,7 +33,7 @@ pub use bar::FeatureBar;
 pub use document::document;
 pub use kernel::{Kernel, State};
 pub use ledger::{FeatureLedger, FeatureSizes, FeaturesConfig};
-pub use lookahead::{Leak, Lookahead, check_lookahead};
+pub use lookahead::{Finding, Leak, Lookahead, LookaheadCheck, check_lookahead};
 pub use operator::{FeatureStreams, features};
 pub use saved::SavedFeatures;
 pub use table::{FEATURES, Family, Feature, Scope};
