@@ -3,10 +3,12 @@
 //! This crate wires the graph of `tidewheel-operators` to the sources and sinks of `tidewheel-connectors` and runs it: live
 //! from Kafka, or in replay from files and topics. The command line is `main.rs`.
 
+pub mod audit;
 pub mod bindings;
 pub mod commands;
 pub mod config;
 pub mod engine;
+pub mod export;
 pub mod http;
 pub mod live;
 pub mod log;

@@ -147,6 +147,11 @@ impl Recorded {
         }
     }
 
+    /// The views of the run.
+    pub fn views(&self) -> &[View] {
+        &self.views
+    }
+
     /// The tables beside the bars.
     pub fn tables(&self) -> Tables {
         Tables::new(&self.views)

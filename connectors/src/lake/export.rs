@@ -16,10 +16,20 @@ use tidewheel_schemas::{ColumnKind, ColumnSpec, Value};
 /// Rows of a batch on its way into the file.
 const BATCH_ROWS: usize = 8_192;
 
+/// Removed when it goes away, unless it has got another name.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Where it was finished there is nothing of this name.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
 /// A file being written. It has its name only once it is [finished](Self::finish): before that it is called `NAME.part`.
 pub struct TableFile {
     path: PathBuf,
-    part: PathBuf,
+    part: Part,
     columns: Box<[ColumnSpec]>,
     schema: SchemaRef,
     writer: ArrowWriter<File>,
@@ -38,11 +48,11 @@ impl TableFile {
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
-        let part = PathBuf::from(part);
-        let file = File::create(&part).map_err(LakeError::io("create", &part))?;
+        let part = Part(PathBuf::from(part));
+        let file = File::create(&part.0).map_err(LakeError::io("create", &part.0))?;
         let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
         let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
-            .map_err(LakeError::parquet("encode", &part))?;
+            .map_err(LakeError::parquet("encode", &part.0))?;
         Ok(Self { path: path.to_owned(), part, columns, schema, writer, rows: Vec::new(), written: 0 })
     }
 
@@ -64,7 +74,7 @@ impl TableFile {
         let arrays = self.columns.iter().enumerate().map(|(at, column)| array(&rows, at, column.kind)).collect();
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).expect("the arrays are those of the schema");
         self.written += rows.len() as u64;
-        self.writer.write(&batch).map_err(LakeError::parquet("encode", &self.part))
+        self.writer.write(&batch).map_err(LakeError::parquet("encode", &self.part.0))
     }
 
     /// Writes what is left and gives the file its name. Returns how many rows it has.
@@ -73,9 +83,9 @@ impl TableFile {
     /// If the file cannot be written.
     pub fn finish(mut self) -> Result<u64, LakeError> {
         self.flush()?;
-        let file = self.writer.into_inner().map_err(LakeError::parquet("encode", &self.part))?;
-        file.sync_all().map_err(LakeError::io("sync", &self.part))?;
-        fs::rename(&self.part, &self.path).map_err(LakeError::io("create", &self.path))?;
+        let file = self.writer.into_inner().map_err(LakeError::parquet("encode", &self.part.0))?;
+        file.sync_all().map_err(LakeError::io("sync", &self.part.0))?;
+        fs::rename(&self.part.0, &self.path).map_err(LakeError::io("create", &self.path))?;
         Ok(self.written)
     }
 }

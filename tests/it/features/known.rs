@@ -1,9 +1,9 @@
 //! What was known of features at a tick, asked in DuckDB by the macros that the program prints.
 
-use super::everywhere::replayed;
+use super::everywhere::{long_market, replayed};
 use super::oracle::{last_of, versions};
 use crate::harness::program::tidewheel;
-use crate::kafka_live::markets::{ALL_FAULTS, Recorded, market};
+use crate::kafka_live::markets::ALL_FAULTS;
 use crate::readers::python_with_readers;
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -36,7 +36,7 @@ fn known(versions: &[(u64, Row)], tick: u64) -> Vec<Json> {
 
 #[test]
 fn the_macros_know_the_rows_of_every_tick() {
-    let recorded = Recorded::new(market(43, 3_000, ALL_FAULTS));
+    let recorded = long_market(43, 4, ALL_FAULTS);
     let lake = replayed(&recorded, "lake", &["--tick", "10s"]);
     let versions = versions(&lake);
     let mut ticks: Vec<u64> = versions.iter().map(|(tick, _)| *tick).collect();

@@ -37,7 +37,7 @@ fn file_of(lake: &Path, table: Table) -> LakeFile {
 }
 
 /// Writes a Parquet file anew with other rows.
-fn rewrite(path: &Path, change: impl FnOnce(RecordBatch) -> RecordBatch) {
+pub fn rewrite(path: &Path, change: impl FnOnce(RecordBatch) -> RecordBatch) {
     let file = File::open(path).expect("a file");
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("Parquet");
     let schema = reader.schema();
