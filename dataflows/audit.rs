@@ -150,7 +150,7 @@ pub fn lookahead(config: &AuditConfig) -> Result<AuditReport, AuditError> {
         let known = views.iter().map(|view| view.name.clone()).collect();
         return Err(AuditError::NoView { view: config.view.clone(), known });
     };
-    let tables = Tables::new(std::slice::from_ref(&view));
+    let tables = Tables::new(std::slice::from_ref(&view), None);
     let spec = &tables.specs()[0];
     let rows = RowsByTick::open(&config.lake, recorded.lake(), spec, 0, recorded.first_tick())?;
     let published = rows.rows();

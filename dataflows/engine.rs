@@ -291,6 +291,7 @@ fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> Mer
     let mut features = Vec::new();
     for part in parts {
         output.rows.extend(part.features.into_iter().map(Tables::of_feature));
+        output.rows.extend(part.events);
         features.extend(part.saved_features);
         merged.feature_sizes.instruments += part.feature_sizes.instruments;
         merged.feature_sizes.bars += part.feature_sizes.bars;
@@ -430,8 +431,8 @@ mod tests {
                 amendments: vec![amendment(symbol, 4), amendment(symbol, 5)],
                 ..TapeOutcome::default()
             };
-            let (versions, open_bars, saved, features, saved_features, feature_sizes) = Default::default();
-            WorkerTick { tick: 1, versions, open_bars, saved, features, saved_features, feature_sizes, outcome }
+            let (versions, open_bars, saved, features, saved_features, feature_sizes, events) = Default::default();
+            WorkerTick { tick: 1, versions, open_bars, saved, features, events, saved_features, feature_sizes, outcome }
         };
         let parts = order.map(|worker| part(["AAAUSDT", "BBBUSDT", "CCCUSDT"][worker]));
         merge(&HEADER, SourceTick::default(), parts.into()).output

@@ -165,7 +165,7 @@ pub fn export(config: &ExportConfig) -> Result<Exported, ExportError> {
         return Err(ExportError::OneLabel);
     }
     let state = read::manifest(&config.lake)?;
-    let tables = Tables::new(std::slice::from_ref(&config.view));
+    let tables = Tables::new(std::slice::from_ref(&config.view), None);
     let spec = &tables.specs()[0];
     let days = rows::days(&state, spec);
     if days.is_empty() {
@@ -175,9 +175,9 @@ pub fn export(config: &ExportConfig) -> Result<Exported, ExportError> {
     let mut file = TableFile::create(&config.output, columns(config, spec))?;
     let (mut exported, mut venues, mut instruments) = (Exported::default(), BTreeMap::new(), BTreeSet::new());
     for day in days.iter().filter(|day| config.holds_part_of(day)) {
-        let mut versions = rows::of_day(&config.lake, spec, 0, day)?;
         // What a run committed after the manifest was read is left alone.
-        versions.retain(|(tick, row)| *tick < state.progress.tick_frontier && config.wants(row));
+        let is_wanted = |tick: u64, row: &Row| tick < state.progress.tick_frontier && config.wants(row);
+        let versions = rows::of_day(&config.lake, spec, 0, day, &is_wanted)?;
         for versions in versions.chunk_by(|(_, left), (_, right)| left.key() == right.key()) {
             let Some((tick, row)) = config.known.of(versions) else { continue };
             let Some(values) = row.values.as_deref() else { continue };

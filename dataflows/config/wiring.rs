@@ -74,6 +74,7 @@ impl Config {
             archive: self.lake().is_some_and(|lake| lake.archive),
             is_saved: self.snapshot_every().is_some(),
             views: self.views(),
+            min_quality: self.min_quality(),
         }
     }
 
@@ -82,9 +83,14 @@ impl Config {
         self.features.resolve().unwrap_or_default()
     }
 
+    /// The quality of rows below which an event tells of an instrument.
+    pub fn min_quality(&self) -> Option<f64> {
+        self.features.min_quality.map(f64::from)
+    }
+
     /// The tables beside the bars.
     pub fn tables(&self) -> Tables {
-        Tables::new(&self.views())
+        Tables::new(&self.views(), self.min_quality())
     }
 
     /// Where a run keeps its log of ticks and its snapshots.

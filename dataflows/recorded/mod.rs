@@ -144,6 +144,7 @@ impl Recorded {
             archive,
             is_saved: false,
             views: self.views.clone(),
+            min_quality: self.settings.min_quality.map(f64::from),
         }
     }
 
@@ -154,7 +155,7 @@ impl Recorded {
 
     /// The tables beside the bars.
     pub fn tables(&self) -> Tables {
-        Tables::new(&self.views)
+        Tables::new(&self.views, self.settings.min_quality.map(f64::from))
     }
 
     /// Files that are not what their manifest says, as far as they were read.

@@ -1,7 +1,7 @@
 //! The settings that answers depend on. They are written into every log of ticks and every snapshot, and compared before
 //! either is used again: state computed under others would give answers that no run gives.
 
-use crate::config::{Cadence, Config, TimeSpan, ViewDefinition};
+use crate::config::{Cadence, Config, Share, TimeSpan, ViewDefinition};
 use serde::{Deserialize, Serialize};
 use tidewheel_operators::features::View;
 use tidewheel_schemas::Interval;
@@ -36,6 +36,9 @@ pub struct Settings {
     /// What their columns mean: view and features with their versions.
     #[serde(rename = "versions of features")]
     pub contracts: Vec<Vec<String>>,
+    /// The quality below which rows raise events.
+    #[serde(rename = "features.min_quality", default)]
+    pub min_quality: Option<Share>,
     /// How messages are read.
     #[serde(rename = "source")]
     pub source: serde_json::Value,
@@ -66,6 +69,7 @@ impl Settings {
             provisional_every: bars.provisional_every,
             views: config.views().iter().map(ViewDefinition::of).collect(),
             contracts: config.views().iter().map(View::contract).collect(),
+            min_quality: config.features.min_quality,
             source,
         }
     }

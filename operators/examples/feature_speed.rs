@@ -120,7 +120,7 @@ fn names(count: usize) -> Vec<Instrument> {
 }
 
 fn ledger(view: &View) -> FeatureLedger {
-    FeatureLedger::new(&FeaturesConfig { views: vec![view.clone()], is_saved: true })
+    FeatureLedger::new(&FeaturesConfig { views: vec![view.clone()], is_saved: true, min_quality: None })
 }
 
 /// Every instrument's minute becomes final in one tick.

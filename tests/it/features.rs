@@ -8,3 +8,4 @@ mod export;
 mod known;
 pub mod oracle;
 mod published;
+mod quality;

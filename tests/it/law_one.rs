@@ -48,6 +48,7 @@ fn run(arrivals: &[Arrival], feeding: Feeding) -> Run {
         archive: true,
         is_saved: false,
         views: vec![View::core_technical()],
+        min_quality: None,
     };
     let (mut engine, outputs) = engine::start(feeding.workers, &config, None).expect("threads");
     let collector = std::thread::spawn(move || outputs.collect::<Vec<_>>());
@@ -276,7 +277,7 @@ fn insert_then_cancel_leaves_no_trace_and_correct_equals_cancel_plus_insert() {
 #[test]
 fn every_version_of_a_row_comes_out_of_the_bars_known_at_its_tick() {
     let views = [View::core_technical()];
-    let tables = Tables::new(&views);
+    let tables = Tables::new(&views, None);
     for seed in 50..53 {
         let market = Market::new(seed, 1_500);
         let feeding = Feeding { workers: 2, partitions: 3, is_keyed: false, seed, ..FEEDING };

@@ -24,6 +24,9 @@ const TICKS: TickConfig = TickConfig {
     provisional_every_ms: Some(60_000),
 };
 
+/// Rows fall below it where a market is thin, and come back.
+const MIN_QUALITY: f64 = 0.4;
+
 /// One tick as the log would have it: what it is called and which arrivals it holds.
 struct Planned {
     tick: u64,
@@ -85,6 +88,7 @@ impl Life<'_> {
             archive: true,
             is_saved: true,
             views: vec![View::core_technical()],
+            min_quality: Some(MIN_QUALITY),
         };
         let mut timer = SnapshotTimer::new(Duration::ZERO, restored.is_some());
         let busy = timer.busy_flag();
@@ -149,7 +153,9 @@ fn check(seed: u64, trades: usize, tick_ns: i64, is_keyed: bool) {
     let expected: BTreeMap<u64, String> =
         undisturbed.run(0..plan.len(), None, 1).iter().map(|tick| (tick.output.tick, said(tick))).collect();
     assert_eq!(expected.len(), plan.len());
-    assert!(expected.values().any(|said| said.contains("Row {")), "there are rows of features");
+    for kind in ["quality_low", "quality_back"] {
+        assert!(expected.values().any(|said| said.contains(kind)), "there are rows of features, and events {kind}");
+    }
 
     let folder = tempfile::tempdir().expect("a folder");
     let (mut loaded, mut next, mut lives) = (None::<snapshot::Loaded>, 0, 0);

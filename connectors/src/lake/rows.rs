@@ -72,22 +72,29 @@ impl Stored for StoredRows {
 
 /// The days of which a table has rows, ascending: `2024-08-05`.
 pub fn days(state: &LakeState, spec: &Arc<TableSpec>) -> BTreeSet<String> {
-    files(state, &StoredRows { spec: Arc::clone(spec), number: 0 }).filter_map(|file| day_of(file)).collect()
+    files(state, &StoredRows { spec: Arc::clone(spec), number: 0 }).filter_map(day_of).collect()
 }
 
-/// Every version of every row of a day, each with its tick, by venue, symbol, event time and qualifier, and then in the order
+/// The versions of rows of a day that are wanted, each with its tick, by venue, symbol, event time and qualifier, and then in the order
 /// of publication. `number` is what the rows will name as their table.
 ///
 /// # Errors
 /// If a manifest or a file cannot be read, or a file is not what the manifest says.
-pub fn of_day(root: &Path, spec: &Arc<TableSpec>, number: u16, day: &str) -> Result<Vec<(u64, Row)>, LakeError> {
+pub fn of_day(
+    root: &Path,
+    spec: &Arc<TableSpec>,
+    number: u16,
+    day: &str,
+    is_wanted: &dyn Fn(u64, &Row) -> bool,
+) -> Result<Vec<(u64, Row)>, LakeError> {
     let layout = Layout { root: root.to_owned() };
     let stored = StoredRows { spec: Arc::clone(spec), number };
     let read = |state: &LakeState| {
         let mut rows: Vec<(u64, Row)> = Vec::new();
         for file in files(state, &stored).filter(|file| day_of(file).as_deref() == Some(day)) {
             for_each_batch(&layout, file, None, |batch| {
-                rows.extend(rows_file::decode(batch, spec, number)?);
+                let decoded = rows_file::decode(batch, spec, number)?;
+                rows.extend(decoded.into_iter().filter(|(tick, row)| is_wanted(*tick, row)));
                 Ok(())
             })?;
         }

@@ -7,7 +7,6 @@ use crate::export::{ExportConfig, Form, Known, Label, export};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tidewheel_operators::features::nearest_name;
 
 /// Write rows of a view, and labels beside them, into one Parquet file
 #[derive(Debug, clap::Args)]
@@ -77,9 +76,8 @@ impl ExportArgs {
         };
         let views = section.known().map_err(CommandError::Usage)?;
         let Some(view) = views.iter().find(|view| view.name == self.view).cloned() else {
-            let nearest = nearest_name(&self.view, &views);
-            let hint = nearest.map(|name| format!(", did you mean {name:?}?")).unwrap_or_default();
-            return Err(CommandError::Usage(format!("there is no view {:?}{hint}", self.view)));
+            let known = views.iter().map(|view| view.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(CommandError::Usage(format!("there is no view {:?}; there are {known}", self.view)));
         };
         let config = ExportConfig {
             lake: self.lake,

@@ -98,11 +98,9 @@ impl LookaheadCheck {
     /// Takes a version of a bar. Those that are not final, or of an interval that no view needs, are ignored.
     pub fn learn(&mut self, version: &BarVersion) {
         let Some(series) = self.plan.series_of(version.interval).filter(|_| version.is_final) else { return };
-        if !self.known.contains_key(&version.instrument) {
-            let cuts = self.plan.series.iter().map(|_| Cut::default()).collect();
-            self.known.insert(version.instrument.clone(), cuts);
-        }
-        let cuts = self.known.get_mut(&version.instrument).expect("put in above");
+        let plans = &self.plan.series;
+        let cuts = self.known.entry(version.instrument.clone());
+        let cuts = cuts.or_insert_with(|| plans.iter().map(|_| Cut::default()).collect());
         cuts[series].set(version);
     }
 

@@ -112,13 +112,13 @@ fn a_live_run_publishes_the_same_rows_in_topic_and_lake_and_verify_agrees() {
     let topic = broker().topic("features", PARTITIONS);
     let setup = Setup::new(brokers, &topic, recorded.folder());
     let all = recorded.messages.len();
-    // Two lives: the second goes on from what the first left.
-    for (part, workers) in [(0..all / 2, 2), (all / 2..all, 3)] {
+    // Two lives: the second goes on from what the first left. What arrives in parts is revised from one to the next.
+    let end = |part: usize| part * all / 12;
+    for (parts, workers) in [(0..6, 2), (6..12, 3)] {
         let mut run = Setup { workers, ..setup.clone() }.start();
-        for end in [part.start + part.len() / 3, part.end] {
-            let start = if end == part.end { part.start + part.len() / 3 } else { part.start };
-            recorded.send(brokers, &topic, start..end, Spread::InTurn);
-            run.wait_until_read(end as u64);
+        for part in parts {
+            recorded.send(brokers, &topic, end(part)..end(part + 1), Spread::InTurn);
+            run.wait_until_read(end(part + 1) as u64);
         }
         run.stop();
     }

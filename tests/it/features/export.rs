@@ -217,7 +217,7 @@ fn what_cannot_be_exported_is_said_and_leaves_no_file() {
         assert!(told.contains(expected), "{expected:?} is missing in: {told}");
         assert!(!file.exists() && !recorded.folder().join("refused.parquet.part").exists());
     };
-    refuses(lake, &["--view", "core_tecnical"], 2, "did you mean \"core_technical\"?");
+    refuses(lake, &["--view", "core_tecnical"], 2, "there are core_technical");
     refuses(lake, &["--label", "up_5m"], 2, "is no label");
     refuses(lake, &["--for-training", "--label", "return_5m,return_6m"], 1, "give --label once");
     refuses(recorded.folder(), &[], 1, "has no rows of view \"core_technical\"");

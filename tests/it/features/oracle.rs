@@ -10,11 +10,11 @@ use tidewheel_schemas::{BarVersion, FeatureRow, Instrument, Interval, Row};
 /// All versions of rows of `core_technical` in a lake, with their ticks: day by day, by instrument, time and tick.
 pub fn versions(lake: &Path) -> Vec<(u64, Row)> {
     let state = read::manifest(lake).expect("a lake");
-    let tables = Tables::new(&[View::core_technical()]);
+    let tables = Tables::new(&[View::core_technical()], None);
     let spec = &tables.specs()[0];
     let days = rows::days(&state, spec);
     assert!(!days.is_empty(), "there are rows of features");
-    days.iter().flat_map(|day| rows::of_day(lake, spec, 0, day).expect("a lake")).collect()
+    days.iter().flat_map(|day| rows::of_day(lake, spec, 0, day, &|_, _| true).expect("a lake")).collect()
 }
 
 /// What a row is told apart by: its instrument and the end of its bar.
@@ -40,7 +40,7 @@ pub fn check(lake: &Path) -> BTreeMap<Key, (u64, Row)> {
     // All of them are known when the rows are asked for.
     let bars: Vec<BarVersion> = bars.filter(|bar| bar.is_final).map(|bar| BarVersion { tick: 0, ..bar }).collect();
     let last = last_of(&versions(lake));
-    let tables = Tables::new(&[view.clone()]);
+    let tables = Tables::new(std::slice::from_ref(&view), None);
     let rows: Vec<FeatureRow> =
         last.values().map(|(tick, row)| tables.feature_of(row, *tick).expect("a row of the view")).collect();
     let report = check_lookahead(&[view], &bars, &rows);
