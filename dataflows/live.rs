@@ -91,7 +91,7 @@ impl Live<'_> {
             }
         }
         caught_up(ticker);
-        let mut quiet = Quiet::default();
+        let (mut quiet, begun) = (Quiet::default(), Instant::now());
         while !self.stop.load(Ordering::Relaxed) {
             let found = self.source.discover()?;
             if !found.is_empty() {
@@ -112,7 +112,7 @@ impl Live<'_> {
             let tick = now_ms().min(tick_end_ms).max(ticker.last_tick().map_or(0, |last| last + 1));
             let caught_up: Vec<bool> = (0..names.len() as u32).map(|number| self.source.caught_up(number)).collect();
             let candidate = Candidate {
-                tick,
+                running_ms: begun.elapsed().as_millis() as u64,
                 is_empty: polled.blocks.is_empty() && polled.ignored.is_empty() && found.is_empty(),
                 caught_up: &caught_up,
                 watermark_ns: ticker.watermark_ns(),

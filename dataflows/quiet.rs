@@ -7,7 +7,8 @@
 //!
 //! This never holds back a record: a tick that has one is made, at the time at which it would be made otherwise.
 
-/// How long there is no tick at most, milliseconds: commits, snapshots and those who watch the run wait for ticks.
+/// How long there is no tick at most, milliseconds: commits, snapshots and those who watch the run wait for ticks. Not counted in
+/// ticks: a wall clock that was put back has ticks a millisecond apart until it is there again.
 const TICK_AT_LEAST_EVERY_MS: u64 = 1_000;
 
 /// What was known when the last tick was made.
@@ -18,7 +19,7 @@ pub struct Quiet {
 
 #[derive(Debug)]
 struct LastTick {
-    tick: u64,
+    running_ms: u64,
     /// Whether it had nothing of the source.
     is_empty: bool,
     caught_up: Vec<bool>,
@@ -31,8 +32,8 @@ struct LastTick {
 /// A tick that could be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
-    /// The tick, milliseconds since the epoch.
-    pub tick: u64,
+    /// How long the run has gone on, milliseconds by a clock that nobody puts back.
+    pub running_ms: u64,
     /// Whether the source has nothing for it: no message of any kind, no new partition.
     pub is_empty: bool,
     /// Of each partition, whether the source has nothing more of it.
@@ -51,7 +52,7 @@ impl Quiet {
             && last.is_empty
             && candidate.caught_up == last.caught_up
             && candidate.watermark_ns == last.watermark_ns;
-        let is_due = candidate.tick.saturating_sub(last.tick) >= TICK_AT_LEAST_EVERY_MS;
+        let is_due = candidate.running_ms.saturating_sub(last.running_ms) >= TICK_AT_LEAST_EVERY_MS;
         is_same && !is_due && (last.is_told || !candidate.is_provisional)
     }
 
@@ -59,7 +60,7 @@ impl Quiet {
     pub fn made(&mut self, made: &Candidate<'_>) {
         let was_told = self.last.as_ref().is_some_and(|last| last.is_told);
         self.last = Some(LastTick {
-            tick: made.tick,
+            running_ms: made.running_ms,
             is_empty: made.is_empty,
             caught_up: made.caught_up.to_vec(),
             watermark_ns: made.watermark_ns,
@@ -78,7 +79,8 @@ mod tests {
         let (mut quiet, mut watermark_ns) = (Quiet::default(), i64::MIN);
         for &(tick, records, caught_up, is_provisional, is_made) in ticks {
             let is_empty = records.is_empty();
-            let candidate = Candidate { tick, is_empty, caught_up: &caught_up, watermark_ns, is_provisional };
+            let candidate =
+                Candidate { running_ms: tick, is_empty, caught_up: &caught_up, watermark_ns, is_provisional };
             assert_eq!(!quiet.may_be_left_out(&candidate), is_made, "{candidate:?}");
             if is_made {
                 quiet.made(&candidate);
@@ -123,7 +125,8 @@ mod tests {
     fn a_watermark_that_moved_at_a_tick_without_records_has_its_effect_at_the_next() {
         let mut quiet = Quiet::default();
         let made = |tick, watermark_ns, quiet: &mut Quiet| {
-            let candidate = Candidate { tick, is_empty: true, caught_up: &[true], watermark_ns, is_provisional: false };
+            let (running_ms, is_provisional) = (tick, false);
+            let candidate = Candidate { running_ms, is_empty: true, caught_up: &[true], watermark_ns, is_provisional };
             let is_made = !quiet.may_be_left_out(&candidate);
             if is_made {
                 quiet.made(&candidate);
