@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod generate;
 mod metrics;
+mod model;
 mod rejects;
 mod replay;
 mod run;
@@ -25,6 +26,7 @@ pub use config::ConfigArgs;
 pub use demo::DemoArgs;
 pub use generate::GenerateArgs;
 pub use metrics::MetricsArgs;
+pub use model::ModelArgs;
 pub use rejects::RejectsArgs;
 pub use replay::ReplayArgs;
 pub use run::{RunArgs, stop_on_signal};
@@ -55,6 +57,7 @@ pub enum Command {
     Verify(VerifyArgs),
     Generate(GenerateArgs),
     Metrics(MetricsArgs),
+    Model(ModelArgs),
     Compact(CompactArgs),
     Sql(SqlArgs),
 }
@@ -78,6 +81,7 @@ impl Command {
             Self::Compact(args) => args.run(out),
             Self::Sql(args) => args.run(out),
             Self::Metrics(args) => args.run(out),
+            Self::Model(args) => args.run(out),
         }
     }
 
@@ -123,6 +127,9 @@ pub enum CommandError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// A model cannot be registered, loaded or promoted.
+    #[error(transparent)]
+    Models(#[from] crate::models::ModelsError),
     /// The HTTP server cannot be started.
     #[error(transparent)]
     Http(#[from] crate::http::HttpError),

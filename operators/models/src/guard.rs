@@ -20,7 +20,6 @@ pub fn is_guarded() -> bool {
 /// Does it, and gives what a panic said as the error.
 ///
 /// What `work` leaves half done must not be used after an error.
-#[allow(dead_code, reason = "the runtime it guards comes next")]
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     DEPTH.with(|depth| depth.set(depth.get() + 1));
     let result = catch_unwind(AssertUnwindSafe(work));
@@ -28,7 +27,6 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     result.map_err(|payload| format!("it panicked: {}", message(payload.as_ref())))
 }
 
-#[allow(dead_code, reason = "the runtime it guards comes next")]
 fn message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("without a word")

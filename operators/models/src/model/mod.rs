@@ -1,10 +1,14 @@
 //! Models: an artifact that was loaded, and one number for one input.
 
 mod linear;
+mod onnx;
+mod trees;
 
 use crate::manifest::{ArtifactFormat, Manifest};
 use crate::refusal::Refusal;
 pub use linear::Linear;
+pub use onnx::Network;
+pub use trees::Trees;
 
 /// Why an artifact cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -40,6 +44,10 @@ pub enum ModelError {
 pub enum Model {
     /// A weighted sum, or its logistic function.
     Linear(Linear),
+    /// Decision trees, from LightGBM, XGBoost or ONNX-ML.
+    Trees(Trees),
+    /// Any other ONNX graph.
+    Network(Network),
 }
 
 impl Model {
@@ -50,7 +58,12 @@ impl Model {
     pub fn load(manifest: &Manifest, artifact: &[u8]) -> Result<Self, ModelError> {
         match manifest.format {
             ArtifactFormat::Linear | ArtifactFormat::Logistic => Linear::load(manifest, artifact).map(Self::Linear),
-            other => Err(ModelError::Unsupported(format!("format {other} is not done here"))),
+            ArtifactFormat::Lightgbm => trees::lightgbm::load(manifest, artifact).map(Self::Trees),
+            ArtifactFormat::Xgboost => trees::xgboost::load(manifest, artifact).map(Self::Trees),
+            ArtifactFormat::Onnx => onnx::load(manifest, artifact).map(|loaded| match loaded {
+                onnx::Loaded::Trees(trees) => Self::Trees(trees),
+                onnx::Loaded::Network(network) => Self::Network(network),
+            }),
         }
     }
 
@@ -61,7 +74,12 @@ impl Model {
     pub fn score(&self, input: &[f64]) -> Result<f64, Refusal> {
         let value = match self {
             Self::Linear(model) => model.score(input),
+            Self::Trees(model) => model.score(input),
+            Self::Network(model) => model.score(input)?,
         };
         if value.is_finite() { Ok(value) } else { Err(Refusal::OutputNotFinite) }
     }
 }
+
+#[cfg(test)]
+mod tests;
