@@ -130,6 +130,11 @@ fn parts(manifest: &Manifest, attributes: &Attributes<'_>, is_classifier: bool) 
             return Err(unsupported(format!("post_transform {told} is not taken; use NONE, LOGISTIC or SOFTMAX")));
         }
     };
+    // With a negative weight ONNX Runtime gives a score and its negative in the place of a probability and the rest.
+    let is_score = attributes.floats("class_weights").iter().any(|weight| *weight < 0.0);
+    if is_binary && transform == Transform::Identity && is_score {
+        return Err(unsupported("its two classes have scores, not probabilities; export with LOGISTIC".to_owned()));
+    }
     let base = match attributes.floats("base_values") {
         [] => vec![0.0; sums],
         values => of_length(values, "base_values", sums)?.iter().map(|value| f64::from(*value)).collect(),
