@@ -113,7 +113,7 @@ class Writer:
         target = "up_15m" if probability else "return_15m"
         # Of what is computed in float64 only the order of a sum or the library's exponential function can differ; XGBoost and
         # ONNX round each step to float32.
-        absolute, relative = {"onnx": (1e-6, 1e-5), "xgboost": (1e-8, 1e-6)}.get(form, (1e-12, 1e-12))
+        absolute, relative = {"onnx": (1e-8, 1e-5), "xgboost": (1e-8, 1e-6)}.get(form, (1e-12, 1e-12))
         goldens, predicted, truth = [], [], []
         for symbol, rows in self.all_rows.items():
             held_out = np.flatnonzero(split(rows)[1])
