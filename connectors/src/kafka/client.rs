@@ -28,7 +28,7 @@ const GROUP_ID: &str = "tidewheel";
 const STATISTICS_EVERY_MS: &str = "1000";
 
 /// Properties that the guarantees rest upon, hence not open to configuration.
-const RESERVED: [&str; 8] = [
+const RESERVED: [&str; 10] = [
     "bootstrap.servers",
     "enable.partition.eof",
     "enable.auto.commit",
@@ -36,7 +36,9 @@ const RESERVED: [&str; 8] = [
     "auto.offset.reset",
     "isolation.level",
     "transactional.id",
+    "transaction.timeout.ms",
     "enable.idempotence",
+    "delivery.report.only.error",
 ];
 
 /// Forwards librdkafka's log to `tracing` and remembers the last error, for the message of the failure it leads to.
