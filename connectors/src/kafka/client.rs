@@ -47,7 +47,8 @@ pub(super) struct Context {
     last_error: Mutex<Option<Complaint>>,
     failed_delivery: Mutex<Option<Failed>>,
     delivered: Mutex<Delivered>,
-    statistics: Mutex<Statistics>,
+    /// With when they were told.
+    statistics: Mutex<(Statistics, Option<Instant>)>,
 }
 
 /// What librdkafka complained of.
@@ -97,7 +98,12 @@ impl Context {
 
     /// What librdkafka knew of a partition when it last said; nothing before that.
     pub(super) fn known(&self, topic: &str, partition: i32) -> Option<Known> {
-        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).of(topic, partition)
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).0.of(topic, partition)
+    }
+
+    /// When librdkafka last said what it knows of the partitions.
+    pub(super) fn told_at(&self) -> Option<Instant> {
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
     /// Whether a record could not be delivered since the last call of [`take_failed_delivery`](Self::take_failed_delivery).
@@ -145,7 +151,7 @@ impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
         tracing::trace!(target: "librdkafka", statistics = %String::from_utf8_lossy(statistics), "statistics");
         if let Some(statistics) = Statistics::parse(statistics) {
-            *self.statistics.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
+            *self.statistics.lock().unwrap_or_else(PoisonError::into_inner) = (statistics, Some(Instant::now()));
         }
     }
 

@@ -24,7 +24,7 @@ use rdkafka::Message;
 use rdkafka::message::OwnedHeaders;
 use rdkafka::topic_partition_list::Offset;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
 /// The key of records that are written only to be rolled back: a partition takes part in a transaction once a record is there.
@@ -63,6 +63,7 @@ impl Look {
 pub(super) fn end(config: &KafkaSinkConfig, writer: &mut Writer, topics: &Topics) -> Result<Progress, KafkaError> {
     const PAUSE: Duration = Duration::from_millis(200);
     const SAY_SO_AFTER: Duration = Duration::from_secs(5);
+    const SECOND_LOOK_AFTER: Duration = Duration::from_secs(1);
     let progress: Place = (topics.progress.name.clone(), 0);
     let patience = writer.patience().clone();
     let mut wait = patience.begin();
@@ -70,6 +71,8 @@ pub(super) fn end(config: &KafkaSinkConfig, writer: &mut Writer, topics: &Topics
     let mut tried: BTreeSet<(Place, u64)> = BTreeSet::new();
     let begun = Instant::now();
     let (mut said, mut first_ends, mut is_settled) = (begun, None, false);
+    // What is to be written again, and since when it looks so.
+    let mut hidden: Option<(Vec<(Place, Span)>, Instant)> = None;
     loop {
         let mut look = look(config, topics, &progress)?;
         let first_ends = first_ends.get_or_insert_with(|| look.ends.clone());
@@ -99,6 +102,16 @@ pub(super) fn end(config: &KafkaSinkConfig, writer: &mut Writer, topics: &Topics
                 tried.extend(places.into_iter().filter_map(from));
             }
             Step::Rewrite(spans) => {
+                // A broker that is behind may not show yet what is committed, and then it would be there twice.
+                let (looked, since) = hidden.get_or_insert_with(|| (spans.clone(), Instant::now()));
+                if *looked != spans {
+                    (*looked, *since) = (spans, Instant::now());
+                    continue;
+                }
+                if since.elapsed() < SECOND_LOOK_AFTER {
+                    std::thread::sleep(SECOND_LOOK_AFTER.saturating_sub(since.elapsed()));
+                    continue;
+                }
                 tracing::warn!(partitions = ?spans, "committed records were not committed there: they are written again");
                 rewrite(config, writer, &progress.0, &spans, look.committed.unwrap_or_default())?;
             }
@@ -119,8 +132,6 @@ pub(super) fn end(config: &KafkaSinkConfig, writer: &mut Writer, topics: &Topics
 
 /// Looks at all that decides.
 fn look(config: &KafkaSinkConfig, topics: &Topics, progress: &Place) -> Result<Look, KafkaError> {
-    /// So many records before the last one are looked through for other sinks.
-    const BEFORE: u64 = 1_000;
     let all = View::new(config, "read_uncommitted");
     let committed = View::new(config, "read_committed");
     // In this order: what is committed meanwhile does not look open.
@@ -139,7 +150,7 @@ fn look(config: &KafkaSinkConfig, topics: &Topics, progress: &Place) -> Result<L
     let end = ends.get(progress).copied().unwrap_or_default();
     let first_open = open.get(progress).map_or(end, |(from, _)| *from);
     let (mut attempts, mut failed) = (Vec::new(), None);
-    let mut gaps = Gaps::new(first_open);
+    let (mut gaps, mut is_interleaved) = (Gaps::new(first_open), false);
     all.scan(progress, from, end, |message| {
         let offset = message.offset().unsigned_abs();
         gaps.pass(offset);
@@ -149,10 +160,18 @@ fn look(config: &KafkaSinkConfig, topics: &Topics, progress: &Place) -> Result<L
                 Err(error) => failed = Some(error),
             }
         }
+        // Then nothing can be told of what is open there, whatever else there is.
+        is_interleaved = gaps.is_found && attempts.last().is_some_and(|(offset, _)| *offset >= first_open);
+        if is_interleaved || failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     failed.map_or(Ok(()), Err)?;
+    is_interleaved |= gaps.is_interrupted(end) && attempts.iter().any(|(offset, _)| *offset >= first_open);
 
     let committed_progress = last.map(|(_, progress)| progress);
+    if is_interleaved {
+        let facts = Facts { is_interleaved, ..Facts::default() };
+        return Ok(Look { facts, ends, committed: committed_progress, attempts: Vec::new(), open });
+    }
     let said = match &committed_progress {
         None => Some(Ends::default()),
         Some(progress) => progress.ends.clone(),
@@ -162,11 +181,15 @@ fn look(config: &KafkaSinkConfig, topics: &Topics, progress: &Place) -> Result<L
         seen: said.as_ref().map_or(Ok(BTreeMap::new()), |ends| watcher.seen(ends))?,
         committed: said,
         attempts: Vec::new(),
-        is_interleaved: gaps.is_interrupted(end) && attempts.iter().any(|(offset, _)| *offset >= first_open),
+        is_interleaved,
         open: BTreeSet::new(),
     };
-    let is_alone =
-        attempts.is_empty() || !has_others(config, &all, progress, from.saturating_sub(BEFORE).max(low)..end)?;
+    // Looked for at most once, and from the beginning: another may have been silent for long.
+    let mut is_alone = None;
+    let mut is_alone = || match is_alone {
+        Some(is_alone) => Ok(is_alone),
+        None => has_others(config, &all, progress, low..end).map(|has_others| *is_alone.insert(!has_others)),
+    };
     for (at, (offset, attempt)) in attempts.iter().enumerate() {
         let is_next = |next: &Progress| {
             next.incarnation == attempt.incarnation && next.sequence == attempt.sequence.saturating_add(1)
@@ -176,7 +199,7 @@ fn look(config: &KafkaSinkConfig, topics: &Topics, progress: &Place) -> Result<L
             ends: attempt.ends.clone(),
             is_open: *offset >= first_open,
             is_claim: attempt.sequence == 0,
-            is_followed: was_next_asked_for || is_alone && watcher.is_followed(attempt.ends.as_ref())?,
+            is_followed: was_next_asked_for || watcher.is_followed(attempt.ends.as_ref())? && is_alone()?,
             seen: attempt.ends.as_ref().map_or(Ok(BTreeMap::new()), |ends| watcher.seen(ends))?,
         });
     }
@@ -184,7 +207,7 @@ fn look(config: &KafkaSinkConfig, topics: &Topics, progress: &Place) -> Result<L
     Ok(Look { facts, ends, committed: committed_progress, attempts, open })
 }
 
-/// Whether other sinks write to the progress topic. All write there every few seconds.
+/// Whether other sinks write to the progress topic. Each leaves a record there before any other, and the last of each is kept.
 fn has_others(
     config: &KafkaSinkConfig,
     all: &View<'_>,
@@ -193,7 +216,8 @@ fn has_others(
 ) -> Result<bool, KafkaError> {
     let mut is_found = false;
     all.scan(progress, range.start, range.end, |message| {
-        is_found |= message.key() != Some(config.transactional_id.as_bytes()) && message.key() != Some(KEY);
+        is_found = message.key() != Some(config.transactional_id.as_bytes()) && message.key() != Some(KEY);
+        if is_found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     Ok(is_found)
 }
@@ -223,7 +247,10 @@ impl Watcher<'_> {
             match self.open.get(&place) {
                 Some(&(from, until)) if end > from => {
                     let mut gaps = Gaps::new(from);
-                    self.all.scan(&place, from, until, |message| gaps.pass(message.offset().unsigned_abs()))?;
+                    self.all.scan(&place, from, until, |message| {
+                        gaps.pass(message.offset().unsigned_abs());
+                        if gaps.is_found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    })?;
                     seen.insert(place, if gaps.is_interrupted(until) { Seen::Unclear } else { Seen::Open });
                 }
                 _ => drop(closed.insert(place, end - 1)),
@@ -306,6 +333,7 @@ fn rewrite(
                 let headers = message.headers().map(rdkafka::message::BorrowedHeaders::detach);
                 sent = send_again(writer, place, message.key(), message.payload(), headers);
             }
+            if sent.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         sent?;
         if count == 0 || count != end - first {
