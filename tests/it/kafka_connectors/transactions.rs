@@ -4,9 +4,11 @@ use super::held;
 use super::sink::{config, minutes, open, output};
 use crate::harness::kafka::{Broker, PATIENCE, broker, queue, unique};
 use rdkafka::producer::Producer;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use tidewheel_connectors::kafka::KafkaError;
-use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig};
+use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig, SinkBegin};
 use tidewheel_connectors::kafka::source::Isolation;
 use tidewheel_schemas::{Counters, Reject, RejectReason, TickOutput};
 
@@ -264,6 +266,10 @@ fn a_restart_waits_for_another_sinks_open_transaction_before_much_of_its_own_pro
         sink.advance(tick, &Counters::default()).expect("the commit succeeds");
     }
     std::mem::forget(sink);
+    let told_to_stop = Arc::new(AtomicBool::new(true));
+    let refused = KafkaSink::open_as(&config, Vec::new(), SinkBegin::GoOn, Some(told_to_stop));
+    let error = refused.err().expect("it does not wait when it is to stop");
+    assert!(matches!(error, KafkaError::Unanswered { .. }), "{error}");
     let restarted = std::thread::spawn(move || (open(&config), Instant::now()));
     std::thread::sleep(PAUSE);
     assert!(!restarted.is_finished(), "what is committed cannot be told from what is not");

@@ -22,7 +22,8 @@ pub(super) fn longest_open(config: &KafkaSinkConfig) -> Duration {
 
 /// A reader that does not wait for long where nothing follows.
 fn reader(config: &KafkaSinkConfig, isolation: &str) -> Result<BaseConsumer<Context>, KafkaError> {
-    consumer(&config.brokers, &config.properties, &[("fetch.wait.max.ms", "20")], isolation)
+    let defaults = [("fetch.wait.max.ms", "20"), ("statistics.interval.ms", "100")];
+    consumer(&config.brokers, &config.properties, &defaults, isolation)
 }
 
 /// A reader of a topic whose end stands still: its writer was fenced before.

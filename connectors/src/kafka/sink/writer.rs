@@ -113,6 +113,11 @@ impl Writer {
         }
     }
 
+    /// Where the records lie that were delivered since the transaction was begun.
+    pub(super) fn take_delivered(&self) -> Ends {
+        self.producer.context().take_delivered().ends()
+    }
+
     /// Where the records ended that were committed since the writer was opened is of no use any more.
     pub(super) fn forget_ends(&mut self) {
         self.ends = Ends::default();
