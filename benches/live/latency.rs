@@ -38,10 +38,10 @@ pub fn open_loop(broker: &Broker) -> Measured {
     let prefix = unique("latency");
     let bars = "tick = \"100ms\"\nprovisional_every = \"100ms\"";
     let config = config(broker, &topic, &prefix, folder.path(), bars);
-    let session = Session::open(&config, None, Begin::GoOn).expect("everything can be used");
+    let stop = Arc::new(AtomicBool::new(false));
+    let session = Session::open(&config, None, Begin::GoOn, &stop).expect("everything can be used");
     let status = session.status();
     let consumer = minute_bars(broker, &format!("{prefix}.bars.1m"));
-    let stop = Arc::new(AtomicBool::new(false));
     std::thread::scope(|scope| {
         let run = scope.spawn(|| session.run(&stop));
         let schedule = Schedule::from_now();

@@ -113,8 +113,9 @@ pub fn pipeline_with(broker: &Broker, topic: &str, trades: u64, more: &str) -> f
         kafka.transactions = other.transactions;
     }
     // Creating the output topics is no work on trades.
-    let session = Session::open(&config, None, Begin::GoOn).expect("everything can be used");
-    let (status, stop) = (session.status(), Arc::new(AtomicBool::new(false)));
+    let stop = Arc::new(AtomicBool::new(false));
+    let session = Session::open(&config, None, Begin::GoOn, &stop).expect("everything can be used");
+    let status = session.status();
     let started = Instant::now();
     let counters = std::thread::scope(|scope| {
         let run = scope.spawn(|| session.run(&stop));

@@ -28,7 +28,7 @@ const GROUP_ID: &str = "tidewheel";
 const STATISTICS_EVERY_MS: &str = "1000";
 
 /// Properties that the guarantees rest upon, hence not open to configuration.
-const RESERVED: [&str; 8] = [
+const RESERVED: [&str; 10] = [
     "bootstrap.servers",
     "enable.partition.eof",
     "enable.auto.commit",
@@ -36,7 +36,9 @@ const RESERVED: [&str; 8] = [
     "auto.offset.reset",
     "isolation.level",
     "transactional.id",
+    "transaction.timeout.ms",
     "enable.idempotence",
+    "delivery.report.only.error",
 ];
 
 /// Forwards librdkafka's log to `tracing` and remembers the last error, for the message of the failure it leads to.
@@ -45,7 +47,8 @@ pub(super) struct Context {
     last_error: Mutex<Option<Complaint>>,
     failed_delivery: Mutex<Option<Failed>>,
     delivered: Mutex<Delivered>,
-    statistics: Mutex<Statistics>,
+    /// With when they were told.
+    statistics: Mutex<(Statistics, Option<Instant>)>,
 }
 
 /// What librdkafka complained of.
@@ -95,7 +98,12 @@ impl Context {
 
     /// What librdkafka knew of a partition when it last said; nothing before that.
     pub(super) fn known(&self, topic: &str, partition: i32) -> Option<Known> {
-        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).of(topic, partition)
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).0.of(topic, partition)
+    }
+
+    /// When librdkafka last said what it knows of the partitions.
+    pub(super) fn told_at(&self) -> Option<Instant> {
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
     /// Whether a record could not be delivered since the last call of [`take_failed_delivery`](Self::take_failed_delivery).
@@ -143,7 +151,7 @@ impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
         tracing::trace!(target: "librdkafka", statistics = %String::from_utf8_lossy(statistics), "statistics");
         if let Some(statistics) = Statistics::parse(statistics) {
-            *self.statistics.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
+            *self.statistics.lock().unwrap_or_else(PoisonError::into_inner) = (statistics, Some(Instant::now()));
         }
     }
 

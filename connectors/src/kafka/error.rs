@@ -231,15 +231,26 @@ pub enum KafkaError {
         /// Why.
         detail: String,
     },
-    /// Transactions that nobody will end, and of which it cannot be told whose they are, or how they were to end.
+    /// Transactions that have been open for long, and of which it cannot be told whose they are, or how they are to end.
     #[error(
-        "could not tell how transactions were to end that are open in the sink's topics and that no producer and no timeout ends, as \
-         a broker leaves them that was killed in the middle: they are another sink's, or of a version that did not write down what \
-         it committed; roll them back as follows, start again, and see with `tidewheel verify` whether anything is missing:{stuck}"
+        "could not tell how transactions are to end that are open in the sink's topics: if they are those of another sink with a \
+         longer transaction timeout, that ends them, so start again then; else a broker that was killed in the middle has forgotten \
+         them, and they are another sink's, or of a version that did not write down what it committed: roll them back as follows, \
+         start again, and see with `tidewheel verify` whether anything is missing:{stuck}"
     )]
     Hanging {
         /// Where.
         stuck: StuckPartitions,
+    },
+    /// Committed records that a broker rolled back all the same and that cannot be told from another sink's.
+    #[error(
+        "could not write again what was committed in {partitions} and what a broker that was killed in the middle did not commit \
+         there: another sink's records lie between; {}, and give each sink topics of its own",
+        WAY_OUT
+    )]
+    Scattered {
+        /// The partitions, each as `topic[3]`.
+        partitions: String,
     },
     /// The broker did not answer, and the run is to stop.
     #[error(

@@ -24,11 +24,25 @@ pub(super) fn passed(consumer: &BaseConsumer<Context>, topic: &str, partition: i
 /// Since when a partition stands before its known end.
 #[derive(Default)]
 pub(super) struct KnownEnd {
-    standing: Option<(u64, Instant)>,
+    standing: Option<Standing>,
 }
+
+struct Standing {
+    position: u64,
+    since: Instant,
+    /// When this was last asked.
+    asked: Instant,
+}
+
+/// The offset that the client fetches next, and when it said so.
+type Fetched = Option<(u64, Instant)>;
 
 impl KnownEnd {
     /// Whether a position has reached the end. False is to be asked again, after more was polled.
+    ///
+    /// The position does not move over records that were rolled back and are followed by no mark. The client has fetched them
+    /// all the same, and says so in its statistics. These count if all that was queued when they were told has been taken:
+    /// `is_drained` says that the queue was found empty since this was asked before.
     ///
     /// # Errors
     /// If the position has stood still for long while the broker could be reached.
@@ -38,9 +52,13 @@ impl KnownEnd {
         (topic, partition): (&str, i32),
         position: u64,
         end: u64,
+        is_drained: bool,
     ) -> Result<bool, KafkaError> {
-        let is_connected = consumer.context().known(topic, partition).is_none_or(|known| known.is_connected);
-        match self.judge(position, end, is_connected, Instant::now()) {
+        let context = consumer.context();
+        let known = context.known(topic, partition);
+        let is_connected = known.is_none_or(|known| known.is_connected);
+        let fetched = known.and_then(|known| known.next).filter(|_| is_drained).zip(context.told_at());
+        match self.judge(position, end, is_connected, fetched, Instant::now()) {
             Ok(is_reached) => Ok(is_reached),
             Err(stood) => Err(KafkaError::EndNotReached {
                 partition: partition_name(topic, partition),
@@ -52,19 +70,31 @@ impl KnownEnd {
     }
 
     /// Fails with how long the position has stood, when that is too long.
-    fn judge(&mut self, position: u64, end: u64, is_connected: bool, now: Instant) -> Result<bool, Duration> {
+    fn judge(
+        &mut self,
+        position: u64,
+        end: u64,
+        is_connected: bool,
+        fetched: Fetched,
+        now: Instant,
+    ) -> Result<bool, Duration> {
         if position >= end {
             self.standing = None;
             return Ok(true);
         }
-        match self.standing {
+        match &mut self.standing {
             // A broker that is lost is waited for.
-            Some((at, since)) if at == position && is_connected => {
-                let stood = now.saturating_duration_since(since);
+            Some(standing) if standing.position == position && is_connected => {
+                let told_meanwhile = standing.since..=standing.asked;
+                if fetched.is_some_and(|(next, told_at)| next >= end && told_meanwhile.contains(&told_at)) {
+                    return Ok(true);
+                }
+                standing.asked = now;
+                let stood = now.saturating_duration_since(standing.since);
                 if stood >= PATIENCE { Err(stood) } else { Ok(false) }
             }
             _ => {
-                self.standing = Some((position, now));
+                self.standing = Some(Standing { position, since: now, asked: now });
                 Ok(false)
             }
         }
@@ -95,7 +125,31 @@ mod tests {
         ];
         for (second, position, is_connected, expected) in steps {
             let now = begin + Duration::from_secs(second);
-            assert_eq!(known.judge(position, 10, is_connected, now), expected, "second {second}");
+            assert_eq!(known.judge(position, 10, is_connected, None, now), expected, "second {second}");
+        }
+    }
+
+    #[test]
+    fn what_was_fetched_counts_once_all_was_taken_that_was_queued_when_it_was_told() {
+        let begin = Instant::now();
+        let at = |second| begin + Duration::from_secs(second);
+        let mut known = KnownEnd::default();
+        // Seconds, position, what was to be fetched next and when that was told; whether the end at 10 is reached.
+        let steps = [
+            (10, 7, Some((10, 9)), false),
+            // Told before it stood there: it may be of another reading.
+            (11, 7, Some((10, 9)), false),
+            // A message may have come between.
+            (13, 7, Some((10, 12)), false),
+            (14, 8, Some((10, 12)), false),
+            (15, 8, Some((9, 15)), false),
+            (16, 8, Some((9, 15)), false),
+            (17, 8, None, false),
+            (18, 8, Some((10, 17)), true),
+        ];
+        for (second, position, fetched, expected) in steps {
+            let fetched = fetched.map(|(next, told_at)| (next, at(told_at)));
+            assert_eq!(known.judge(position, 10, true, fetched, at(second)), Ok(expected), "second {second}");
         }
     }
 }

@@ -206,7 +206,7 @@ impl Lane {
             return Ok(false);
         }
         let passed = passed(&self.consumer, &self.topic, self.partition).unwrap_or(0).max(self.position);
-        self.known_end.is_reached(&self.consumer, (&self.topic, self.partition), passed, stop)
+        self.known_end.is_reached(&self.consumer, (&self.topic, self.partition), passed, stop, true)
     }
 
     /// As the function of this name, with what the broker has in place of an offset that is gone.

@@ -176,10 +176,11 @@ impl PublishedPartition {
     fn poll(&mut self, consumer: &BaseConsumer<Context>) -> Result<(), KafkaError> {
         match self.queue.poll(Duration::from_millis(100)) {
             // The last offsets before the end may be marks of transactions, which are no messages.
-            None | Some(Err(ClientError::PartitionEOF(_))) => {
+            nothing @ (None | Some(Err(ClientError::PartitionEOF(_)))) => {
                 let passed = passed(consumer, &self.topic_name, self.partition).unwrap_or(0).max(self.position);
                 let partition = (self.topic_name.as_str(), self.partition);
-                self.has_ended = self.known_end.is_reached(consumer, partition, passed, self.end)?;
+                let is_drained = nothing.is_none();
+                self.has_ended = self.known_end.is_reached(consumer, partition, passed, self.end, is_drained)?;
             }
             Some(Ok(message)) => {
                 let offset = message.offset().unsigned_abs();

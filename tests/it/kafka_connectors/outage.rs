@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tidewheel_connectors::kafka::KafkaError;
-use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig};
+use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig, SinkBegin};
 use tidewheel_connectors::kafka::source::Isolation;
 use tidewheel_schemas::{Counters, TickOutput};
 
@@ -176,6 +176,70 @@ fn records_that_a_broker_forgot_to_roll_back_are_rolled_back_before_anything_is_
     next.advance(200, &Counters::default()).expect("the commit succeeds");
     assert_eq!(minutes(broker.address(), "forgotten", Isolation::ReadUncommitted), [1, 2, 3, 2, 3]);
     assert_eq!(minutes(broker.address(), "forgotten", Isolation::ReadCommitted), [1, 2, 3]);
+}
+
+/// Has the last transaction of the bars of a prefix look rolled back, which was committed.
+fn roll_back_bars(broker: &mut Broker, prefix: &str) {
+    settled_logs(broker, "__transaction_state");
+    broker.kill();
+    for (log, content) in logs(broker, &format!("{prefix}.bars.1m")) {
+        std::fs::write(log, ended(content, End::RolledBack)).expect("the broker's folder can be written to");
+    }
+    broker.resume();
+}
+
+#[test]
+fn of_committed_records_that_were_rolled_back_those_are_written_again_that_the_broker_still_has() {
+    let mut broker = Broker::start();
+    let config = KafkaSinkConfig { partitions: 1, ..config_of(&broker, "cut") };
+    let mut sink = open(&config);
+    for (tick, bars) in [(100, 1..2), (200, 2..5)] {
+        sink.write(&output(tick, bars)).expect("the broker takes the records");
+        sink.advance(tick, &Counters::default()).expect("the commit succeeds");
+    }
+    std::mem::forget(sink);
+    broker.configure("cut.bars.1m", &[("cleanup.policy", "compact,delete")]);
+    roll_back_bars(&mut broker, "cut");
+    assert_eq!(minutes(broker.address(), "cut", Isolation::ReadCommitted), [1]);
+    // The first bar, its mark, and the first of the three.
+    broker.delete_records("cut.bars.1m", 0, 3);
+    assert_eq!(open(&config).committed_tick(), Some(200));
+    assert_eq!(minutes(broker.address(), "cut", Isolation::ReadCommitted), [3, 4]);
+}
+
+#[test]
+fn where_another_sinks_records_lie_between_one_that_begins_anew_opens_and_others_are_told_so() {
+    let mut broker = Broker::start();
+    let config = KafkaSinkConfig { partitions: 1, ..config_of(&broker, "shared") };
+    let mut sink = open(&config);
+    let mut other = open(&KafkaSinkConfig { transactional_id: "other".to_owned(), ..config.clone() });
+    let arrives = |seen: &[u64]| {
+        let begun = Instant::now();
+        while minutes(broker.address(), "shared", Isolation::ReadUncommitted) != seen {
+            assert!(begun.elapsed() < PATIENCE, "the records do not arrive");
+        }
+    };
+    sink.write(&output(100, 1..2)).expect("the broker takes the records");
+    arrives(&[1]);
+    other.write(&output(100, 7..8)).expect("the broker takes the records");
+    other.advance(100, &Counters::default()).expect("the commit succeeds");
+    sink.write(&output(100, 2..3)).expect("the broker takes the records");
+    arrives(&[1, 7, 2]);
+    sink.advance(100, &Counters::default()).expect("the commit succeeds");
+    std::mem::forget((sink, other));
+    roll_back_bars(&mut broker, "shared");
+
+    for _ in 0..2 {
+        let error = KafkaSink::open(&config, Vec::new()).err().expect("it cannot be mended").to_string();
+        assert!(error.contains("shared.bars.1m[0]") && error.contains("--replace"), "{error}");
+    }
+    let mut anew = KafkaSink::open_as(&config, Vec::new(), SinkBegin::Anew, None).expect("it need not be mended");
+    anew.begin_anew().expect("the broker answers");
+    anew.write(&output(100, 1..3)).expect("the broker takes the records");
+    anew.advance(100, &Counters::default()).expect("the commit succeeds");
+    assert_eq!(minutes(broker.address(), "shared", Isolation::ReadCommitted), [7, 1, 2]);
+    drop(anew);
+    assert_eq!(open(&config).committed_tick(), Some(100));
 }
 
 /// Writes tick after tick, as a run does, until told to stop. Returns how many, and how many transactions were aborted.

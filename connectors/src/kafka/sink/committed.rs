@@ -22,7 +22,8 @@ pub(super) fn longest_open(config: &KafkaSinkConfig) -> Duration {
 
 /// A reader that does not wait for long where nothing follows.
 fn reader(config: &KafkaSinkConfig, isolation: &str) -> Result<BaseConsumer<Context>, KafkaError> {
-    consumer(&config.brokers, &config.properties, &[("fetch.wait.max.ms", "20")], isolation)
+    let defaults = [("fetch.wait.max.ms", "20"), ("statistics.interval.ms", "100")];
+    consumer(&config.brokers, &config.properties, &defaults, isolation)
 }
 
 /// A reader of a topic whose end stands still: its writer was fenced before.
@@ -118,8 +119,9 @@ impl<'a> Committed<'a> {
         // Until something came, the client may still tell where a scan before this one ended.
         let (mut known_end, mut has_begun) = (KnownEnd::default(), false);
         loop {
+            let (had_begun, mut is_drained) = (has_begun, false);
             match self.reader.poll(Duration::from_millis(100)) {
-                None => {}
+                None => is_drained = has_begun,
                 Some(Ok(message)) if message.offset().unsigned_abs() >= self.end => return Ok(()),
                 Some(Ok(message)) => {
                     each(&message)?;
@@ -129,8 +131,12 @@ impl<'a> Committed<'a> {
                 Some(Err(ClientError::PartitionEOF(_))) => has_begun = true,
                 Some(Err(error)) => classify(error, &name, from)?,
             }
+            if has_begun && !had_begun {
+                known_end = KnownEnd::default();
+            }
             let passed = has_begun.then(|| passed(&self.reader, self.topic, 0)).flatten();
-            if known_end.is_reached(&self.reader, (self.topic, 0), passed.unwrap_or(from), self.end)? {
+            let position = passed.unwrap_or(from);
+            if known_end.is_reached(&self.reader, (self.topic, 0), position, self.end, is_drained)? {
                 return Ok(());
             }
         }

@@ -74,6 +74,8 @@ pub(super) enum Step {
     RollBack(Vec<Place>),
     /// Write again what was rolled back and must not be.
     Rewrite(Vec<(Place, Span)>),
+    /// It was rolled back and must not be, and cannot be written again: records of another sink lie between.
+    Scattered(Vec<Place>),
     /// It cannot be told, or not yet.
     Unclear(Vec<Place>),
 }
@@ -121,12 +123,11 @@ pub(super) fn decide(facts: &Facts, progress: &Place) -> Step {
     }
     let hidden = places(&[Seen::Hidden]);
     let span = |place: &Place| committed.of(&place.0, place.1).expect("only what it speaks of was looked at");
-    // Records of another sink lie between them.
     let scattered: Vec<Place> = hidden.iter().filter(|place| span(place).first == span(place).end).cloned().collect();
     match (hidden.is_empty(), scattered.is_empty()) {
         (true, _) => Step::Done,
         (false, true) => Step::Rewrite(hidden.into_iter().map(|place| (place.clone(), span(&place))).collect()),
-        (false, false) => Step::Unclear(scattered),
+        (false, false) => Step::Scattered(scattered),
     }
 }
 

@@ -123,6 +123,15 @@ impl KafkaSinkConfig {
     }
 }
 
+/// What a sink does with what a former process left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkBegin {
+    /// It goes on from there.
+    GoOn,
+    /// It is to forget it: [`KafkaSink::begin_anew`] comes next.
+    Anew,
+}
+
 /// A writer of tick outputs, exactly once.
 pub struct KafkaSink {
     writer: Writer,
@@ -150,17 +159,32 @@ impl KafkaSink {
     /// `source_names` are the source partitions' names by number, for the keys of rejects and late records.
     ///
     /// # Errors
-    /// If no broker answers in time, topics are missing and cannot be created, or the progress record is not understood.
+    /// If no broker answers in time, topics are missing and cannot be created, the progress record is not understood, or it cannot
+    /// be told what a broker that was killed has forgotten, or mended.
     pub fn open(config: &KafkaSinkConfig, source_names: Vec<String>) -> Result<Self, KafkaError> {
+        Self::open_as(config, source_names, SinkBegin::GoOn, None)
+    }
+
+    /// As [`open`](Self::open), and gives up as [`stop_waiting_when`](Self::stop_waiting_when) says. One that begins anew does
+    /// not mend what a broker forgot to commit, and so opens where that cannot be mended.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(
+        config: &KafkaSinkConfig,
+        source_names: Vec<String>,
+        begin: SinkBegin,
+        stop: Option<Arc<AtomicBool>>,
+    ) -> Result<Self, KafkaError> {
         /// Until the transaction that a killed process left open is rolled back.
         const FENCING_TIMEOUT: Duration = Duration::from_secs(120);
         let topics = Topics::ensure(config)?;
         // Before the progress is read: what a former process commits afterwards would not be seen.
-        let patience = Patience::default();
+        let patience = Patience { stop };
         let mut writer = Writer::open(config, &patience, Some(FENCING_TIMEOUT))?;
         reached("kafka.fenced", &topics.progress.name)?;
         let committed = match config.transactions {
-            true => hanging::end(config, &mut writer, &topics)?,
+            true => hanging::end(config, &mut writer, &topics, begin, &mut 0)?,
             false => progress::read(config, &topics.progress.name, patience.begin())?,
         };
         tracing::info!(

@@ -4,7 +4,7 @@ use super::hanging;
 use super::log::Log;
 use super::progress::{self, Progress};
 use super::writer::Writer;
-use super::{KafkaSink, KafkaSinkConfig};
+use super::{KafkaSink, KafkaSinkConfig, SinkBegin};
 use crate::kafka::KafkaError;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant, SystemTime};
@@ -71,19 +71,32 @@ impl KafkaSink {
         }
     }
 
-    /// As [`reopen`](Self::reopen), again and again while the broker does not answer.
+    /// As [`reopen`](Self::reopen), again and again while the broker does not answer, or gives no sound answer yet.
     fn reopen_at_last(&mut self, action: &'static str) -> Result<bool, KafkaError> {
         const PAUSE: Duration = Duration::from_millis(200);
         const REMINDER: Duration = Duration::from_secs(10);
-        /// How often a record may be refused that only the broker's absence should keep from being written.
+        /// How often in a row something may be refused that only the broker's absence should keep from being done.
         const REFUSALS: usize = 5;
         let patience = self.writer.patience().clone();
         let mut wait = patience.begin();
         let (begun, mut said, mut refusals) = (Instant::now(), None::<Instant>, 0);
         loop {
-            let error = match self.reopen() {
+            let mut steps = 0;
+            let result = self.reopen(&mut steps);
+            if steps > 0 {
+                refusals = 0;
+            }
+            let error = match result {
                 Err(error @ (KafkaError::Unreachable { .. } | KafkaError::Offsets { .. })) => error,
-                Err(error @ (KafkaError::Produce { .. } | KafkaError::Aborted { .. })) if refusals < REFUSALS => {
+                // Whether it is another process that keeps this one out, the next attempt sees in the progress.
+                Err(
+                    error @ (KafkaError::Produce { .. }
+                    | KafkaError::Aborted { .. }
+                    | KafkaError::Fenced { .. }
+                    | KafkaError::Transaction { .. }
+                    | KafkaError::Consume { .. }
+                    | KafkaError::EndNotReached { .. }),
+                ) if refusals < REFUSALS => {
                     refusals += 1;
                     error
                 }
@@ -99,8 +112,9 @@ impl KafkaSink {
         }
     }
 
-    /// Opens a new producer if the last progress record is still that of this sink. False if it is not.
-    fn reopen(&mut self) -> Result<bool, KafkaError> {
+    /// Opens a new producer if the last progress record is still that of this sink. False if it is not. Counts the transactions
+    /// that it makes.
+    fn reopen(&mut self, steps: &mut u64) -> Result<bool, KafkaError> {
         /// How long the broker may take to end a transaction, or another process to say that it is there, before the record of
         /// another is no longer looked for.
         const HELD_BACK: Duration = Duration::from_secs(5);
@@ -115,7 +129,7 @@ impl KafkaSink {
         }
         let mut writer = Writer::open(&config, self.writer.patience(), None)?;
         // Another may have come meanwhile. It is fenced now, and will find its own record and open once more.
-        let last = hanging::end(&config, &mut writer, &self.topics)?;
+        let last = hanging::end(&config, &mut writer, &self.topics, SinkBegin::GoOn, steps)?;
         if !self.is_own(&last) {
             return Ok(false);
         }

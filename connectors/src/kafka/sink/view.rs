@@ -5,6 +5,7 @@ use super::fate::Place;
 use super::topics::Topics;
 use crate::kafka::KafkaError;
 use crate::kafka::client::{Context, consumer, is_between_leaders, partition_name, until};
+use crate::kafka::known_end::{KnownEnd, passed};
 use crate::kafka::lane::classify;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -13,6 +14,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -73,30 +75,29 @@ impl<'a> View<'a> {
             .collect()
     }
 
-    /// Shows the records of a partition from an offset to before another.
+    /// Shows the records of a partition from an offset to before another, or until it is enough.
     pub(super) fn scan(
         &self,
         place: &Place,
         from: u64,
         to: u64,
-        mut each: impl FnMut(&BorrowedMessage<'_>),
+        mut each: impl FnMut(&BorrowedMessage<'_>) -> ControlFlow<()>,
     ) -> Result<(), KafkaError> {
         if from >= to {
             return Ok(());
         }
-        self.read(&BTreeMap::from([(place.clone(), from)]), |_, message| {
+        self.read(&BTreeMap::from([(place.clone(), from..to)]), |_, message| {
             let offset = message.offset().unsigned_abs();
-            if offset < to {
-                each(message);
-            }
-            offset + 1 >= to
+            let is_enough = offset < to && each(message).is_break();
+            is_enough || offset + 1 >= to
         })
     }
 
     /// The partitions, of those asked for, that have a record at the offset asked for, with its key.
     pub(super) fn keys_at(&self, offsets: &BTreeMap<Place, u64>) -> Result<BTreeMap<Place, Vec<u8>>, KafkaError> {
         let mut found = BTreeMap::new();
-        self.read(offsets, |place, message| {
+        let ranges = offsets.iter().map(|(place, offset)| (place.clone(), *offset..offset + 1)).collect();
+        self.read(&ranges, |place, message| {
             if offsets.get(place) == Some(&message.offset().unsigned_abs()) {
                 found.insert(place.clone(), message.key().unwrap_or_default().to_vec());
             }
@@ -105,41 +106,53 @@ impl<'a> View<'a> {
         Ok(found)
     }
 
-    /// Reads partitions, each until it is enough, or to its end.
+    /// Reads ranges of partitions, each until it is enough, or until its end is passed. That nothing follows, a broker may say
+    /// that is behind: what it does not know yet would look as if it were not there.
     fn read(
         &self,
-        from: &BTreeMap<Place, u64>,
+        ranges: &BTreeMap<Place, Range<u64>>,
         mut is_enough: impl FnMut(&Place, &BorrowedMessage<'_>) -> bool,
     ) -> Result<(), KafkaError> {
-        if from.is_empty() {
+        if ranges.is_empty() {
             return Ok(());
         }
         let unreadable = |error: ClientError| self.unreadable(&error.to_string());
         let client = Arc::new(self.client()?);
-        let (mut assignment, mut queues) = (TopicPartitionList::new(), Vec::with_capacity(from.len()));
-        for (place, offset) in from {
+        let (mut assignment, mut queues) = (TopicPartitionList::new(), Vec::with_capacity(ranges.len()));
+        for (place, range) in ranges {
             let (topic, partition) = place;
             // Before it is assigned: a queue that is split off afterwards may have lost its first messages.
             let queue = client.split_partition_queue(topic, *partition);
-            queues.push((place, queue.ok_or_else(|| self.unreadable("a partition has no queue"))?));
-            let offset = i64::try_from(*offset).map_or(Offset::Beginning, Offset::Offset);
+            queues.push((place, range, queue.ok_or_else(|| self.unreadable("a partition has no queue"))?));
+            let offset = i64::try_from(range.start).map_or(Offset::Beginning, Offset::Offset);
             assignment.add_partition_offset(topic, *partition, offset).map_err(unreadable)?;
         }
         client.assign(&assignment).map_err(unreadable)?;
         let mut deadline = Instant::now() + self.config.connect_timeout;
-        for (place, queue) in &queues {
+        for (place, range, queue) in &queues {
+            let partition = (place.0.as_str(), place.1);
+            let (mut known_end, mut has_begun) = (KnownEnd::default(), false);
             loop {
                 // The client's own events; messages come through the queues.
                 drop(client.poll(Duration::ZERO));
-                match queue.poll(Duration::from_millis(20)) {
+                let polled = queue.poll(Duration::from_millis(20));
+                let is_drained = has_begun && polled.is_none();
+                match polled {
                     None if until(deadline).is_zero() => return Err(self.unreadable("the broker sends no records")),
-                    None => continue,
-                    Some(Ok(message)) if is_enough(place, &message) => break,
-                    Some(Ok(_)) => {}
-                    Some(Err(ClientError::PartitionEOF(_))) => break,
-                    Some(Err(error)) => classify(error, &partition_name(&place.0, place.1), from[*place])?,
+                    None => {}
+                    Some(polled) => {
+                        deadline = Instant::now() + self.config.connect_timeout;
+                        match polled {
+                            Ok(message) if is_enough(place, &message) => break,
+                            Ok(_) | Err(ClientError::PartitionEOF(_)) => has_begun = true,
+                            Err(error) => classify(error, &partition_name(&place.0, place.1), range.start)?,
+                        }
+                    }
                 }
-                deadline = Instant::now() + self.config.connect_timeout;
+                let position = passed(&client, &place.0, place.1).unwrap_or(range.start);
+                if has_begun && known_end.is_reached(&client, partition, position, range.end, is_drained)? {
+                    break;
+                }
             }
         }
         Ok(())
@@ -149,8 +162,9 @@ impl<'a> View<'a> {
         if let Some(client) = self.unused.take() {
             return Ok(client);
         }
-        // It reads little, up to ends where nothing follows.
-        let defaults = [("fetch.wait.max.ms", "10"), ("fetch.message.max.bytes", "65536")];
+        // It reads little, up to ends where nothing follows; how far it has come may stand in its statistics alone.
+        let defaults =
+            [("fetch.wait.max.ms", "10"), ("fetch.message.max.bytes", "65536"), ("statistics.interval.ms", "100")];
         consumer(&self.config.brokers, &self.config.properties, &defaults, self.isolation)
     }
 

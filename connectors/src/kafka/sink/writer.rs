@@ -113,6 +113,11 @@ impl Writer {
         }
     }
 
+    /// Where the records lie that were delivered since the transaction was begun.
+    pub(super) fn take_delivered(&self) -> Ends {
+        self.producer.context().take_delivered().ends()
+    }
+
     /// Where the records ended that were committed since the writer was opened is of no use any more.
     pub(super) fn forget_ends(&mut self) {
         self.ends = Ends::default();
@@ -301,24 +306,22 @@ fn abort_transaction(producer: &BaseProducer<Context>, timeout: Duration) -> Res
 
 fn producer(config: &KafkaSinkConfig) -> Result<BaseProducer<Context>, KafkaError> {
     let timeout_ms = config.transaction_timeout.as_millis().to_string();
-    let mut defaults = vec![
+    let defaults = [
         ("compression.type", "lz4"),
         ("linger.ms", "2"),
         ("batch.size", "1000000"),
         ("queue.buffering.max.messages", "500000"),
     ];
+    let mut fixed = vec![("enable.idempotence", "true")];
     if config.transactions {
-        // Where records lie stands in the reports of those delivered.
-        defaults.push(("delivery.report.only.error", "false"));
-        defaults.push(("transaction.timeout.ms", &timeout_ms));
+        // Where records lie stands in the reports of those delivered: without them a progress record would say nothing.
+        fixed.push(("delivery.report.only.error", "false"));
+        fixed.push(("transactional.id", &config.transactional_id));
+        fixed.push(("transaction.timeout.ms", &timeout_ms));
     } else {
-        defaults.push(("delivery.report.only.error", "true"));
+        fixed.push(("delivery.report.only.error", "true"));
     }
-    let fixed: &[(&str, &str)] = match config.transactions {
-        true => &[("enable.idempotence", "true"), ("transactional.id", &config.transactional_id)],
-        false => &[("enable.idempotence", "true")],
-    };
-    configure(&config.brokers, &config.properties, &defaults, fixed)?
+    configure(&config.brokers, &config.properties, &defaults, &fixed)?
         .create_with_context(Context::default())
         .map_err(|error| creation_error(&config.brokers, error))
 }

@@ -62,6 +62,7 @@ fn told(step: Step) -> String {
             let of = |(place, span): &(Place, Span)| format!("{} {}-{}", name(place), span.first, span.end);
             format!("write again {}", spans.iter().map(of).collect::<Vec<_>>().join(" "))
         }
+        Step::Scattered(places) => format!("scattered {}", names(&places)),
         Step::Unclear(places) => format!("unclear {}", names(&places)),
     }
 }
@@ -150,5 +151,5 @@ fn what_cannot_be_told_is_left_alone() {
     let mut of = Ends::default();
     of.set("bars", 0, Span { first: 7, end: 7 });
     let facts = Facts { committed: Some(of), seen: seen("0h"), ..Facts::default() };
-    assert_eq!(told(decide(&facts, &place("progress"))), "unclear 0");
+    assert_eq!(told(decide(&facts, &place("progress"))), "scattered 0");
 }
