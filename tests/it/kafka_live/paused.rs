@@ -61,7 +61,7 @@ fn a_stop_while_the_disk_is_full_ends_with_the_error() {
     recorded.send(broker.address(), &topic, 0..recorded.messages.len(), Spread::Keyed);
     let mut run = setup.start_with_fault("lake.staged=full");
     run.wait_until_read(1);
-    // The lake commits after half a second, without waiting for a tick.
+    // A quiet market has a tick a second, at which the lake commits.
     std::thread::sleep(Duration::from_secs(3));
     let (_, said) = run.stop_with_code(1);
     assert!(said.contains("lake paused") && said.contains("error: could not write"), "{said}");
