@@ -103,9 +103,9 @@ pub struct AuditReport {
 }
 
 impl AuditReport {
-    /// Whether no row knew more than it could, and every file is what it was.
+    /// Whether no row knew more than it could, and every file is what it was. Where no row was checked nothing is shown.
     pub const fn is_clean(&self) -> bool {
-        self.leaks_total == 0 && self.damages.is_empty()
+        self.checked > 0 && self.leaks_total == 0 && self.damages.is_empty()
     }
 
     fn leak(&mut self, leak: LeakTold) {
@@ -120,7 +120,9 @@ impl AuditReport {
         use crate::commands::number;
         let (checked, published) = (number(self.checked), number(self.published));
         let of = format!("{checked} of {published} versions of rows of {} computed again", self.view);
+        let is_empty = self.checked == 0 && self.damages.is_empty();
         let mut text = match self.is_clean() {
+            _ if is_empty => format!("NOTHING SHOWN: {of}; rows come with bars that are final\n"),
             true => format!("no lookahead: {of} from what was known at their ticks, all bits equal\n"),
             false => format!("LOOKAHEAD OR DAMAGE: {of}, {} came out otherwise\n", number(self.leaks_total)),
         };

@@ -51,6 +51,8 @@ fn main() -> ExitCode {
     // Not locked: the demo draws from another thread.
     match command.run(&mut std::io::stdout()) {
         Ok(code) => code,
+        // Whoever closed our output has read enough, as `head` does.
+        Err(CommandError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             let is_usage = matches!(error, CommandError::Usage(_));
             log::tell_error(&error);
