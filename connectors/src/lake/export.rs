@@ -1,17 +1,16 @@
 //! A table of named columns as one Parquet file beside the lake: what is exported for others to work with.
 
 use super::error::LakeError;
-use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use super::values::{array, type_of};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tidewheel_schemas::{ColumnKind, ColumnSpec, Value};
+use tidewheel_schemas::{ColumnSpec, Value};
 
 /// Rows of a batch on its way into the file.
 const BATCH_ROWS: usize = 8_192;
@@ -71,7 +70,12 @@ impl TableFile {
 
     fn flush(&mut self) -> Result<(), LakeError> {
         let rows = std::mem::take(&mut self.rows);
-        let arrays = self.columns.iter().enumerate().map(|(at, column)| array(&rows, at, column.kind)).collect();
+        let arrays = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| array(rows.iter().map(|row| &row[at]), column.kind))
+            .collect();
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).expect("the arrays are those of the schema");
         self.written += rows.len() as u64;
         self.writer.write(&batch).map_err(LakeError::parquet("encode", &self.part.0))
@@ -90,44 +94,13 @@ impl TableFile {
     }
 }
 
-fn type_of(kind: ColumnKind) -> DataType {
-    match kind {
-        ColumnKind::Text => DataType::Utf8,
-        ColumnKind::Integer => DataType::Int64,
-        ColumnKind::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        ColumnKind::Double => DataType::Float64,
-        ColumnKind::Boolean => DataType::Boolean,
-    }
-}
-
-fn array(rows: &[Box<[Value]>], at: usize, kind: ColumnKind) -> ArrayRef {
-    macro_rules! of {
-        ($variant:path) => {
-            rows.iter().map(|row| match &row[at] {
-                $variant(value) => Some(value.clone()),
-                Value::Null => None,
-                other => unreachable!("{other:?} in a column of another kind"),
-            })
-        };
-    }
-    match kind {
-        ColumnKind::Text => Arc::new(of!(Value::Text).collect::<StringArray>()),
-        ColumnKind::Integer => Arc::new(of!(Value::Integer).collect::<Int64Array>()),
-        ColumnKind::Double => Arc::new(of!(Value::Double).collect::<Float64Array>()),
-        ColumnKind::Boolean => Arc::new(of!(Value::Boolean).collect::<BooleanArray>()),
-        ColumnKind::Time => {
-            let times = of!(Value::Time).map(|time| time.map(|time| time / 1_000));
-            Arc::new(times.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use arrow::array::{Array, AsArray};
     use arrow::datatypes::{Float64Type, TimestampMicrosecondType};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use tidewheel_schemas::ColumnKind;
 
     #[test]
     fn rows_read_back_and_the_file_has_its_name_only_at_the_end() {

@@ -42,6 +42,7 @@ mod rows_file;
 #[cfg(test)]
 mod tests;
 mod trades_file;
+mod values;
 pub mod versions;
 mod writer;
 

@@ -13,10 +13,11 @@
 //! those of no later tick.
 
 use super::bars_read::{column, numbers, strings};
-use super::columns::{Values, int64, optional, optional_timestamp, required, timestamp, timestamp_type};
+use super::columns::{int64, optional, required, timestamp, timestamp_type};
 use super::error::LakeError;
 use super::parquet_file::{BATCH_ROWS, FileKind};
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use super::values::{array, type_of};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use std::sync::Arc;
 use tidewheel_schemas::{ColumnKind, Instrument, Row, TableKind, TableSpec, Value};
@@ -53,16 +54,6 @@ fn schema(spec: &TableSpec) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-fn type_of(kind: ColumnKind) -> DataType {
-    match kind {
-        ColumnKind::Text => DataType::Utf8,
-        ColumnKind::Integer => DataType::Int64,
-        ColumnKind::Time => timestamp_type(),
-        ColumnKind::Double => DataType::Float64,
-        ColumnKind::Boolean => DataType::Boolean,
-    }
-}
-
 /// Sorts the rows of a file: by instrument, time and qualifier, and then as they were published.
 pub(super) fn sort(rows: &mut [TickRow<'_>]) {
     rows.sort_by(|(_, left), (_, right)| {
@@ -90,7 +81,8 @@ fn batch(rows: &[TickRow<'_>], spec: &TableSpec, schema: &SchemaRef) -> RecordBa
     columns.extend(spec.qualifier.iter().map(|_| texts(|row| &row.qualifier)));
     columns.push(timestamp(rows.iter().map(|(_, row)| row.event_time_ns / 1_000).collect()));
     for (at, column) in spec.columns.iter().enumerate() {
-        columns.push(own(rows, at, column.kind));
+        let values = rows.iter().map(|(_, row)| row.values.as_ref().map_or(&Value::Null, |values| &values[at]));
+        columns.push(array(values, column.kind));
     }
     if spec.kind == TableKind::View {
         let revisions = rows.iter().map(|(_, row)| i32::try_from(row.revision).unwrap_or(i32::MAX));
@@ -99,31 +91,6 @@ fn batch(rows: &[TickRow<'_>], spec: &TableSpec, schema: &SchemaRef) -> RecordBa
     }
     columns.push(int64(rows.iter().map(|(tick, _)| tick.cast_signed()).collect(), None));
     RecordBatch::try_new(schema.clone(), columns).expect("the columns are those of the schema, of one length")
-}
-
-/// One of the table's own columns. Values of another kind than the column's are a fault of the graph.
-fn own(rows: &[TickRow<'_>], at: usize, kind: ColumnKind) -> ArrayRef {
-    let values = rows.iter().map(|(_, row)| row.values.as_ref().map_or(&Value::Null, |values| &values[at]));
-    macro_rules! of {
-        ($variant:path) => {
-            values.map(|value| match value {
-                $variant(value) => Some(value.clone()),
-                Value::Null => None,
-                other => unreachable!("{other:?} in a column of another kind"),
-            })
-        };
-    }
-    match kind {
-        ColumnKind::Text => Arc::new(of!(Value::Text).collect::<StringArray>()),
-        ColumnKind::Integer => Arc::new(of!(Value::Integer).collect::<Int64Array>()),
-        ColumnKind::Double => Arc::new(of!(Value::Double).collect::<Float64Array>()),
-        ColumnKind::Boolean => Arc::new(of!(Value::Boolean).collect::<BooleanArray>()),
-        ColumnKind::Time => {
-            let mut times = Values::with_capacity(rows.len());
-            of!(Value::Time).for_each(|time| times.push(time.map(|time| time / 1_000)));
-            optional_timestamp(times)
-        }
-    }
 }
 
 /// A row as it reads back: times in whole microseconds.
