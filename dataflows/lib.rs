@@ -11,6 +11,7 @@ pub mod http;
 pub mod live;
 pub mod log;
 pub mod metrics;
+pub mod models;
 pub mod outbox;
 pub mod pipeline;
 pub mod recorded;

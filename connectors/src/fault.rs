@@ -44,6 +44,10 @@ pub const POINTS: &[(&str, &str)] = &[
     ("kafka.mid_transaction", "a record of a tick is about to be written into the open transaction"),
     ("kafka.written", "the records of a tick are in the open transaction"),
     ("kafka.committed", "the transaction is committed; nobody has taken note"),
+    ("registry.staged", "the files of a model version are durable; they are not in their place"),
+    ("registry.committed", "they are in their place"),
+    ("registry.alias_staged", "a changed history of aliases is durable; the old one is still in its place"),
+    ("registry.alias_committed", "it is in its place"),
     ("bindings.synced", "the ticks of a commit are in the log; the commit has not begun"),
 ];
 

@@ -8,4 +8,5 @@ pub mod file;
 pub mod generate;
 pub mod kafka;
 pub mod lake;
+pub mod registry;
 pub mod source;

@@ -10,6 +10,7 @@ mod demo;
 mod features;
 mod generate;
 mod metrics;
+mod model;
 mod rejects;
 mod replay;
 mod run;
@@ -27,6 +28,7 @@ pub use demo::DemoArgs;
 pub use features::FeaturesArgs;
 pub use generate::GenerateArgs;
 pub use metrics::MetricsArgs;
+pub use model::ModelArgs;
 pub use rejects::RejectsArgs;
 pub use replay::ReplayArgs;
 pub use run::{RunArgs, stop_on_signal};
@@ -58,6 +60,7 @@ pub enum Command {
     Generate(GenerateArgs),
     Metrics(MetricsArgs),
     Features(FeaturesArgs),
+    Model(ModelArgs),
     Compact(CompactArgs),
     Sql(SqlArgs),
 }
@@ -82,6 +85,7 @@ impl Command {
             Self::Sql(args) => args.run(out),
             Self::Metrics(args) => args.run(out),
             Self::Features(args) => args.run(out),
+            Self::Model(args) => args.run(out),
         }
     }
 
@@ -127,6 +131,9 @@ pub enum CommandError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// A model cannot be registered, loaded or promoted.
+    #[error(transparent)]
+    Models(#[from] crate::models::ModelsError),
     /// The HTTP server cannot be started.
     #[error(transparent)]
     Http(#[from] crate::http::HttpError),

@@ -13,6 +13,7 @@ mod kafka_security;
 mod lake;
 mod law_one;
 mod market;
+mod models;
 mod observe;
 mod readers;
 mod recorded;

@@ -1,0 +1,179 @@
+//! Models in the registry: registered once their golden vectors hold, loaded with their checksums, promoted and rolled back.
+//!
+//! The registry keeps bytes and the models' crate computes; here the two meet. A promotion is one value that names all that
+//! scores change with; when it takes effect in a run is not decided here.
+
+mod promotion;
+mod registration;
+
+pub use promotion::{in_force, promote, rollback, who};
+pub use registration::{Registered, register};
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use tidewheel_connectors::registry::{Registry, RegistryError, sha256};
+use tidewheel_models::score::{ActiveEnsemble, ActiveError};
+use tidewheel_models::{
+    Difference, Ensemble, EnsembleError, FeatureView, LoadError, LoadedModel, ManifestError, ModelId, Promotion,
+};
+
+/// Why a model cannot be registered, loaded or promoted.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelsError {
+    /// The registry cannot be read or written.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A file to register cannot be read.
+    #[error("could not read {}: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A manifest cannot be used.
+    #[error("{}: {source}", path.display())]
+    Manifest {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: ManifestError,
+    },
+    /// A version cannot be loaded.
+    #[error("model {id} version {version}: {source}")]
+    Load {
+        /// Which model.
+        id: String,
+        /// Which version.
+        version: u32,
+        /// Why not.
+        source: LoadError,
+    },
+    /// A file is not the one its manifest says.
+    #[error(
+        "model {id} version {version}: file \"{file}\" has the SHA-256 {given}, the manifest says {wanted}; \
+             correct field files of the manifest, or leave it out to have it filled in"
+    )]
+    Checksum {
+        /// Which model.
+        id: String,
+        /// Which version.
+        version: u32,
+        /// Which file.
+        file: String,
+        /// What it has.
+        given: String,
+        /// What the manifest says.
+        wanted: String,
+    },
+    /// What is in a version's place is another model.
+    #[error("model {id} version {version}: its manifest is of {found}; restore it from a copy")]
+    Misplaced {
+        /// Which model.
+        id: String,
+        /// Which version.
+        version: u32,
+        /// What is there.
+        found: String,
+    },
+    /// A model does not give what its golden vectors expect.
+    #[error("model {id} version {version} does not agree with its golden vectors: {difference}")]
+    Golden {
+        /// Which model.
+        id: String,
+        /// Which version.
+        version: u32,
+        /// The first difference.
+        difference: Difference,
+    },
+    /// A definition of an ensemble cannot be used.
+    #[error(transparent)]
+    Ensemble(#[from] EnsembleError),
+    /// Models do not make up the ensemble.
+    #[error(transparent)]
+    Members(#[from] ActiveError),
+    /// A version is not the one that was promoted.
+    #[error(
+        "model {id} version {version} has a manifest of SHA-256 {given}, promoted was {wanted}; \
+             restore the registry from a copy, or promote again"
+    )]
+    Promoted {
+        /// Which model.
+        id: String,
+        /// Which version.
+        version: u32,
+        /// What it has.
+        given: String,
+        /// What was promoted.
+        wanted: String,
+    },
+    /// There is nothing to go back to.
+    #[error("could not roll back: {0}")]
+    Rollback(String),
+}
+
+/// A version out of the registry.
+#[derive(Debug)]
+pub struct FromRegistry {
+    /// The model.
+    pub model: LoadedModel,
+    /// SHA-256 of its manifest as registered.
+    pub sha256: String,
+}
+
+/// Loads a version, held against its checksums.
+///
+/// # Errors
+/// If there is none, a file changed, or it cannot be loaded.
+pub fn load(registry: &Registry, id: &ModelId, version: u32) -> Result<FromRegistry, ModelsError> {
+    let stored = registry.get(&id.to_string(), version)?;
+    let name = || id.to_string();
+    let file = |name: &str| stored.files.get(name).map(Vec::as_slice);
+    let manifest = file("manifest.json").unwrap_or_default();
+    let model =
+        LoadedModel::load(manifest, file).map_err(|source| ModelsError::Load { id: name(), version, source })?;
+    let found = model.manifest();
+    if (&found.id, found.version) != (id, version) {
+        return Err(ModelsError::Misplaced {
+            id: name(),
+            version,
+            found: format!("{} version {}", found.id, found.version),
+        });
+    }
+    for (file, wanted) in &found.files {
+        let given = stored.sha256.get(file).cloned().unwrap_or_default();
+        if given != *wanted {
+            return Err(ModelsError::Checksum {
+                id: name(),
+                version,
+                file: file.clone(),
+                given,
+                wanted: wanted.clone(),
+            });
+        }
+    }
+    Ok(FromRegistry { sha256: sha256(manifest), model })
+}
+
+/// Loads what a promotion names and puts it together for a view: all that scores depend on, as one value.
+///
+/// # Errors
+/// If a version cannot be loaded, is not the one that was promoted, or does not fit the view.
+pub fn activate(
+    registry: &Registry,
+    promotion: &Promotion,
+    view: &FeatureView,
+    columns: &[String],
+) -> Result<ActiveEnsemble, ModelsError> {
+    let ensemble = Ensemble::new(promotion.ensemble.clone())?;
+    let load = |member: &tidewheel_models::PromotedMember| {
+        let loaded = load(registry, &member.model, member.version)?;
+        if loaded.sha256 == member.sha256 {
+            return Ok(Arc::new(loaded.model));
+        }
+        let (id, version, wanted) = (member.model.to_string(), member.version, member.sha256.clone());
+        Err(ModelsError::Promoted { id, version, given: loaded.sha256, wanted })
+    };
+    let models = promotion.members.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+    Ok(ActiveEnsemble::new(ensemble, &models, view, columns)?)
+}

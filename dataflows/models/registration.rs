@@ -1,0 +1,58 @@
+//! Registering: a folder with a manifest becomes a version, if the model is what its manifest and golden vectors say.
+
+use super::ModelsError;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use tidewheel_connectors::registry::{Registry, sha256};
+use tidewheel_models::golden::Agreement;
+use tidewheel_models::{LoadedModel, Manifest, ModelId};
+
+/// What was registered.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// Which model.
+    pub id: ModelId,
+    /// Which version.
+    pub version: u32,
+    /// SHA-256 of its manifest as registered.
+    pub sha256: String,
+    /// What its golden vectors came to.
+    pub agreement: Agreement,
+}
+
+/// Registers the model of a folder: `manifest.json` and the files it names.
+///
+/// # Errors
+/// If a file cannot be read, the model is not what its manifest or golden vectors say, or the version is there.
+pub fn register(registry: &Registry, folder: &Path) -> Result<Registered, ModelsError> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read(&path).map_err(|source| ModelsError::File { path, source })
+    };
+    let path = folder.join("manifest.json");
+    let mut manifest =
+        Manifest::from_json(&read("manifest.json")?).map_err(|source| ModelsError::Manifest { path, source })?;
+    let (id, version) = (manifest.id.clone(), manifest.version);
+    let mut files = BTreeMap::new();
+    for name in manifest.file_names() {
+        files.insert(name.to_owned(), read(name)?);
+    }
+    for (file, bytes) in &files {
+        let given = sha256(bytes);
+        let wanted = manifest.files.entry(file.clone()).or_insert_with(|| given.clone()).clone();
+        if wanted != given {
+            return Err(ModelsError::Checksum { id: id.to_string(), version, file: file.clone(), given, wanted });
+        }
+    }
+    let json = manifest.to_json();
+    let model = LoadedModel::load(&json, |name| files.get(name).map(Vec::as_slice))
+        .map_err(|source| ModelsError::Load { id: id.to_string(), version, source })?;
+    let agreement =
+        model.verify().map_err(|difference| ModelsError::Golden { id: id.to_string(), version, difference })?;
+    let sha256 = sha256(&json);
+    files.insert("card.md".to_owned(), manifest.card.markdown(&manifest).into_bytes());
+    files.insert("manifest.json".to_owned(), json);
+    registry.put(&id.to_string(), version, &files)?;
+    Ok(Registered { id, version, sha256, agreement })
+}

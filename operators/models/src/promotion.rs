@@ -1,0 +1,67 @@
+//! Promotions: from when on an alias of a target means which ensemble of which versions.
+//!
+//! A promotion names everything that scores change with, so that it can be carried as one record and take effect at once.
+
+use crate::ensemble::EnsembleDefinition;
+use crate::manifest::ModelId;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The aliases that a target has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alias {
+    /// What decides.
+    Production,
+    /// What scores beside it, without a say.
+    Challenger,
+}
+
+impl fmt::Display for Alias {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Production => "production",
+            Self::Challenger => "challenger",
+        })
+    }
+}
+
+/// A model version that a promotion brings in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromotedMember {
+    /// Which model.
+    pub model: ModelId,
+    /// Which version.
+    pub version: u32,
+    /// SHA-256 of its manifest as registered, which has those of its files: nothing of it can differ under the same one.
+    pub sha256: String,
+}
+
+/// An alias is given an ensemble.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Promotion {
+    /// Its number in the history of the registry, from 1.
+    pub number: u64,
+    /// Which alias.
+    pub alias: Alias,
+    /// Of which symbol; `any` for all.
+    pub symbol: String,
+    /// Of which target.
+    pub target: String,
+    /// The ensemble it means from now on.
+    pub ensemble: EnsembleDefinition,
+    /// The members' versions, in the order of the ensemble's.
+    pub members: Vec<PromotedMember>,
+    /// Where this is a rollback: the number of the promotion that is in force again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back_to: Option<u64>,
+}
+
+impl Promotion {
+    /// What is promoted for, as `symbol-target`.
+    pub fn subject(&self) -> String {
+        format!("{}-{}", self.symbol, self.target)
+    }
+}
