@@ -17,6 +17,7 @@ pub mod pipeline;
 pub mod recorded;
 pub mod recovery;
 pub mod replay;
+pub mod scoring;
 pub mod snapshot;
 pub mod status;
 pub mod tables;

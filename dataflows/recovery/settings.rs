@@ -2,6 +2,7 @@
 //! either is used again: state computed under others would give answers that no run gives.
 
 use crate::config::{Cadence, Config, TimeSpan, ViewDefinition};
+use crate::scoring::ScoringRules;
 use serde::{Deserialize, Serialize};
 use tidewheel_operators::features::View;
 use tidewheel_schemas::Interval;
@@ -36,6 +37,9 @@ pub struct Settings {
     /// What their columns mean: view and features with their versions.
     #[serde(rename = "versions of features")]
     pub contracts: Vec<Vec<String>>,
+    /// How rows are scored, where they are.
+    #[serde(rename = "control, scoring and signals", default)]
+    pub scoring: Option<ScoringRules>,
     /// How messages are read.
     #[serde(rename = "source")]
     pub source: serde_json::Value,
@@ -66,6 +70,7 @@ impl Settings {
             provisional_every: bars.provisional_every,
             views: config.views().iter().map(ViewDefinition::of).collect(),
             contracts: config.views().iter().map(View::contract).collect(),
+            scoring: config.scoring_rules(),
             source,
         }
     }

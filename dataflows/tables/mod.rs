@@ -3,8 +3,16 @@
 //! | family | rows | kind |
 //! | --- | --- | --- |
 //! | `features.VIEW` | a view's row for each final bar | view |
+//! | `predictions` | what the ensemble that decides said of a row of features | fact |
+//! | `shadow_predictions` | what a challenger said of it | fact |
+//! | `signals` | what was made of a prediction, and why | fact |
+//! | `events` | ensembles that took effect, promotions that were refused | fact |
+//! | `control` | the records of the control topic that were understood | fact |
 
+mod facts;
 mod features;
+
+pub use facts::{EventRow, FactTables, kept_record};
 
 use std::sync::Arc;
 use tidewheel_operators::features::View;
@@ -17,9 +25,13 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// The tables of a run with these views.
-    pub fn new(views: &[View]) -> Self {
-        Self { specs: views.iter().map(|view| Arc::new(features::spec(view))).collect() }
+    /// The tables of a run with these views, and those of scoring where there is any.
+    pub fn new(views: &[View], is_scored: bool) -> Self {
+        let mut specs: Vec<_> = views.iter().map(|view| Arc::new(features::spec(view))).collect();
+        if is_scored {
+            specs.extend(facts::specs().map(Arc::new));
+        }
+        Self { specs }
     }
 
     /// What they are, by number.

@@ -43,6 +43,7 @@ fn run(arrivals: &[Arrival], feeding: Feeding) -> Run {
         archive: true,
         is_saved: false,
         views: vec![View::core_technical()],
+        scoring: None,
     };
     let (mut engine, outputs) = engine::start(feeding.workers, &config, None).expect("threads");
     let collector = std::thread::spawn(move || outputs.collect::<Vec<_>>());

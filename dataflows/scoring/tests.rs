@@ -1,0 +1,1 @@
+//! Records of the control topic, and what is decided about them.

@@ -1,0 +1,1 @@
+//! The program on a real broker with a control topic.
