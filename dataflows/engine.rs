@@ -18,7 +18,7 @@ use tidewheel_operators::TickHeader;
 use tidewheel_operators::features::{FeatureSizes, SavedFeatures};
 use tidewheel_operators::lifecycle::SavedBars;
 use tidewheel_operators::saved::{RestoredState, SavedFacts};
-use tidewheel_operators::scoring::{Activation, SavedScoring};
+use tidewheel_operators::scoring::{Activation, Prediction, SavedScoring};
 use tidewheel_operators::tape::{RowSlice, TapePart, TapeSizes};
 use tidewheel_schemas::{
     Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, Reject, RejectReason, TickOutput, TradeId,
@@ -117,6 +117,8 @@ pub struct MergedTick {
     pub feature_sizes: FeatureSizes,
     /// Rows that the scoring remembers.
     pub scoring_rows: usize,
+    /// Rows that ensembles refused to score, by the name of the refusal.
+    pub refused: BTreeMap<&'static str, u64>,
     /// The names of the source partitions by number, where they are known.
     pub partitions: Option<Arc<[String]>>,
     /// For a snapshot, where the tick asked for one.
@@ -303,7 +305,12 @@ impl Outputs {
     }
 }
 
-fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>, facts: Option<&mut FactMaker>) -> MergedTick {
+fn merge(
+    header: &TickHeader,
+    source: SourceTick,
+    parts: Vec<WorkerTick>,
+    mut facts: Option<&mut FactMaker>,
+) -> MergedTick {
     let mut merged = MergedTick::default();
     let SourceTick { rejects, late, control, counters, raw, partitions, state } = source;
     let (mut tapes, mut bars, mut tape_counters) = (Vec::new(), Vec::new(), Counters::default());
@@ -346,10 +353,13 @@ fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>, facts:
     }
     output.counters.add(&tape_counters);
     merged.partitions = partitions;
-    let facts = facts.map(|facts| {
+    for refused in predictions.iter().filter_map(|prediction: &Prediction| prediction.judgement.decision.as_ref().err())
+    {
+        *merged.refused.entry(refused.name).or_default() += 1;
+    }
+    if let Some(facts) = facts.as_deref_mut() {
         output.rows.extend(facts.make(header.tick, &control, &acknowledged, hours, predictions));
-        facts
-    });
+    }
     merged.saved = state.map(|source| {
         let facts = facts.map(|facts| facts.save());
         Box::new(SavedState { source: *source, tapes, bars, features, scoring, facts, tape_counters })

@@ -256,6 +256,14 @@ impl Live<'_> {
         let Some(control) = &self.control else { return };
         let source: Arc<str> = control.partition().into();
         for (record, Decided { verdict, activation }) in records.into_iter().zip(decided) {
+            let (tick, promotion) = (input.header.tick, record.promotion.number);
+            let ensemble = record.promotion.ensemble.to_string();
+            match &verdict.refused {
+                None => tracing::info!(tick, promotion, ensemble, "ensemble takes effect"),
+                Some((reason, detail)) => {
+                    tracing::warn!(tick, promotion, ensemble, reason, detail, "promotion refused")
+                }
+            }
             input.activations.extend(activation);
             input.source.control.push(ControlFact { source: Arc::clone(&source), record, verdict });
         }

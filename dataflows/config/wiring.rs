@@ -31,6 +31,8 @@ impl Config {
                 StartAt::Earliest => Start::Earliest,
                 StartAt::Latest => Start::Latest,
             },
+            // What was promoted before the run began is in force when it begins.
+            from_oldest: self.control.topic.iter().cloned().collect(),
             isolation: match source.isolation {
                 IsolationLevel::ReadCommitted => Isolation::ReadCommitted,
                 IsolationLevel::ReadUncommitted => Isolation::ReadUncommitted,

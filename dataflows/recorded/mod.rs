@@ -15,7 +15,7 @@ use crate::engine::{SourceTick, TickInput};
 use crate::pipeline::PipelineConfig;
 use crate::recovery::{ANSWERS, Settings, bindings_folder};
 use crate::scoring::{CommandRecord, ControlFact, Decided, Desk};
-use crate::tables::{FactTables, Tables, kept_record};
+use crate::tables::{FactTables, KeptRecord, Tables};
 use order::Arrivals;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -228,9 +228,10 @@ impl Recorded {
         let (mut sources, mut records) = (Vec::new(), Vec::new());
         for row in rows.take(binding.tick)? {
             let other = || RecordedError::Control { tick: binding.tick };
-            let (source, position, receive_time_ns, raw) = kept_record(&row).ok_or_else(other)?;
-            records.push(CommandRecord::parse(raw.as_bytes(), position, receive_time_ns).map_err(|_| other())?);
-            sources.push(source);
+            let kept = KeptRecord::of(&row).ok_or_else(other)?;
+            let record = CommandRecord::parse(kept.raw.as_bytes(), kept.position, kept.receive_time_ns);
+            records.push(record.map_err(|_| other())?);
+            sources.push(kept.source);
         }
         self.damages.extend(rows.damages());
         let decided = desk.repeat(binding.tick, &records, &binding.control)?;

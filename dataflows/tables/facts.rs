@@ -198,14 +198,50 @@ impl FactTables {
     }
 }
 
-/// The record of the control topic that a row keeps: its source, position, receive time and text. None if it is no such row.
-pub fn kept_record(row: &Row) -> Option<(Arc<str>, u64, Option<i64>, Arc<str>)> {
+/// An event for people: `event 7: ensemble_activated blend@2 (production of any-up, promotion 3)`. None if it is no such row.
+pub fn event_text(row: &Row) -> Option<String> {
     match row.values.as_deref()? {
-        [Value::Text(source), Value::Integer(position), received, Value::Text(raw)] => {
-            let received = if let Value::Integer(time) = received { Some(*time) } else { None };
-            Some((Arc::clone(source), position.cast_unsigned(), received, Arc::clone(raw)))
+        [
+            Value::Text(kind),
+            Value::Text(subject),
+            _,
+            Value::Text(alias),
+            Value::Text(symbol),
+            Value::Text(target),
+            Value::Integer(promotion),
+            ..,
+        ] => {
+            let number = row.qualifier.trim_start_matches('0');
+            Some(format!("event {number}: {kind} {subject} ({alias} of {symbol}-{target}, promotion {promotion})"))
         }
         _ => None,
+    }
+}
+
+/// A record of the control topic as the lake keeps it.
+pub struct KeptRecord {
+    /// The name of its partition.
+    pub source: Arc<str>,
+    /// Its offset.
+    pub position: u64,
+    /// When it was received, nanoseconds, where known.
+    pub receive_time_ns: Option<i64>,
+    /// As it was received.
+    pub raw: Arc<str>,
+}
+
+impl KeptRecord {
+    /// What a row keeps; none if it is no such row.
+    pub fn of(row: &Row) -> Option<Self> {
+        match row.values.as_deref()? {
+            [Value::Text(source), Value::Integer(position), received, Value::Text(raw)] => Some(Self {
+                source: Arc::clone(source),
+                position: position.cast_unsigned(),
+                receive_time_ns: if let Value::Integer(time) = received { Some(*time) } else { None },
+                raw: Arc::clone(raw),
+            }),
+            _ => None,
+        }
     }
 }
 

@@ -12,7 +12,7 @@
 mod facts;
 mod features;
 
-pub use facts::{EventRow, FactTables, kept_record};
+pub use facts::{EventRow, FactTables, KeptRecord, event_text};
 
 use std::sync::Arc;
 use tidewheel_operators::features::View;

@@ -6,7 +6,7 @@ use crate::config::{self, Config};
 use crate::models::ModelsError;
 use serde_json::json;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tidewheel_connectors::kafka::publish::{Outgoing, Publisher};
@@ -58,7 +58,7 @@ impl SendArgs {
 }
 
 /// The promotion as a record of the control topic, sent there. Gives the topic's name.
-pub(super) fn send(promotion: &Promotion, config: &PathBuf, remarks: &Remarks) -> Result<String, CommandError> {
+pub(super) fn send(promotion: &Promotion, config: &Path, remarks: &Remarks) -> Result<String, CommandError> {
     let config = Config::load(config, &config::environment())?;
     let Some(topic) = config.control.topic.clone() else {
         return Err(CommandError::Usage("the configuration has no control.topic to send to".to_owned()));

@@ -148,6 +148,8 @@ struct Oracle<'a> {
     world: &'a World,
     tables: Tables,
     in_force: BTreeMap<(bool, String), Promotion>,
+    /// The newest row that was scored.
+    newest: BTreeMap<(bool, Instrument), i64>,
     seen: BTreeSet<u64>,
     predictions: usize,
     shadows: usize,
@@ -172,8 +174,7 @@ impl Oracle<'_> {
         }
         let mut expected: BTreeMap<(bool, Instrument, i64), (u64, String)> = BTreeMap::new();
         for row in self.rows(tick, "features") {
-            let is_ready = *cell_of_view(&self.tables, row, "is_ready") == Value::Boolean(true);
-            if row.revision > 0 || !is_ready {
+            if *cell_of_view(&self.tables, row, "is_ready") != Value::Boolean(true) {
                 continue;
             }
             for is_shadow in [false, true] {
@@ -181,10 +182,18 @@ impl Oracle<'_> {
                 let Some(promotion) = own.or_else(|| self.in_force.get(&(is_shadow, "any".to_owned()))) else {
                     continue;
                 };
+                // Once, in its first version that is ready; what is older than that is not scored any more.
+                let newest = self.newest.entry((is_shadow, row.instrument.clone())).or_insert(i64::MIN);
+                if row.event_time_ns <= *newest {
+                    continue;
+                }
+                *newest = row.event_time_ns;
                 let said = (promotion.number, self.directly(promotion, row, tick.output.tick));
                 expected.insert((is_shadow, row.instrument.clone(), row.event_time_ns), said);
             }
         }
+        let made = self.rows(tick, "predictions").len() + self.rows(tick, "shadow_predictions").len();
+        assert_eq!(made, expected.len(), "tick {}", tick.output.tick);
         for (family, is_shadow) in [("predictions", false), ("shadow_predictions", true)] {
             for row in self.rows(tick, family) {
                 let key = (is_shadow, row.instrument.clone(), row.event_time_ns);
@@ -252,6 +261,7 @@ fn no_prediction_is_of_a_mixed_ensemble_and_workers_do_not_matter() {
             world: &world,
             tables: Tables::new(&[view()], true),
             in_force: BTreeMap::new(),
+            newest: BTreeMap::new(),
             seen: BTreeSet::new(),
             predictions: 0,
             shadows: 0,
