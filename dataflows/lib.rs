@@ -3,10 +3,12 @@
 //! This crate wires the graph of `tidewheel-operators` to the sources and sinks of `tidewheel-connectors` and runs it: live
 //! from Kafka, or in replay from files and topics. The command line is `main.rs`.
 
+pub mod audit;
 pub mod bindings;
 pub mod commands;
 pub mod config;
 pub mod engine;
+pub mod export;
 pub mod http;
 pub mod live;
 pub mod log;
@@ -14,6 +16,7 @@ pub mod metrics;
 pub mod models;
 pub mod outbox;
 pub mod pipeline;
+pub mod quiet;
 pub mod recorded;
 pub mod recovery;
 pub mod replay;

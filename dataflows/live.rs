@@ -1,11 +1,13 @@
 //! The live loop: what Kafka brought by the end of each tick, as a tick.
 //!
 //! A tick ends with its time, or earlier when it has grown large; its records are whatever had been read by then, and the
-//! bindings log remembers which those were. Nothing else depends on the wall clock. A run that goes on begins with the ticks
+//! bindings log remembers which those were. A tick at which nothing comes and nothing can change is left out, as [`Quiet`]
+//! decides. Nothing else depends on the wall clock. A run that goes on begins with the ticks
 //! that the log holds beyond the snapshot: they are read again, and are the same ticks.
 
 use crate::bindings::{Binding, SharedBindings};
 use crate::engine::{SourceState, TickInput};
+use crate::quiet::{Candidate, Quiet};
 use crate::scoring::{self, CommandRecord, ControlFact, Decided, Desk, DeskError};
 use crate::snapshot::SnapshotTimer;
 use crate::status::{self, Status};
@@ -119,6 +121,7 @@ impl Live<'_> {
             }
         }
         caught_up(ticker);
+        let (mut quiet, begun) = (Quiet::default(), Instant::now());
         while !self.stop.load(Ordering::Relaxed) {
             let found = self.source.discover()?;
             if !found.is_empty() {
@@ -138,11 +141,23 @@ impl Live<'_> {
             let polled = self.source.poll_until(deadline, BYTES_PER_TICK)?;
             // A tick that is full before its time is called by the moment at which it was cut.
             let tick = now_ms().min(tick_end_ms).max(ticker.last_tick().map_or(0, |last| last + 1));
-            let (pieces, records) = self.decode(polled, &names);
             let control = self.control_number(&names);
             // One that holds no trades has no event time to wait for.
             let is_caught_up = |number: u32| control == Some(number) || self.source.caught_up(number);
             let caught_up: Vec<bool> = (0..names.len() as u32).map(is_caught_up).collect();
+            let candidate = Candidate {
+                running_ms: begun.elapsed().as_millis() as u64,
+                is_empty: polled.blocks.is_empty() && polled.ignored.is_empty() && found.is_empty(),
+                caught_up: &caught_up,
+                watermark_ns: ticker.watermark_ns(),
+                is_provisional: ticker.is_provisional(tick),
+            };
+            if quiet.may_be_left_out(&candidate) {
+                self.status.note_source(|| (status::partitions(&self.source, ticker), self.source.last_error()));
+                continue;
+            }
+            quiet.made(&candidate);
+            let (pieces, records) = self.decode(polled, &names);
             let mut binding = Binding { tick, ..Binding::default() };
             binding.ends =
                 pieces.iter().map(|piece| (names[piece.partition() as usize].clone(), piece.end_position)).collect();

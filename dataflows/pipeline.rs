@@ -15,6 +15,7 @@
 //! input frontier has passed it. What leaves is one [`WorkerTick`] a tick and worker.
 
 use crate::scoring::ScoringRules;
+use crate::tables::Tables;
 use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use tidewheel_operators::rollup::rollup;
 use tidewheel_operators::saved::RestoredState;
 use tidewheel_operators::scoring::{Activation, ScoringConfig, ScoringTick, scoring};
 use tidewheel_operators::tape::{Directory, RowSlice, TapeConfig, TapeOutcome, route, tape};
-use tidewheel_schemas::{Amendment, BarVersion, FeatureRow, Interval};
+use tidewheel_schemas::{Amendment, BarVersion, FeatureRow, Interval, Row};
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::{Concatenate, Input};
@@ -49,6 +50,8 @@ pub struct PipelineConfig {
     pub views: Vec<View>,
     /// How their rows are scored, if they are.
     pub scoring: Option<ScoringRules>,
+    /// The quality of rows, 0 to 1, below which an event tells of an instrument.
+    pub min_quality: Option<f64>,
 }
 
 /// All that a tick gave on one worker.
@@ -64,6 +67,8 @@ pub struct WorkerTick {
     pub saved: Vec<SavedBars>,
     /// Rows of the views, by view, instrument and open time.
     pub features: Vec<FeatureRow>,
+    /// Rows of the table of events.
+    pub events: Vec<Row>,
     /// For a snapshot: parts of the features.
     pub saved_features: Vec<SavedFeatures>,
     /// How much the features hold.
@@ -137,7 +142,8 @@ pub fn build(
         let known = Directory::clone(&directory);
         let taped = tape(rows, amendments, headers.clone(), tape_config, restored.as_mut(), known);
 
-        let views = FeaturesConfig { views: config.views.clone(), is_saved: config.is_saved };
+        let (is_saved, min_quality) = (config.is_saved, config.min_quality);
+        let views = FeaturesConfig { views: config.views.clone(), is_saved, min_quality };
         let of_views = config.views.iter().flat_map(View::intervals).collect::<Vec<_>>();
         // The universe of signals follows the volume of hours.
         let of_signals = config.scoring.as_ref().map(|_| Interval::H1);
@@ -178,7 +184,7 @@ pub fn build(
             scoring(features.rows.clone(), activations, headers, config, restored.as_mut())
         });
         let bars = BarStreams { versions, open_bars, saved: scope.concatenate(saved) };
-        collect(bars, features, scored, taped.outcomes, config.intervals.clone(), out);
+        collect(bars, features, scored, taped.outcomes, config, out);
     });
     inputs
 }
@@ -197,7 +203,7 @@ fn collect<'scope>(
     features: FeatureStreams<'scope>,
     scored: Option<StreamVec<'scope, u64, ScoringTick>>,
     outcomes: StreamVec<'scope, u64, TapeOutcome>,
-    published: Vec<Interval>,
+    config: &PipelineConfig,
     out: Sender<WorkerTick>,
 ) {
     let BarStreams { versions, open_bars, saved } = bars;
@@ -210,6 +216,8 @@ fn collect<'scope>(
     let mut saved_features = builder.new_input(features.saved, Pipeline);
     let mut feature_sizes = builder.new_input(features.sizes, Pipeline);
     let mut scored = scored.map(|scored| builder.new_input(scored, Pipeline));
+    let mut quality = builder.new_input(features.quality, Pipeline);
+    let (published, views) = (config.intervals.clone(), config.views.clone());
     let is_hidden =
         move |versions: &[BarVersion]| versions.first().is_some_and(|version| !published.contains(&version.interval));
     builder.build(move |_| {
@@ -223,6 +231,7 @@ fn collect<'scope>(
                         open_bars: Vec::new(),
                         saved: Vec::new(),
                         features: Vec::new(),
+                        events: Vec::new(),
                         saved_features: Vec::new(),
                         feature_sizes: FeatureSizes::default(),
                         scoring: ScoringTick::default(),
@@ -246,6 +255,9 @@ fn collect<'scope>(
             }
             open_bars.for_each(|time, data| at!(time).open_bars.extend(shown(data)));
             rows.for_each(|time, data| at!(time).features.append(data));
+            quality.for_each(|time, data| {
+                at!(time).events.extend(data.drain(..).map(|change| Tables::of_quality(&views, &change)));
+            });
             saved_features.for_each(|time, data| at!(time).saved_features.append(data));
             feature_sizes.for_each(|time, data| at!(time).feature_sizes = data.pop().expect("one count a tick"));
             saved.for_each(|time, data| at!(time).saved.append(data));

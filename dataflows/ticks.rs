@@ -247,12 +247,17 @@ impl Ticker {
         input
     }
 
-    fn open(&mut self, tick: u64, watermark_before_ns: i64) -> TickInput {
-        assert!(self.last_tick.is_none_or(|last| last < tick), "tick {tick} follows {:?}", self.last_tick);
-        let publish_provisional = self.config.provisional_every_ms.is_some_and(|every| {
+    /// Whether bars that are not final are published at the next tick, if this is it.
+    pub fn is_provisional(&self, tick: u64) -> bool {
+        self.config.provisional_every_ms.is_some_and(|every| {
             let period = |tick: u64| tick / every.max(1);
             self.last_tick.is_none_or(|last| period(last) != period(tick))
-        });
+        })
+    }
+
+    fn open(&mut self, tick: u64, watermark_before_ns: i64) -> TickInput {
+        assert!(self.last_tick.is_none_or(|last| last < tick), "tick {tick} follows {:?}", self.last_tick);
+        let publish_provisional = self.is_provisional(tick);
         self.last_tick = Some(tick);
         let header = TickHeader {
             tick,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidewheel::commands::{Begin, Session};
+use tidewheel::status::Latencies;
 use tidewheel_connectors::kafka::publish::{Outgoing, Publisher};
 
 /// Trades offered a second.
@@ -22,27 +23,36 @@ const WARM_UP: u64 = 5 * RATE;
 /// Instruments, in turn.
 const SYMBOLS: u64 = 20;
 
-/// Offers trades and follows the minute bars. Latencies in microseconds, ascending.
-pub fn open_loop(broker: &Broker) -> Vec<u64> {
+/// How long things took while trades were offered.
+pub struct Measured {
+    /// From when a trade was due until it is in a bar that others can read, microseconds, ascending.
+    pub trades_us: Vec<u64>,
+    /// The commits themselves, of both sinks.
+    pub commits: Latencies,
+}
+
+/// Offers trades and follows the minute bars.
+pub fn open_loop(broker: &Broker) -> Measured {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let topic = broker.topic("offered", PARTITIONS);
     let prefix = unique("latency");
     let bars = "tick = \"100ms\"\nprovisional_every = \"100ms\"";
     let config = config(broker, &topic, &prefix, folder.path(), bars);
-    let session = Session::open(&config, None, Begin::GoOn).expect("everything can be used");
-    let consumer = minute_bars(broker, &format!("{prefix}.bars.1m"));
     let stop = Arc::new(AtomicBool::new(false));
+    let session = Session::open(&config, None, Begin::GoOn, &stop).expect("everything can be used");
+    let status = session.status();
+    let consumer = minute_bars(broker, &format!("{prefix}.bars.1m"));
     std::thread::scope(|scope| {
         let run = scope.spawn(|| session.run(&stop));
         let schedule = Schedule::from_now();
         let offering = scope.spawn(move || offer(broker, &topic, schedule));
-        let latencies = follow(&consumer, schedule);
+        let trades_us = follow(&consumer, schedule);
         let behind = offering.join().expect("no panic");
         stop.store(true, Ordering::Relaxed);
         let counters = run.join().expect("no panic").expect("no error");
         assert_eq!((counters.read, counters.accepted), (TRADES, TRADES), "nothing is lost");
         eprintln!("latency: the producer was behind its schedule by {behind:?} at most");
-        latencies
+        Measured { trades_us, commits: status.latencies().clone() }
     })
 }
 

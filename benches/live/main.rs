@@ -1,16 +1,18 @@
 //! Live through a real broker, transactions on: how many trades a second, and how soon a trade is in a bar.
 //!
-//! `cargo bench --bench live` starts Apache Kafka by itself, on the same cores; everything takes some five minutes.
+//! `cargo bench --bench live` starts Apache Kafka by itself, on the same cores; everything takes some ten minutes, `-- latency`
+//! or `-- catch-up` alone less.
 //!
 //! - *bare*: one librdkafka consumer and the decoder in one loop, nothing else. The yardstick.
 //! - *pipeline*: the whole program over the same topic: all intervals, provisional bars every second, archive and changelog
 //!   in the lake, transactions. The topic is full before, so that the program and not the producer is measured.
 //! - *latency*: 20,000 trades a second offered whatever happens (open loop). From the time at which a trade was due, which
 //!   is its own timestamp, until a `read_committed` consumer has a provisional minute bar with the trade in it. Tick and
-//!   provisional cadence are 100 ms.
+//!   provisional cadence are 100 ms. With it the commits of the sinks themselves, as their histograms tell.
 //!
 //! - *snapshots*: the pipeline with a snapshot each second, beside none.
 //! - *at least once*: the pipeline without transactions.
+//! - *catch-up*: ten million trades that are there before the run starts, beside a replay of them; see `catch_up.rs`.
 //! - *restart*: `kill -9` of the program with 1,000 instruments and a day of bars, and the time from its next start until a
 //!   reader sees its first new commit, by the size of the state.
 //!
@@ -23,6 +25,7 @@
 //! p50 89 ms, p99 147 ms, p99.9 200 ms, max 225 ms. Before the lake had a thread of its own, its commits made a tail of 300 to
 //! 450 ms at p99.9.
 
+mod catch_up;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod harness;
@@ -45,7 +48,14 @@ fn main() {
         return;
     }
     let broker = Broker::start();
-    let topic = throughput::fill(&broker);
+    let is_asked_for = |name: &str| std::env::args().any(|argument| argument == name);
+    if is_asked_for("catch-up") {
+        return table::print_catch_up(&catch_up::measure(&broker, RUNS));
+    }
+    if is_asked_for("latency") {
+        return table::print_latencies(&latency::open_loop(&broker));
+    }
+    let topic = throughput::fill(&broker, &throughput::MEASURED);
     let bare: Vec<f64> = (0..RUNS).map(|_| throughput::bare(&broker, &topic.name, topic.trades)).collect();
     let pipeline: Vec<f64> = (0..RUNS).map(|_| throughput::pipeline(&broker, &topic.name, topic.trades)).collect();
     let measured = |more: &str| -> Vec<f64> {
@@ -57,11 +67,13 @@ fn main() {
         ("at least once", measured("[kafka]\ntransactions = false\n")),
     ];
     let latencies = latency::open_loop(&broker);
-    table::print(&topic, &bare, &pipeline, &latencies);
+    table::print(&topic, &bare, &pipeline);
+    table::print_latencies(&latencies);
     table::print_variants(&variants);
     for horizon_h in [1, 6] {
         table::print_restart(&recovery::restart(&broker, horizon_h));
     }
+    table::print_catch_up(&catch_up::measure(&broker, RUNS));
 }
 
 /// A configuration that reads a topic and writes everything, to topics of a prefix and a lake in a folder.

@@ -114,21 +114,22 @@ fn send(broker: &Broker, topic: &str, messages: &[(String, Vec<u8>)]) {
 }
 
 /// Follows a progress topic, which need not be there yet.
-struct Progress {
+pub struct Progress {
     consumer: BaseConsumer,
     topic: String,
     is_assigned: bool,
 }
 
 impl Progress {
-    fn of(broker: &Broker, topic: &str) -> Self {
+    /// Of this topic.
+    pub fn of(broker: &Broker, topic: &str) -> Self {
         let mut client = broker.client();
         client.set("group.id", "bench").set("isolation.level", "read_committed").set("enable.auto.commit", "false");
         Self { consumer: client.create().expect("a consumer"), topic: topic.to_owned(), is_assigned: false }
     }
 
     /// The tick and the records read, as soon as they satisfy.
-    fn wait(&mut self, is_enough: impl Fn(u64, u64) -> bool) -> (u64, u64) {
+    pub fn wait(&mut self, is_enough: impl Fn(u64, u64) -> bool) -> (u64, u64) {
         let deadline = Instant::now() + PATIENCE;
         while !self.is_assigned {
             assert!(Instant::now() < deadline, "no topic {}", self.topic);

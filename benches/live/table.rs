@@ -1,12 +1,14 @@
 //! What was measured, as one table.
 
+use super::catch_up::CatchUp;
 use super::harness::distribution::KAFKA_VERSION;
-use super::latency::RATE;
+use super::latency::{Measured, RATE};
 use super::recovery::{self, Restart};
 use super::throughput::Filled;
+use tidewheel::status::quantile;
 
-/// Prints the table.
-pub fn print(topic: &Filled, bare: &[f64], pipeline: &[f64], latencies_us: &[u64]) {
+/// Prints the machine, and how many trades a second.
+pub fn print(topic: &Filled, bare: &[f64], pipeline: &[f64]) {
     let (bare_median, pipeline_median) = (median(bare), median(pipeline));
     println!("machine   {}", machine());
     println!(
@@ -23,18 +25,32 @@ pub fn print(topic: &Filled, bare: &[f64], pipeline: &[f64], latencies_us: &[u64
         runs(pipeline)
     );
     println!("ratio     {:>10.2} of bare", pipeline_median / bare_median);
+}
+
+/// Prints how soon trades are in bars, and how long the commits themselves took.
+pub fn print_latencies(measured: &Measured) {
+    let latencies_us = &measured.trades_us;
     println!();
-    let quantile = |per_mille: usize| latencies_us[(latencies_us.len() - 1) * per_mille / 1_000] as f64 / 1_000.0;
+    let of_trades = |per_mille: usize| latencies_us[(latencies_us.len() - 1) * per_mille / 1_000] as f64 / 1_000.0;
     println!("latency   trade due to provisional bar readable, {RATE} trades/s offered, tick 100 ms, {} trades", {
         latencies_us.len()
     });
     println!(
         "          p50 {:.0} ms   p99 {:.0} ms   p99.9 {:.0} ms   max {:.0} ms",
-        quantile(500),
-        quantile(990),
-        quantile(999),
-        quantile(1_000)
+        of_trades(500),
+        of_trades(990),
+        of_trades(999),
+        of_trades(1_000)
     );
+    let (topic, lake) = (&measured.commits.kafka_transaction, &measured.commits.lake_commit);
+    for (name, commits) in [("a transaction of a tick", topic), ("a commit of the lake", lake)] {
+        let ms = |share| quantile(commits, share).map_or(f64::NAN, |seconds| seconds * 1_000.0);
+        let (p50, p99, p999) = (ms(0.5), ms(0.99), ms(0.999));
+        let count = commits.get_sample_count();
+        println!(
+            "commit    p50 {p50:.0} ms   p99 {p99:.0} ms   p99.9 {p999:.0} ms   {name}, {count} of them, by the histogram"
+        );
+    }
 }
 
 /// Prints the pipeline with other settings.
@@ -43,6 +59,17 @@ pub fn print_variants(variants: &[(&str, Vec<f64>)]) {
     for (name, measured) in variants {
         println!("{name:<14}{:>10.0} trades/s   runs {}", median(measured), runs(measured));
     }
+}
+
+/// Prints how fast a full topic is caught up with.
+pub fn print_catch_up(measured: &CatchUp) {
+    let CatchUp { topic, bare, replay, live } = measured;
+    println!();
+    println!("catch-up  {} trades of {} bytes, {} partitions", topic.trades, topic.bytes_per_trade, super::PARTITIONS);
+    for (name, speeds) in [("bare", bare), ("replay", replay), ("live", live)] {
+        println!("{name:<10}{:>10.0} trades/s   runs {}", median(speeds), runs(speeds));
+    }
+    println!("ratio     {:>10.2} of replay, {:.2} of bare", median(live) / median(replay), median(live) / median(bare));
 }
 
 /// Prints how soon a killed run had committed again.

@@ -17,12 +17,21 @@ use tidewheel_connectors::generate::{Market, MarketConfig, WireFormat, render};
 use tidewheel_connectors::kafka::publish::{Outgoing, Publisher};
 use tidewheel_connectors::source::MessageBlock;
 
-/// Trades in the topic that the throughput is measured on.
-const TRADES: u64 = 1_500_000;
 /// Instruments, of activity by Zipf's law.
 const SYMBOLS: u32 = 100;
-/// Trades a second of event time: with fewer than are read a second, there are more bars to write than live.
-const TRADES_PER_SECOND: u64 = 20_000;
+/// The topic that the throughput is measured on. With fewer trades a second of event time than are read a second, there are
+/// more bars to write than live.
+pub const MEASURED: Fill<'_> = Fill { name: "trades", trades: 1_500_000, trades_per_second: 20_000 };
+
+/// What a topic is to hold.
+pub struct Fill<'a> {
+    /// What its name begins with.
+    pub name: &'a str,
+    /// Trades in it.
+    pub trades: u64,
+    /// Of event time.
+    pub trades_per_second: u64,
+}
 
 /// A topic full of trades.
 pub struct Filled {
@@ -35,12 +44,12 @@ pub struct Filled {
 }
 
 /// Fills a topic with a market in Binance's JSON, keyed by symbol.
-pub fn fill(broker: &Broker) -> Filled {
-    let name = broker.topic("trades", PARTITIONS);
+pub fn fill(broker: &Broker, fill: &Fill<'_>) -> Filled {
+    let name = broker.topic(fill.name, PARTITIONS);
     let config = MarketConfig {
-        trades: TRADES,
+        trades: fill.trades,
         symbols: SYMBOLS,
-        trades_per_second: TRADES_PER_SECOND,
+        trades_per_second: fill.trades_per_second,
         ..MarketConfig::default()
     };
     let market = Market::new(config).expect("a sound market");
@@ -57,7 +66,7 @@ pub fn fill(broker: &Broker) -> Filled {
         publisher.send(&message).expect("the broker takes the message");
     }
     publisher.finish().expect("the broker takes the messages");
-    Filled { name, trades: TRADES, bytes_per_trade: bytes / TRADES }
+    Filled { name, trades: fill.trades, bytes_per_trade: bytes / fill.trades }
 }
 
 /// Trades a second of one consumer and the decoder.
@@ -104,8 +113,9 @@ pub fn pipeline_with(broker: &Broker, topic: &str, trades: u64, more: &str) -> f
         kafka.transactions = other.transactions;
     }
     // Creating the output topics is no work on trades.
-    let session = Session::open(&config, None, Begin::GoOn).expect("everything can be used");
-    let (status, stop) = (session.status(), Arc::new(AtomicBool::new(false)));
+    let stop = Arc::new(AtomicBool::new(false));
+    let session = Session::open(&config, None, Begin::GoOn, &stop).expect("everything can be used");
+    let status = session.status();
     let started = Instant::now();
     let counters = std::thread::scope(|scope| {
         let run = scope.spawn(|| session.run(&stop));

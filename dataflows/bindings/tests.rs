@@ -119,6 +119,17 @@ fn a_log_in_a_topic_is_the_same_lines_and_one_begun_anew_ends_the_one_before() {
     assert!(told.contains("out.bindings/000001-a.jsonl line 5: checksum"), "{told}");
 }
 
+#[test]
+fn a_log_makes_durable_what_it_goes_on_from_and_does_not_begin_without() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "a", 0..5);
+    let history = read(folder.path(), None).expect("a sound log");
+    // Lines that a crash left with the system, and the disk then lost with their file.
+    std::fs::remove_file(&paths(folder.path())[0]).expect("a file");
+    SharedBindings::open(folder.path(), opening("b", &history)).expect_err("there is nothing to go on from");
+    assert!(paths(folder.path()).is_empty(), "what does not count is not left behind");
+}
+
 /// What the log says, read file by file.
 fn streamed(folder: &Path) -> Result<Vec<Binding>, BindingsError> {
     let mut files = LogFiles::open(folder)?;

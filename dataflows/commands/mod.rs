@@ -2,6 +2,7 @@
 
 mod arguments;
 mod as_recorded;
+mod audit;
 mod brokers;
 mod check;
 mod compact;
@@ -21,6 +22,7 @@ mod summary;
 mod table;
 mod verify;
 
+pub use audit::AuditArgs;
 pub use check::CheckArgs;
 pub use compact::CompactArgs;
 pub use config::ConfigArgs;
@@ -57,6 +59,7 @@ pub enum Command {
     Check(CheckArgs),
     Rejects(RejectsArgs),
     Verify(VerifyArgs),
+    Audit(AuditArgs),
     Generate(GenerateArgs),
     Metrics(MetricsArgs),
     Features(FeaturesArgs),
@@ -80,6 +83,7 @@ impl Command {
             Self::Check(args) => args.run(out),
             Self::Rejects(args) => args.run(out),
             Self::Verify(args) => args.run(out),
+            Self::Audit(args) => args.run(out),
             Self::Generate(args) => args.run(out),
             Self::Compact(args) => args.run(out),
             Self::Sql(args) => args.run(out),
@@ -128,6 +132,12 @@ pub enum CommandError {
     /// Nothing can be compared.
     #[error(transparent)]
     Verify(#[from] crate::verify::VerifyError),
+    /// Nothing can be checked.
+    #[error(transparent)]
+    Audit(#[from] crate::audit::AuditError),
+    /// Nothing can be exported.
+    #[error(transparent)]
+    Export(#[from] crate::export::ExportError),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),

@@ -219,8 +219,8 @@ impl ReplayArgs {
             csv: self.csv.clone().unwrap_or_default(),
             ..DecodeConfig::default()
         });
-        let views = self.views()?;
-        let tables = Tables::new(&views, false);
+        let (views, min_quality) = self.features()?;
+        let tables = Tables::new(&views, min_quality);
         let sources: Vec<String> = readers.iter().map(|reader| reader.name().to_owned()).collect();
         let kafka = self
             .kafka
@@ -243,6 +243,7 @@ impl ReplayArgs {
             views,
             // Promotions come by the control topic of a live run; `--as-recorded` has them.
             scoring: None,
+            min_quality,
         };
         let mut ticker = Ticker::new(TickConfig {
             limits: IntakeLimits { horizon_ns: self.horizon, skew_ns: self.skew },
@@ -265,16 +266,18 @@ impl ReplayArgs {
         self.report(&counters, &status, out)
     }
 
-    /// The views to compute.
-    fn views(&self) -> Result<Vec<View>, CommandError> {
+    /// The views to compute, and the quality below which their rows raise events.
+    fn features(&self) -> Result<(Vec<View>, Option<f64>), CommandError> {
         let mut section = match &self.config {
             Some(path) => Config::load(path, &[])?.features,
-            None => FeaturesSection { views: Vec::new(), define: None },
+            None => FeaturesSection { views: Vec::new(), ..FeaturesSection::default() },
         };
         if let Some(views) = &self.views {
             section.views.clone_from(views);
         }
-        section.resolve().map_err(|detail| CommandError::Usage(format!("--views: {detail}")))
+        let min_quality = section.min_quality.map(f64::from);
+        let views = section.resolve().map_err(|detail| CommandError::Usage(format!("--views: {detail}")))?;
+        Ok((views, min_quality))
     }
 
     pub(super) fn open_lake(

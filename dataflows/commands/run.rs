@@ -49,7 +49,7 @@ impl RunArgs {
         // Before anything is touched: an address that is taken is most often that of another run with this configuration.
         let listener = config.http().map(http::bind).transpose()?;
         let stop = stop_on_signal()?;
-        let session = Session::open(&config, self.workers, begin)?;
+        let session = Session::open(&config, self.workers, begin, &stop)?;
         let status = session.status();
         let server = listener.map(|listener| listener.serve(Arc::clone(&status))).transpose()?;
         let counters = session.run(&stop)?;

@@ -18,7 +18,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidewheel_connectors::decode::Decoder;
 use tidewheel_connectors::fault::Faults;
-use tidewheel_connectors::kafka::sink::KafkaSink;
+use tidewheel_connectors::kafka::sink::{KafkaSink, SinkBegin};
 use tidewheel_connectors::kafka::source::{KafkaSource, KafkaSourceConfig, Start};
 use tidewheel_connectors::lake::{CommitProgress, Lake, LakeError, OnExisting};
 use tidewheel_operators::saved::RestoredState;
@@ -57,11 +57,16 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects the source and the sinks, and finds what to go on from.
+    /// Connects the source and the sinks, and finds what to go on from. When `stop` is raised it no longer waits for Kafka.
     ///
     /// # Errors
     /// If one of them cannot be used, or what a former run left cannot be gone on from.
-    pub fn open(config: &Config, workers: Option<usize>, begin: Begin) -> Result<Self, CommandError> {
+    pub fn open(
+        config: &Config,
+        workers: Option<usize>,
+        begin: Begin,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Self, CommandError> {
         let started = Instant::now();
         let run = format!("run-{}", now_ms());
         log::set_run(&run);
@@ -80,7 +85,9 @@ impl Session {
         // The lake first: its lock keeps a second process from fencing the first.
         let mut lake = config.lake_sink(Vec::new(), on_existing).map(Lake::open).transpose()?;
         let lock = StateLock::take(&folder)?;
-        let mut kafka = config.kafka_sink(&run).map(|sink| KafkaSink::open(&sink, Vec::new())).transpose()?;
+        let sink_begin = if begin == Begin::Anew { SinkBegin::Anew } else { SinkBegin::GoOn };
+        let open = |sink| KafkaSink::open_as(&sink, Vec::new(), sink_begin, Some(Arc::clone(stop)));
+        let mut kafka = config.kafka_sink(&run).map(open).transpose()?;
         if begin == Begin::Anew {
             recovery::forget(&folder)?;
             kafka.as_mut().map(KafkaSink::begin_anew).transpose()?;

@@ -16,6 +16,33 @@ pub struct FeaturesSection {
     /// columns, those over longer bars with their interval in front.
     /// Example: `[{ name = "mine", version = 1, base = "1m", columns = ["rsi_14@talib", "1h.atr_14@talib"] }]`
     pub define: Option<Vec<ViewDefinition>>,
+    /// The quality, 0 to 1, below which the newest row of an instrument raises an event in the table `events`, and another when
+    /// it is back. A row's quality is the least of the share of columns that are not null, the share that is warm, and
+    /// B / (B + S) of the base bar's length B and the row's staleness S. None where it is not set.
+    /// Example: `0.8`
+    pub min_quality: Option<Share>,
+}
+
+/// A number from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Share(f64);
+
+/// It is never NaN.
+impl Eq for Share {}
+
+impl TryFrom<f64> for Share {
+    type Error = &'static str;
+
+    fn try_from(number: f64) -> Result<Self, Self::Error> {
+        if (0.0..=1.0).contains(&number) { Ok(Self(number)) } else { Err("expected a number from 0 to 1") }
+    }
+}
+
+impl From<Share> for f64 {
+    fn from(share: Share) -> Self {
+        share.0
+    }
 }
 
 /// A view as it is configured.
@@ -34,7 +61,7 @@ pub struct ViewDefinition {
 
 impl Default for FeaturesSection {
     fn default() -> Self {
-        Self { views: vec!["core_technical".to_owned()], define: None }
+        Self { views: vec!["core_technical".to_owned()], define: None, min_quality: None }
     }
 }
 

@@ -25,7 +25,7 @@ mod wiring;
 pub use bars::BarsSection;
 pub use error::{ConfigError, Place, Problem, Problems};
 pub use example::example;
-pub use features::{FeaturesSection, ViewDefinition};
+pub use features::{FeaturesSection, Share, ViewDefinition};
 pub use http::HttpSection;
 pub use outputs::{KafkaSection, LakeSection};
 pub use properties::{Properties, is_secret};

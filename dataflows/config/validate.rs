@@ -13,7 +13,6 @@ pub type Complaint = (&'static str, String);
 const TOPIC_LIMIT: usize = 249;
 /// Room for the longest ending of an output topic: a view's name has 64 letters at most.
 const PREFIX_LIMIT: usize = TOPIC_LIMIT - ".features.".len() - 64;
-const SECOND: TimeSpan = TimeSpan::from_secs(1);
 const MINUTE: TimeSpan = TimeSpan::from_secs(60);
 const DAY: TimeSpan = TimeSpan::from_secs(86_400);
 const MOST_HORIZON: TimeSpan = TimeSpan::from_secs(30 * 86_400);
@@ -247,8 +246,9 @@ fn http_server(http: &HttpSection, bars: &BarsSection, out: &mut Vec<Complaint>)
     if address.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
         out.push(("http.listen", format!("{:?} is no address: write host:port, as in 127.0.0.1:9464", http.listen)));
     }
-    if http.stalled_after < SECOND || http.stalled_after < bars.tick {
-        let detail = format!("{} must be at least 1s and bars.tick {}", http.stalled_after, bars.tick);
+    // A run at which nothing comes makes a tick a second.
+    if http.stalled_after < TimeSpan::from_secs(2) || http.stalled_after < bars.tick {
+        let detail = format!("{} must be at least 2s and bars.tick {}", http.stalled_after, bars.tick);
         out.push(("http.stalled_after", detail));
     }
 }

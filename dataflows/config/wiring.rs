@@ -79,6 +79,7 @@ impl Config {
             is_saved: self.snapshot_every().is_some(),
             views: self.views(),
             scoring: self.scoring_rules(),
+            min_quality: self.min_quality(),
         }
     }
 
@@ -108,9 +109,14 @@ impl Config {
         Some(Desk::new(registry, self.views(), rules.history_rows))
     }
 
+    /// The quality of rows below which an event tells of an instrument.
+    pub fn min_quality(&self) -> Option<f64> {
+        self.features.min_quality.map(f64::from)
+    }
+
     /// The tables beside the bars.
     pub fn tables(&self) -> Tables {
-        Tables::new(&self.views(), self.scoring_rules().is_some())
+        Tables::of_run(&self.views(), self.min_quality(), self.scoring_rules().is_some())
     }
 
     /// Where a run keeps its log of ticks and its snapshots.

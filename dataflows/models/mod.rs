@@ -40,25 +40,21 @@ pub enum ModelsError {
         source: ManifestError,
     },
     /// A version cannot be loaded.
-    #[error("model {id} version {version}: {source}")]
+    #[error("{model}: {source}")]
     Load {
-        /// Which model.
-        id: String,
-        /// Which version.
-        version: u32,
+        /// Which version of which model.
+        model: String,
         /// Why not.
-        source: LoadError,
+        source: Box<LoadError>,
     },
     /// A file is not the one its manifest says.
     #[error(
-        "model {id} version {version}: file \"{file}\" has the SHA-256 {given}, the manifest says {wanted}; \
+        "{model}: file \"{file}\" has the SHA-256 {given}, the manifest says {wanted}; \
              correct field files of the manifest, or leave it out to have it filled in"
     )]
     Checksum {
-        /// Which model.
-        id: String,
-        /// Which version.
-        version: u32,
+        /// Which version of which model.
+        model: String,
         /// Which file.
         file: String,
         /// What it has.
@@ -67,24 +63,20 @@ pub enum ModelsError {
         wanted: String,
     },
     /// What is in a version's place is another model.
-    #[error("model {id} version {version}: its manifest is of {found}; restore it from a copy")]
+    #[error("{model}: its manifest is of {found}; restore it from a copy")]
     Misplaced {
-        /// Which model.
-        id: String,
-        /// Which version.
-        version: u32,
+        /// Which version of which model.
+        model: String,
         /// What is there.
         found: String,
     },
     /// A model does not give what its golden vectors expect.
-    #[error("model {id} version {version} does not agree with its golden vectors: {difference}")]
+    #[error("{model} does not agree with its golden vectors: {difference}")]
     Golden {
-        /// Which model.
-        id: String,
-        /// Which version.
-        version: u32,
+        /// Which version of which model.
+        model: String,
         /// The first difference.
-        difference: Difference,
+        difference: Box<Difference>,
     },
     /// A definition of an ensemble cannot be used.
     #[error(transparent)]
@@ -94,14 +86,12 @@ pub enum ModelsError {
     Members(#[from] ActiveError),
     /// A version is not the one that was promoted.
     #[error(
-        "model {id} version {version} has a manifest of SHA-256 {given}, promoted was {wanted}; \
+        "{model} has a manifest of SHA-256 {given}, promoted was {wanted}; \
              restore the registry from a copy, or promote again"
     )]
     Promoted {
-        /// Which model.
-        id: String,
-        /// Which version.
-        version: u32,
+        /// Which version of which model.
+        model: String,
         /// What it has.
         given: String,
         /// What was promoted.
@@ -110,6 +100,11 @@ pub enum ModelsError {
     /// There is nothing to go back to.
     #[error("could not roll back: {0}")]
     Rollback(String),
+}
+
+/// How a version is told of.
+pub(crate) fn title(id: &ModelId, version: u32) -> String {
+    format!("model {id} version {version}")
 }
 
 /// A version out of the registry.
@@ -127,32 +122,22 @@ pub struct FromRegistry {
 /// If there is none, a file changed, or it cannot be loaded.
 pub fn load(registry: &Registry, id: &ModelId, version: u32) -> Result<FromRegistry, ModelsError> {
     let stored = registry.get(&id.to_string(), version)?;
-    let name = || id.to_string();
+    let model = || title(id, version);
     let file = |name: &str| stored.files.get(name).map(Vec::as_slice);
     let manifest = file("manifest.json").unwrap_or_default();
-    let model =
-        LoadedModel::load(manifest, file).map_err(|source| ModelsError::Load { id: name(), version, source })?;
-    let found = model.manifest();
+    let refused = |source| ModelsError::Load { model: model(), source: Box::new(source) };
+    let loaded = LoadedModel::load(manifest, file).map_err(refused)?;
+    let found = loaded.manifest();
     if (&found.id, found.version) != (id, version) {
-        return Err(ModelsError::Misplaced {
-            id: name(),
-            version,
-            found: format!("{} version {}", found.id, found.version),
-        });
+        return Err(ModelsError::Misplaced { model: model(), found: title(&found.id, found.version) });
     }
     for (file, wanted) in &found.files {
         let given = stored.sha256.get(file).cloned().unwrap_or_default();
         if given != *wanted {
-            return Err(ModelsError::Checksum {
-                id: name(),
-                version,
-                file: file.clone(),
-                given,
-                wanted: wanted.clone(),
-            });
+            return Err(ModelsError::Checksum { model: model(), file: file.clone(), given, wanted: wanted.clone() });
         }
     }
-    Ok(FromRegistry { sha256: sha256(manifest), model })
+    Ok(FromRegistry { sha256: sha256(manifest), model: loaded })
 }
 
 /// Loads what a promotion names and puts it together for a view: all that scores depend on, as one value.
@@ -171,8 +156,8 @@ pub fn activate(
         if loaded.sha256 == member.sha256 {
             return Ok(Arc::new(loaded.model));
         }
-        let (id, version, wanted) = (member.model.to_string(), member.version, member.sha256.clone());
-        Err(ModelsError::Promoted { id, version, given: loaded.sha256, wanted })
+        let (model, wanted) = (title(&member.model, member.version), member.sha256.clone());
+        Err(ModelsError::Promoted { model, given: loaded.sha256, wanted })
     };
     let models = promotion.members.iter().map(load).collect::<Result<Vec<_>, _>>()?;
     Ok(ActiveEnsemble::new(ensemble, &models, view, columns)?)

@@ -1,6 +1,6 @@
 //! Promoting and rolling back: a change of an alias, made of the history so far and appended to it.
 
-use super::{ModelsError, load};
+use super::{ModelsError, load, title};
 use tidewheel_connectors::registry::Registry;
 use tidewheel_models::manifest::ANY_SYMBOL;
 use tidewheel_models::score::{ActiveError, check_members};
@@ -58,8 +58,8 @@ pub fn rollback(
         let ensemble = Ensemble::new(found.ensemble.clone())?;
         let members = check(registry, &ensemble, symbol, target)?;
         if let Some((given, member)) = members.iter().zip(&found.members).find(|(given, member)| given != member) {
-            let (id, version, wanted) = (member.model.to_string(), member.version, member.sha256.clone());
-            return Err(ModelsError::Promoted { id, version, given: given.sha256.clone(), wanted });
+            let (model, wanted) = (title(&member.model, member.version), member.sha256.clone());
+            return Err(ModelsError::Promoted { model, given: given.sha256.clone(), wanted });
         }
         Ok(Promotion { number: next(history), rolled_back_to: Some(found.number), ..found.clone() })
     })
@@ -108,8 +108,8 @@ fn check(
         }
         let loaded = load(registry, id, member.version)?;
         loaded.model.verify().map_err(|difference| {
-            let (id, version) = (id.to_string(), member.version);
-            ModelsError::Golden { id, version, difference }
+            let model = title(id, member.version);
+            ModelsError::Golden { model, difference: Box::new(difference) }
         })?;
         members.push(PromotedMember { model: id.clone(), version: member.version, sha256: loaded.sha256 });
         manifests.push(loaded.model.manifest().clone());

@@ -1,6 +1,6 @@
 //! Registering: a folder with a manifest becomes a version, if the model is what its manifest and golden vectors say.
 
-use super::ModelsError;
+use super::{ModelsError, title};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -42,14 +42,15 @@ pub fn register(registry: &Registry, folder: &Path) -> Result<Registered, Models
         let given = sha256(bytes);
         let wanted = manifest.files.entry(file.clone()).or_insert_with(|| given.clone()).clone();
         if wanted != given {
-            return Err(ModelsError::Checksum { id: id.to_string(), version, file: file.clone(), given, wanted });
+            return Err(ModelsError::Checksum { model: title(&id, version), file: file.clone(), given, wanted });
         }
     }
     let json = manifest.to_json();
     let model = LoadedModel::load(&json, |name| files.get(name).map(Vec::as_slice))
-        .map_err(|source| ModelsError::Load { id: id.to_string(), version, source })?;
-    let agreement =
-        model.verify().map_err(|difference| ModelsError::Golden { id: id.to_string(), version, difference })?;
+        .map_err(|source| ModelsError::Load { model: title(&id, version), source: Box::new(source) })?;
+    let agreement = model
+        .verify()
+        .map_err(|difference| ModelsError::Golden { model: title(&id, version), difference: Box::new(difference) })?;
     let sha256 = sha256(&json);
     files.insert("card.md".to_owned(), manifest.card.markdown(&manifest).into_bytes());
     files.insert("manifest.json".to_owned(), json);

@@ -8,7 +8,7 @@ use super::{OutboxError, Progress, may_pass};
 use crate::bindings::SharedBindings;
 use crate::engine::MergedTick;
 use crate::status::Status;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -95,7 +95,16 @@ struct Pause {
 impl Committer {
     fn run(mut self, ticks: &Receiver<MergedTick>) -> Result<(), OutboxError> {
         let mut progress = None;
-        for MergedTick { output, open_bars, partitions, .. } in ticks {
+        loop {
+            let MergedTick { output, open_bars, partitions, .. } = match self.receive(ticks, progress.is_some()) {
+                Ok(tick) => tick,
+                // In a quiet market the next tick may be a second away.
+                Err(RecvTimeoutError::Timeout) => {
+                    self.commit(progress.take())?;
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             if let Some(names) = partitions {
                 self.output.lake.name_sources(&names);
             }
@@ -118,6 +127,14 @@ impl Committer {
             }
         }
         self.commit(progress)
+    }
+
+    /// The next tick; where something waits to be committed, until that is due.
+    fn receive(&self, ticks: &Receiver<MergedTick>, has_news: bool) -> Result<MergedTick, RecvTimeoutError> {
+        match self.output.every.filter(|_| has_news) {
+            Some(every) => ticks.recv_timeout(every.saturating_sub(self.committed_at.elapsed())),
+            None => ticks.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
     }
 
     fn is_due(&self) -> bool {

@@ -100,6 +100,9 @@ impl Outbox {
     /// If a sink fails. The engine then finds nobody reading and stops.
     pub fn run(mut self, outputs: impl Iterator<Item = MergedTick>) -> Result<Counters, OutboxError> {
         self.note_outputs();
+        if let (Some(kafka), Some(stop)) = (&mut self.kafka, &self.stop) {
+            kafka.stop_waiting_when(Arc::clone(stop));
+        }
         let lake = self.lake.take();
         // What is not written holds nothing back.
         let begin = |is_written: bool| AtomicU64::new(if is_written { 0 } else { u64::MAX });

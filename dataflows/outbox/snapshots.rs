@@ -126,3 +126,66 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::engine::SourceState;
+    use crate::recovery::Settings;
+    use crate::snapshot;
+    use std::path::Path;
+    use std::sync::atomic::AtomicU64;
+    use tidewheel_connectors::fault::Faults;
+    use tidewheel_operators::lifecycle::SavedBars;
+    use tidewheel_schemas::{Counters, Interval};
+
+    /// Writes the snapshots of these ticks, of which the first is whole, at the end of a run that has such faults.
+    fn write(folder: &Path, faults: &str, ticks: std::ops::RangeInclusive<u64>) -> Arc<Status> {
+        let store = SnapshotStore::open(folder, "run", Settings::of(&Config::default()), None).expect("a folder");
+        let store = store.with_faults(Faults::parse(faults).expect("rules"));
+        let status = Arc::new(Status::new(&[Interval::M1]));
+        let writer = Writer {
+            output: SnapshotOutput { store, is_busy: Arc::default() },
+            bindings: None,
+            progress: Arc::new(Progress { kafka: AtomicU64::new(u64::MAX), lake: AtomicU64::new(u64::MAX) }),
+            status: Arc::clone(&status),
+            is_ending: Arc::new(AtomicBool::new(true)),
+        };
+        let (saved, waiting) = unbounded();
+        let first = *ticks.start();
+        for tick in ticks {
+            let state = SavedState {
+                source: SourceState::default(),
+                tapes: Vec::new(),
+                bars: vec![SavedBars::nothing(Interval::M1, 0, tick == first)],
+                features: Vec::new(),
+                scoring: Vec::new(),
+                facts: None,
+                tape_counters: Counters::default(),
+            };
+            saved.send((tick, Box::new(state))).expect("the receiver is here");
+        }
+        drop(saved);
+        writer.run(&waiting);
+        status
+    }
+
+    #[test]
+    fn nothing_is_added_to_a_snapshot_that_was_given_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let status = write(folder.path(), "snapshot.staged:2=full", 1..=4);
+        assert_eq!(snapshot::ticks(folder.path()).expect("a folder"), [1], "later ones would have a hole");
+        assert_eq!(status.snapshot().snapshots, 1);
+    }
+
+    #[test]
+    fn older_snapshots_that_cannot_be_deleted_do_not_have_a_newer_one_written_twice() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let status = write(folder.path(), "snapshot.forgotten=full", 1..=5);
+        assert_eq!(status.snapshot().snapshots, 5);
+        let newest = snapshot::load(folder.path(), 5).expect("a sound snapshot").snapshot;
+        let files: Vec<&str> = newest.sections.iter().map(|section| section.file.as_str()).collect();
+        assert_eq!(files, [1, 2, 3, 4, 5].map(|tick| format!("{tick:018}.parts")), "each part once");
+    }
+}

@@ -84,7 +84,7 @@ impl Recorded {
         let control = match &about.settings.scoring {
             Some(rules) => {
                 let number = FactTables::new(&views).control_number();
-                let tables = Tables::new(&views, true);
+                let tables = Tables::of_run(&views, None, true);
                 let rows = RowsByTick::open(lake, &state, &tables.specs()[usize::from(number)], number, 0)?;
                 Some((rows, Desk::new(&about.registry.unwrap_or_default(), views.clone(), rules.history_rows)))
             }
@@ -167,12 +167,19 @@ impl Recorded {
             is_saved: false,
             views: self.views.clone(),
             scoring: self.settings.scoring.clone(),
+            min_quality: self.settings.min_quality.map(f64::from),
         }
+    }
+
+    /// The views of the run.
+    pub fn views(&self) -> &[View] {
+        &self.views
     }
 
     /// The tables beside the bars.
     pub fn tables(&self) -> Tables {
-        Tables::new(&self.views, self.settings.scoring.is_some())
+        let min_quality = self.settings.min_quality.map(f64::from);
+        Tables::of_run(&self.views, min_quality, self.settings.scoring.is_some())
     }
 
     /// Files that are not what their manifest says, as far as they were read.

@@ -64,3 +64,26 @@ fn remove(folder: &Path) -> std::io::Result<()> {
 pub fn has_log(folder: &Path) -> bool {
     fs::read_dir(bindings_folder(folder)).is_ok_and(|mut entries| entries.next().is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_forgotten_goes_at_once_also_where_a_crash_cut_the_forgetting_off() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        let log = bindings_folder(folder);
+        let left = log.with_extension("forgotten");
+        for round in ["first", "second"] {
+            fs::create_dir_all(&log).expect("space");
+            fs::write(log.join("000001-a.jsonl"), round).expect("space");
+            // As a crash leaves it: renamed, and not yet all deleted.
+            fs::create_dir_all(&left).expect("space");
+            fs::write(left.join("000002-a.jsonl"), "old").expect("space");
+            assert!(has_log(folder));
+            forget(folder).expect("files can be deleted");
+            assert!(!has_log(folder) && !log.exists() && !left.exists(), "{round}");
+        }
+    }
+}

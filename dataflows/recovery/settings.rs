@@ -1,7 +1,7 @@
 //! The settings that answers depend on. They are written into every log of ticks and every snapshot, and compared before
 //! either is used again: state computed under others would give answers that no run gives.
 
-use crate::config::{Cadence, Config, TimeSpan, ViewDefinition};
+use crate::config::{Cadence, Config, Share, TimeSpan, ViewDefinition};
 use crate::scoring::ScoringRules;
 use serde::{Deserialize, Serialize};
 use tidewheel_operators::features::View;
@@ -40,6 +40,9 @@ pub struct Settings {
     /// How rows are scored, where they are.
     #[serde(rename = "control, scoring and signals", default)]
     pub scoring: Option<ScoringRules>,
+    /// The quality below which rows raise events.
+    #[serde(rename = "features.min_quality", default)]
+    pub min_quality: Option<Share>,
     /// How messages are read.
     #[serde(rename = "source")]
     pub source: serde_json::Value,
@@ -71,6 +74,7 @@ impl Settings {
             views: config.views().iter().map(ViewDefinition::of).collect(),
             contracts: config.views().iter().map(View::contract).collect(),
             scoring: config.scoring_rules(),
+            min_quality: config.features.min_quality,
             source,
         }
     }

@@ -259,15 +259,14 @@ impl Desk {
             return Ok(Arc::clone(model));
         }
         let (id, version, sha256) = key;
-        let name = || (id.to_string(), *version);
+        let title = || models::title(id, *version);
         let loaded = models::load(&Registry::open(&self.registry)?, id, *version)?;
         if loaded.sha256 != *sha256 {
-            let ((id, version), given) = (name(), loaded.sha256);
-            return Err(ModelsError::Promoted { id, version, given, wanted: sha256.clone() });
+            return Err(ModelsError::Promoted { model: title(), given: loaded.sha256, wanted: sha256.clone() });
         }
         loaded.model.verify().map_err(|difference| {
-            let (id, version) = name();
-            ModelsError::Golden { id, version, difference }
+            let (model, difference) = (title(), Box::new(difference));
+            ModelsError::Golden { model, difference }
         })?;
         if self.models.len() >= KEPT_MODELS {
             // Those that are active are held by their ensembles.

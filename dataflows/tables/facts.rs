@@ -28,14 +28,14 @@ pub struct EventRow<'a> {
     pub detail: Option<String>,
 }
 
-const PREDICTIONS: u16 = 0;
-const SHADOW_PREDICTIONS: u16 = 1;
-const SIGNALS: u16 = 2;
-const EVENTS: u16 = 3;
+const EVENTS: u16 = 0;
+const PREDICTIONS: u16 = 1;
+const SHADOW_PREDICTIONS: u16 = 2;
+const SIGNALS: u16 = 3;
 const CONTROL: u16 = 4;
 
-/// The tables, in the order of their numbers.
-pub(super) fn specs() -> [TableSpec; 5] {
+/// The tables but that of events, which stands before them, in the order of their numbers.
+pub(super) fn specs() -> [TableSpec; 4] {
     use ColumnKind::{Double, Integer, Text, Time};
     let spec = |family: &str, qualifier: &str, columns: &[(&str, ColumnKind)]| TableSpec {
         family: family.into(),
@@ -71,25 +71,11 @@ pub(super) fn specs() -> [TableSpec; 5] {
         ("ensemble", Text),
         ("promotion", Integer),
     ];
-    let event = [
-        ("kind", Text),
-        ("subject", Text),
-        ("detail", Text),
-        ("alias", Text),
-        ("for_symbol", Text),
-        ("target", Text),
-        ("promotion", Integer),
-        ("who", Text),
-        ("why", Text),
-        ("source", Text),
-        ("position", Integer),
-    ];
     let control = [("source", Text), ("position", Integer), ("receive_time_ns", Integer), ("raw", Text)];
     [
         spec("predictions", "target", &prediction),
         spec("shadow_predictions", "target", &prediction),
         spec("signals", "target", &signal),
-        spec("events", "number", &event),
         spec("control", "record", &control),
     ]
 }

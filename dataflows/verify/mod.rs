@@ -123,7 +123,7 @@ pub fn verify(config: &VerifyConfig) -> Result<Report, VerifyError> {
 }
 
 /// Hands out the ticks before `end`.
-fn feed(mut recorded: Recorded, mut engine: Engine, end: u64) -> (Recorded, Result<(), RecordedError>) {
+pub(crate) fn feed(mut recorded: Recorded, mut engine: Engine, end: u64) -> (Recorded, Result<(), RecordedError>) {
     let fed = loop {
         match recorded.next_tick() {
             Ok(Some(tick)) if tick.header.tick < end => {

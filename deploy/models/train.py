@@ -89,10 +89,10 @@ def metrics(predicted, truth, is_probability):
     return {"held_out_rows": len(truth), "held_out_correlation": round(correlation, 4), "held_out_rmse": round(error, 7)}
 
 
-def onnx_predict(artifact):
+def onnx_predict(artifact, output=0, element=0):
     session = onnxruntime.InferenceSession(artifact, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    one = lambda row: session.run(None, {name: row[None].astype(np.float32)})[0].reshape(-1)[0]
+    one = lambda row: session.run(None, {name: row[None].astype(np.float32)})[output].reshape(-1)[element]
     return lambda x: np.array([one(row) for row in x], dtype=float)
 
 
@@ -106,14 +106,14 @@ class Writer:
         self.step_ms = arguments.step_ms
         self.folders = []
 
-    def write(self, kind, form, artifact, predict, *, names=None, steps=1, scalers=None, probability=False, missing=False):
+    def write(self, kind, form, artifact, predict, *, names=None, steps=1, scalers=None, probability=False, missing=False, extra={}):
         """One model. `predict` takes scaled inputs, (n, features) or (n, steps, features), as the artifact does."""
         names = names or self.names
         pick = [self.names.index(name) for name in names]
         target = "up_15m" if probability else "return_15m"
         # Of what is computed in float64 only the order of a sum or the library's exponential function can differ; XGBoost and
         # ONNX round each step to float32.
-        absolute, relative = {"onnx": (1e-6, 1e-5), "xgboost": (1e-8, 1e-6)}.get(form, (1e-12, 1e-12))
+        absolute, relative = {"onnx": (1e-8, 1e-5), "xgboost": (1e-8, 1e-6)}.get(form, (1e-12, 1e-12))
         goldens, predicted, truth = [], [], []
         for symbol, rows in self.all_rows.items():
             held_out = np.flatnonzero(split(rows)[1])
@@ -163,6 +163,7 @@ class Writer:
                 "metrics": metrics(np.concatenate(predicted), np.concatenate(truth), probability),
             },
         }
+        manifest |= extra
         golden = {
             "made_by": f"onnxruntime {onnxruntime.__version__}" if form == "onnx" else f"{form}, in Python",
             "features": names,
@@ -191,6 +192,11 @@ def trees(writer, x, y):
     booster = lightgbm.train({"objective": "binary"} | common, lightgbm.Dataset(x, y > 0, feature_name=writer.names), 60)
     text = booster.model_to_string().encode()
     writer.write("gbc", "lightgbm", text, booster.predict, missing=True, probability=True)
+    kinds = [("x", FloatTensorType([None, x.shape[1]]))]
+    graph = onnxmltools.convert_lightgbm(booster, initial_types=kinds, target_opset=15, zipmap=False)
+    artifact = graph.SerializeToString()
+    second = {"output_name": "probabilities", "output_element": 1}
+    writer.write("gbc_onnx", "onnx", artifact, onnx_predict(artifact, 1, 1), probability=True, extra=second)
     booster = xgboost.train(
         {"objective": "reg:squarederror", "max_depth": 3, "eta": 0.05, "seed": SEED, "nthread": 1},
         xgboost.DMatrix(x, y, feature_names=writer.names),
@@ -199,7 +205,6 @@ def trees(writer, x, y):
     predict = lambda x: booster.predict(xgboost.DMatrix(x, feature_names=writer.names)).astype(float)
     writer.write("xgb", "xgboost", bytes(booster.save_raw("json")), predict, missing=True)
     booster = lightgbm.train({"objective": "regression"} | common, lightgbm.Dataset(x, y, feature_name=writer.names), 200)
-    kinds = [("x", FloatTensorType([None, x.shape[1]]))]
     graph = onnxmltools.convert_lightgbm(booster, initial_types=kinds, target_opset=15, zipmap=False)
     artifact = graph.SerializeToString()
     writer.write("gbt_onnx", "onnx", artifact, onnx_predict(artifact))

@@ -42,7 +42,7 @@ fn whatever_happens_to_a_run_its_topics_and_lake_are_those_of_a_run_to_which_not
     let topic = broker.topic("trades", PARTITIONS);
     let mut setup = Setup::new(broker.address(), &topic, recorded.folder());
     setup.bars = "provisional_every = \"200ms\"\ntick = \"50ms\"\n".to_owned();
-    setup.kafka += "transaction_timeout = \"12s\"\n";
+    setup.kafka += "transaction_timeout = \"3s\"\n";
     let log = ["file", "kafka"][random.random_range(0..2)];
     println!("the log of ticks is in: {log}");
     setup.more = format!("[recovery]\nsnapshot_every = \"700ms\"\nlog = \"{log}\"\n");
@@ -55,7 +55,7 @@ fn whatever_happens_to_a_run_its_topics_and_lake_are_those_of_a_run_to_which_not
         let share = sent + random.random_range(0..=2 * all / kills as usize);
         let (before, after) = (share.min(all), (share + random.random_range(0..=all / kills as usize)).min(all));
         recorded.send(&setup.brokers, &topic, sent..before, Spread::Keyed);
-        campaign.begin(random.random_range(1..5), Fault::any(random, kills > KILLS));
+        campaign.begin(random.random_range(1..5), Fault::any(random));
         recorded.send(&setup.brokers, &topic, before..after, Spread::Keyed);
         sent = after;
         campaign.go_on(Duration::from_millis(random.random_range(0..2_500)));

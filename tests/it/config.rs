@@ -92,7 +92,7 @@ fn what_cannot_be_is_refused_with_line_and_field() {
         ("[lake]\nworkers = 2", "line 2: lake.workers: unknown key here; it belongs above the first section"),
         (
             "xyzzy = 1",
-            "line 1: xyzzy: unknown key; there are workers, source, source.csv, bars, kafka, lake, recovery, http",
+            "line 1: xyzzy: unknown key; there are workers, source, source.csv, bars, features, control, scoring, signals, kafka, lake, recovery, http",
         ),
         ("[source.cvs]\n[lake]", "line 1: source.cvs: unknown key; did you mean csv?"),
         (
@@ -192,7 +192,7 @@ fn what_cannot_be_is_refused_with_line_and_field() {
         ),
         (
             "[lake]\n[http]\nstalled_after = \"500ms\"",
-            "line 3: http.stalled_after: 500ms must be at least 1s and bars.tick 100ms",
+            "line 3: http.stalled_after: 500ms must be at least 2s and bars.tick 100ms",
         ),
     ];
     for (text, expected) in cases {

@@ -1,7 +1,9 @@
 //! The Kafka connectors on a real broker: what is read, what is visible when, and what survives a restart.
 
+mod anew;
 mod catch_up;
 mod log;
+mod outage;
 mod sink;
 mod source;
 mod topics;

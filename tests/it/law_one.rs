@@ -7,11 +7,12 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use tidewheel::engine::{self, MergedTick};
 use tidewheel::pipeline::PipelineConfig;
+use tidewheel::tables::Tables;
 use tidewheel::ticks::{Chunk, TickConfig, Ticker};
 use tidewheel_connectors::source::DecodedChunk;
-use tidewheel_operators::features::View;
+use tidewheel_operators::features::{View, check_lookahead};
 use tidewheel_operators::intake::IntakeLimits;
-use tidewheel_schemas::{Bar, Counters, Interval, SECOND_NS};
+use tidewheel_schemas::{Bar, BarVersion, Counters, Instrument, Interval, SECOND_NS, Value};
 
 /// How the arrivals are fed.
 #[derive(Clone, Copy, Debug)]
@@ -26,9 +27,13 @@ pub struct Feeding {
     pub seed: u64,
 }
 
+/// The rows of features that stand at the end, by instrument and end of the bar.
+type FeatureRows = BTreeMap<(Instrument, i64), Box<[Value]>>;
+
 /// What a run gave.
 struct Run {
     bars: BTreeMap<BarKey, Bar>,
+    rows: FeatureRows,
     counters: Counters,
     ticks: Vec<MergedTick>,
     /// How many arrivals had been fed at each tick.
@@ -44,6 +49,7 @@ fn run(arrivals: &[Arrival], feeding: Feeding) -> Run {
         is_saved: false,
         views: vec![View::core_technical()],
         scoring: None,
+        min_quality: None,
     };
     let (mut engine, outputs) = engine::start(feeding.workers, &config, None).expect("threads");
     let collector = std::thread::spawn(move || outputs.collect::<Vec<_>>());
@@ -84,8 +90,16 @@ fn run(arrivals: &[Arrival], feeding: Feeding) -> Run {
             None => drop(bars.remove(&key)),
         }
     }
+    let mut rows = FeatureRows::new();
+    for row in ticks.iter().flat_map(|tick| &tick.output.rows) {
+        let key = (row.instrument.clone(), row.event_time_ns);
+        match &row.values {
+            Some(values) => drop(rows.insert(key, values.clone())),
+            None => drop(rows.remove(&key)),
+        }
+    }
     let counters = ticks.last().map(|tick| tick.output.counters.clone()).unwrap_or_default();
-    Run { bars, counters, ticks, fed }
+    Run { bars, rows, counters, ticks, fed }
 }
 
 /// Arrivals as the chunks of their partitions, several to a partition.
@@ -118,7 +132,7 @@ pub fn chunks_of(arrivals: &[Arrival], feeding: Feeding, positions: &mut [u64], 
     decoded.into_iter().map(Chunk::new).collect()
 }
 
-fn check(market: &Market, feeding: Feeding) {
+fn check(market: &Market, feeding: Feeding) -> FeatureRows {
     let run = run(&market.arrivals, feeding);
     let expected = bars_of(&surviving_trades(market.arrivals.iter()));
     assert_eq!(run.bars.len(), expected.len(), "number of bars, {feeding:?}");
@@ -135,6 +149,18 @@ fn check(market: &Market, feeding: Feeding) {
     assert_eq!(counters.late, count(Fate::Late), "late, {feeding:?}");
     assert_eq!(counters.rejected, count(Fate::Future) + count(Fate::UnknownTrade), "rejected, {feeding:?}");
     assert_eq!(counters.pending, 0, "{feeding:?}");
+    let minutes = expected.keys().filter(|(interval, ..)| *interval == Interval::M1);
+    let closes: Vec<_> = minutes.map(|(_, instrument, open)| (instrument, open + Interval::M1.duration_ns())).collect();
+    assert!(closes.into_iter().eq(run.rows.keys().map(|(instrument, close)| (instrument, *close))), "{feeding:?}");
+    run.rows
+}
+
+/// Values of two runs, bit by bit: the first that differ.
+fn same_rows(found: &FeatureRows, expected: &FeatureRows, what: &str) {
+    for (key, values) in expected {
+        assert_eq!(found.get(key), Some(values), "{what}: {key:?}");
+    }
+    assert_eq!(found.len(), expected.len(), "{what}");
 }
 
 const FEEDING: Feeding =
@@ -144,12 +170,15 @@ const FEEDING: Feeding =
 fn one_answer_for_any_workers_partitions_and_ticks() {
     for seed in 0..4 {
         let market = Market::new(seed, 3_000);
+        let mut rows = None;
         for (workers, partitions, is_keyed, tick_s) in
             [(1, 1, true, 10), (2, 3, true, 1), (4, 2, false, 60), (2, 4, false, 600), (3, 1, true, 7)]
         {
             let tick_ns = tick_s * SECOND_NS;
-            check(&market, Feeding { workers, partitions, is_keyed, tick_ns, seed, ..FEEDING });
+            let found = check(&market, Feeding { workers, partitions, is_keyed, tick_ns, seed, ..FEEDING });
+            same_rows(&found, rows.get_or_insert_with(|| found.clone()), &format!("seed {seed}, {workers} workers"));
         }
+        println!("seed {seed}: {} rows of features, the same five times", rows.map_or(0, |rows| rows.len()));
     }
 }
 
@@ -158,7 +187,8 @@ fn one_answer_for_any_order_of_arrival_inside_the_horizon() {
     for seed in 10..16 {
         let market = Market::new(seed, 2_000);
         let permuted = market.permuted(seed);
-        check(&permuted, Feeding { workers: 2, tick_ns: (seed as i64 - 9) * SECOND_NS, seed, ..FEEDING });
+        let found = check(&permuted, Feeding { workers: 2, tick_ns: (seed as i64 - 9) * SECOND_NS, seed, ..FEEDING });
+        same_rows(&found, &check(&market, FEEDING), &format!("seed {seed}, permuted"));
     }
 }
 
@@ -184,7 +214,7 @@ fn every_published_version_is_the_direct_fold_of_the_trades_known_at_its_tick() 
 fn revisions_count_up_from_the_final_version_and_each_says_something_new() {
     let market = Market::new(30, 2_000);
     let run = run(&market.arrivals, Feeding { workers: 2, provisional: true, tick_ns: 5 * SECOND_NS, ..FEEDING });
-    let mut last: BTreeMap<BarKey, tidewheel_schemas::BarVersion> = BTreeMap::new();
+    let mut last: BTreeMap<BarKey, BarVersion> = BTreeMap::new();
     let mut revisions = 0;
     for version in run.ticks.iter().flat_map(|tick| &tick.output.bars) {
         let key = (version.interval, version.instrument.clone(), version.open_time_ns);
@@ -243,4 +273,25 @@ fn insert_then_cancel_leaves_no_trace_and_correct_equals_cancel_plus_insert() {
     }
     corrected.sort_by_key(|arrival| arrival.time_ns);
     assert_eq!(run(&corrected, FEEDING).bars, run(&right, FEEDING).bars);
+}
+
+#[test]
+fn every_version_of_a_row_comes_out_of_the_bars_known_at_its_tick() {
+    let views = [View::core_technical()];
+    let tables = Tables::new(&views, None);
+    for seed in 50..53 {
+        let market = Market::new(seed, 1_500);
+        let feeding = Feeding { workers: 2, partitions: 3, is_keyed: false, seed, ..FEEDING };
+        let run = run(&market.arrivals, feeding);
+        let outputs = || run.ticks.iter().map(|tick| &tick.output);
+        let versions: Vec<BarVersion> = outputs().flat_map(|output| output.bars.iter().cloned()).collect();
+        let rows = outputs().flat_map(|output| output.rows.iter().map(|row| tables.feature_of(row, output.tick)));
+        let rows: Vec<_> = rows.map(|row| row.expect("a row of the view")).collect();
+        let report = check_lookahead(&views, &versions, &rows);
+        assert!(report.leaks.is_empty(), "seed {seed}: {:?}", report.leaks[0]);
+        assert_eq!((report.checked, report.unanchored), (rows.len() as u64, 0), "seed {seed}");
+        let revised = rows.iter().filter(|row| row.revision > 0).count();
+        assert!(revised > 500, "seed {seed}: {revised} revisions");
+        println!("seed {seed}: {} versions of rows, {revised} of them revisions", rows.len());
+    }
 }

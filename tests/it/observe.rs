@@ -6,3 +6,4 @@ mod health;
 mod logs;
 mod numbers;
 mod observed;
+mod outage;

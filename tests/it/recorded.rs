@@ -1,7 +1,8 @@
 //! History as it happened: a live run with every trouble, stopped, killed and gone on with on other numbers of workers, made
 //! again from its lake alone; and the proof that what it published is what the graph says.
 
-mod broken;
-mod history;
+pub mod broken;
+mod compacted;
+pub mod history;
 mod replayed;
-mod verified;
+pub mod verified;

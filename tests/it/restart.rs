@@ -24,6 +24,9 @@ pub const TICKS: TickConfig = TickConfig {
     provisional_every_ms: Some(60_000),
 };
 
+/// Rows fall below it where a market is thin, and come back.
+const MIN_QUALITY: f64 = 0.4;
+
 /// One tick as the log would have it: what it is called and which arrivals it holds.
 pub struct Planned {
     pub tick: u64,
@@ -61,7 +64,9 @@ fn said(tick: &MergedTick) -> String {
     accepted.sort_unstable();
     let (bars, late, rejects) = (&output.bars, &output.late, &output.rejects);
     let (amendments, counters, watermark_ns) = (&output.amendments, &output.counters, output.watermark_ns);
-    format!("{watermark_ns}\n{bars:?}\n{late:?}\n{rejects:?}\n{amendments:?}\n{accepted:?}\n{counters:?}")
+    // Doubles print as the fewest digits that read back to the same bits.
+    let rows = &output.rows;
+    format!("{watermark_ns}\n{bars:?}\n{rows:?}\n{late:?}\n{rejects:?}\n{amendments:?}\n{accepted:?}\n{counters:?}")
 }
 
 /// A state to begin with, and ticks to run.
@@ -84,6 +89,7 @@ impl Life<'_> {
             is_saved: true,
             views: vec![View::core_technical()],
             scoring: None,
+            min_quality: Some(MIN_QUALITY),
         };
         let mut timer = SnapshotTimer::new(Duration::ZERO, restored.is_some());
         let busy = timer.busy_flag();
@@ -148,6 +154,9 @@ fn check(seed: u64, trades: usize, tick_ns: i64, is_keyed: bool) {
     let expected: BTreeMap<u64, String> =
         undisturbed.run(0..plan.len(), None, 1).iter().map(|tick| (tick.output.tick, said(tick))).collect();
     assert_eq!(expected.len(), plan.len());
+    for kind in ["quality_low", "quality_back"] {
+        assert!(expected.values().any(|said| said.contains(kind)), "there are rows of features, and events {kind}");
+    }
 
     let folder = tempfile::tempdir().expect("a folder");
     let (mut loaded, mut next, mut lives) = (None::<snapshot::Loaded>, 0, 0);

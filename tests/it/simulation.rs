@@ -8,7 +8,7 @@
 //! TIDEWHEEL_TEST_SEEDS=5000 cargo test --release --test it simulation -- --nocapture
 //! ```
 
-use crate::kafka_live::readers::{key_of, records, values_of};
+use crate::kafka_live::readers::{self, key_of, records, values_of};
 use crate::market::{Arrival, HORIZON_NS, Market, Record, SKEW_NS, amendment};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -25,15 +25,16 @@ use tidewheel::pipeline::PipelineConfig;
 use tidewheel::recovery::{self, Committed, Settings};
 use tidewheel::snapshot::{SnapshotStore, SnapshotTimer};
 use tidewheel::status::Status;
+use tidewheel::tables::Tables;
 use tidewheel::ticks::{Chunk, TickConfig, Ticker};
 use tidewheel_connectors::fault::{Faults, POINTS};
 use tidewheel_connectors::kafka::embedded::EmbeddedBroker;
 use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig};
-use tidewheel_connectors::lake::{self, Lake, LakeConfig, OnExisting};
+use tidewheel_connectors::lake::{self, Lake, LakeConfig, OnExisting, rows};
 use tidewheel_connectors::source::DecodedChunk;
 use tidewheel_operators::features::View;
 use tidewheel_operators::intake::IntakeLimits;
-use tidewheel_schemas::{BarVersion, Interval, SECOND_NS, TickOutput};
+use tidewheel_schemas::{BarVersion, Interval, Row, SECOND_NS, TableKind, TickOutput};
 
 /// Seeds of the short run.
 const SEEDS: u64 = 96;
@@ -103,6 +104,7 @@ struct World<'a> {
     folder: PathBuf,
     script: Script,
     pipeline: PipelineConfig,
+    tables: Tables,
     settings: Settings,
 }
 
@@ -117,8 +119,10 @@ impl World<'_> {
         let told = |error: &dyn std::fmt::Display| error.to_string();
         let goes_on = recovery::has_log(&self.folder);
         let on_existing = if goes_on { OnExisting::Resume } else { OnExisting::Refuse };
+        let tables = self.tables.specs().to_vec();
         let config = LakeConfig {
             intervals: INTERVALS.to_vec(),
+            tables: tables.clone(),
             faults: faults.clone(),
             threads: 1,
             on_existing,
@@ -129,6 +133,7 @@ impl World<'_> {
         let open = |broker: &EmbeddedBroker| {
             let sink = KafkaSinkConfig {
                 intervals: INTERVALS.to_vec(),
+                tables: tables.clone(),
                 create_topics: false,
                 partitions: 1,
                 max_transaction_records,
@@ -287,13 +292,55 @@ impl World<'_> {
                 .collect();
             assert!(found == expected, "seed {seed}: {interval}, {} in the topic, not {}", found.len(), expected.len());
         }
+        self.compare_rows(seed, &ticks);
     }
+
+    /// The same of the tables beside the bars.
+    fn compare_rows(&self, seed: u64, ticks: &[TickOutput]) {
+        let state = lake::read::manifest(&self.lake()).expect("a lake");
+        let sorted = |mut rows: Vec<(u64, Row)>| {
+            rows.sort_by(|(tick, row), (other_tick, other)| (row.key(), tick).cmp(&(other.key(), other_tick)));
+            rows
+        };
+        for (number, spec) in (0u16..).zip(self.tables.specs()) {
+            let name = spec.name();
+            let of_table = |tick: &TickOutput| {
+                let at = tick.tick;
+                let rows = tick.rows.iter().filter(|row| row.table == number);
+                rows.map(|row| (at, rows::stored(row))).collect::<Vec<_>>()
+            };
+            let of_day = |day: String| rows::of_day(&self.lake(), spec, number, &day, &|_, _| true).expect("a lake");
+            let found = sorted(rows::days(&state, spec).into_iter().flat_map(of_day).collect());
+            let expected = sorted(ticks.iter().flat_map(of_table).collect());
+            println!("{name}: {} rows", found.len());
+            assert!(!expected.is_empty(), "seed {seed}: {name} has rows");
+            assert!(found == expected, "seed {seed}: {name}, {} rows in the lake, not {}", found.len(), expected.len());
+            let Some(broker) = self.broker else { continue };
+            let revision =
+                |row: &Row| if spec.kind == TableKind::View { row.revision.to_string() } else { String::new() };
+            let expected: BTreeSet<String> =
+                expected.iter().map(|(tick, row)| format!("{} {tick} {}", text_of(row), revision(row))).collect();
+            let found = records(broker.bootstrap(), &format!("{}.{name}", self.prefix));
+            let header = |record: &readers::Record, name: &str| record.headers.get(name).cloned().unwrap_or_default();
+            let found: BTreeSet<String> = found
+                .into_iter()
+                .map(|record| format!("{} {} {}", record.key, header(&record, "tick"), header(&record, "revision")))
+                .collect();
+            assert!(found == expected, "seed {seed}: {name}, {} in the topic, not {}", found.len(), expected.len());
+        }
+    }
+}
+
+/// The key of a row as in its topic.
+fn text_of(row: &Row) -> String {
+    let qualifier = if row.qualifier.is_empty() { String::new() } else { format!("{}|", row.qualifier) };
+    format!("{}|{}|{qualifier}{}", row.instrument.venue, row.instrument.symbol, row.event_time_ns / 1_000_000)
 }
 
 fn check(broker: Option<&EmbeddedBroker>, seed: u64, folder: &Path) -> u32 {
     let random = &mut ChaCha8Rng::seed_from_u64(seed);
     let prefix = format!("seed-{seed}");
-    let topics = ["bars.1s", "bars.5m", "rejects", "late", "progress"];
+    let topics = ["bars.1s", "bars.5m", "features.core_technical", "events", "rejects", "late", "progress"];
     for topic in topics.iter().filter(|_| broker.is_some()) {
         let created = broker.map(|broker| broker.create_topic(&format!("{prefix}.{topic}"), 1));
         created.transpose().expect("room for a topic");
@@ -306,10 +353,12 @@ fn check(broker: Option<&EmbeddedBroker>, seed: u64, folder: &Path) -> u32 {
         is_saved: true,
         views: vec![View::core_technical()],
         scoring: None,
+        min_quality: Some(0.4),
     };
     let script = Script::new(random, seed);
     let settings = Settings::of(&Config::default());
-    let world = World { broker, prefix, folder: folder.to_owned(), script, pipeline, settings };
+    let tables = Tables::new(&pipeline.views, pipeline.min_quality);
+    let world = World { broker, prefix, folder: folder.to_owned(), script, pipeline, tables, settings };
     let points: Vec<&str> = POINTS
         .iter()
         .map(|(name, _)| *name)

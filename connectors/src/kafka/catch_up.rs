@@ -17,7 +17,7 @@ impl KafkaSource {
     /// comes with the answer of the next call. A lost broker is waited for.
     ///
     /// # Errors
-    /// If a partition cannot be read any more, or an end lies behind what the broker has.
+    /// If a partition cannot be read any more, an end lies behind what the broker has, or nothing comes before it for long.
     ///
     /// # Panics
     /// If there is no partition of a number, or the messages of one partition take more than 4 GiB.
@@ -78,13 +78,8 @@ impl KafkaSource {
         let mut no_limit = usize::MAX;
         let taken = self.take(index, blocks, &mut no_limit, end)?;
         let lane = &mut self.lanes[index as usize];
-        if taken == Taken::Empty && lane.caught_up {
-            if lane.has_seen_all_before(end) {
-                lane.position = end;
-            } else if lane.end >= end {
-                // The end was not yet known when the broker said that nothing follows.
-                lane.fetch_again(self.config.connect_timeout)?;
-            }
+        if taken == Taken::Empty && lane.has_passed(end)? {
+            lane.position = end;
         }
         Ok(lane.position >= end)
     }

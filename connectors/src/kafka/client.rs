@@ -1,6 +1,7 @@
 //! What all Kafka clients of this crate share: their configuration, their log, and the first contact with the cluster.
 
 use super::KafkaError;
+use super::sink::Delivered;
 use super::statistics::{Known, Statistics};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -27,7 +28,7 @@ const GROUP_ID: &str = "tidewheel";
 const STATISTICS_EVERY_MS: &str = "1000";
 
 /// Properties that the guarantees rest upon, hence not open to configuration.
-const RESERVED: [&str; 8] = [
+const RESERVED: [&str; 10] = [
     "bootstrap.servers",
     "enable.partition.eof",
     "enable.auto.commit",
@@ -35,7 +36,9 @@ const RESERVED: [&str; 8] = [
     "auto.offset.reset",
     "isolation.level",
     "transactional.id",
+    "transaction.timeout.ms",
     "enable.idempotence",
+    "delivery.report.only.error",
 ];
 
 /// Forwards librdkafka's log to `tracing` and remembers the last error, for the message of the failure it leads to.
@@ -43,7 +46,9 @@ const RESERVED: [&str; 8] = [
 pub(super) struct Context {
     last_error: Mutex<Option<Complaint>>,
     failed_delivery: Mutex<Option<Failed>>,
-    statistics: Mutex<Statistics>,
+    delivered: Mutex<Delivered>,
+    /// With when they were told.
+    statistics: Mutex<(Statistics, Option<Instant>)>,
 }
 
 /// What librdkafka complained of.
@@ -93,7 +98,12 @@ impl Context {
 
     /// What librdkafka knew of a partition when it last said; nothing before that.
     pub(super) fn known(&self, topic: &str, partition: i32) -> Option<Known> {
-        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).of(topic, partition)
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).0.of(topic, partition)
+    }
+
+    /// When librdkafka last said what it knows of the partitions.
+    pub(super) fn told_at(&self) -> Option<Instant> {
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
     /// Whether a record could not be delivered since the last call of [`take_failed_delivery`](Self::take_failed_delivery).
@@ -105,6 +115,20 @@ impl Context {
     pub(super) fn take_failed_delivery(&self) -> Option<(String, String)> {
         let failed = self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner).take();
         failed.map(|failed| (failed.topic, failed.error))
+    }
+}
+
+impl Context {
+    /// Where the records lie that were delivered since the last call, as far as reports of these were asked for.
+    pub(super) fn take_delivered(&self) -> Delivered {
+        std::mem::take(&mut *self.delivered.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn fail_delivery(&self, topic: &str, error: String, thrown_away: bool) {
+        let mut failed = self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.as_ref().is_none_or(|failed| failed.thrown_away && !thrown_away) {
+            *failed = Some(Failed { topic: topic.to_owned(), error, thrown_away });
+        }
     }
 }
 
@@ -127,7 +151,7 @@ impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
         tracing::trace!(target: "librdkafka", statistics = %String::from_utf8_lossy(statistics), "statistics");
         if let Some(statistics) = Statistics::parse(statistics) {
-            *self.statistics.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
+            *self.statistics.lock().unwrap_or_else(PoisonError::into_inner) = (statistics, Some(Instant::now()));
         }
     }
 
@@ -154,11 +178,18 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         use rdkafka::Message;
-        if let Err((error, message)) = result {
-            let thrown_away = matches!(error.rdkafka_error_code(), Some(Code::PurgeQueue | Code::PurgeInflight));
-            let mut failed = self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner);
-            if failed.as_ref().is_none_or(|failed| failed.thrown_away && !thrown_away) {
-                *failed = Some(Failed { topic: message.topic().to_owned(), error: error.to_string(), thrown_away });
+        match result {
+            Ok(message) => match u64::try_from(message.offset()) {
+                Ok(offset) => {
+                    let mut delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+                    delivered.add(message.topic(), message.partition(), offset);
+                }
+                // As after a repetition that the broker knew, but not where it had put it.
+                Err(_) => self.fail_delivery(message.topic(), "the broker did not say where it lies".to_owned(), false),
+            },
+            Err((error, message)) => {
+                let thrown_away = matches!(error.rdkafka_error_code(), Some(Code::PurgeQueue | Code::PurgeInflight));
+                self.fail_delivery(message.topic(), error.to_string(), thrown_away);
             }
         }
     }
@@ -285,7 +316,7 @@ pub(super) fn offsets(
 }
 
 /// Whether a partition's leader is just changing, or not yet known to all.
-fn is_between_leaders(error: &ClientError) -> bool {
+pub(super) fn is_between_leaders(error: &ClientError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(

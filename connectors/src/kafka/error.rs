@@ -1,5 +1,6 @@
 //! What can go wrong with Kafka, in words that name the topic, the offset and the way out.
 
+use super::stuck::StuckPartitions;
 use crate::source::SourceError;
 
 /// What can be done when the input cannot be read again as it was.
@@ -150,6 +151,21 @@ pub enum KafkaError {
         /// The offset to read to, exclusive.
         end: u64,
     },
+    /// More is known to be there than the broker gives.
+    #[error(
+        "could not read {partition} up to offset {end}: nothing came after offset {position} for {waited_s} s, though the broker \
+         can be reached; look whether its replicas are in sync and whether a transaction is open there, and start again"
+    )]
+    EndNotReached {
+        /// The partition, as `topic[3]`.
+        partition: String,
+        /// The next offset.
+        position: u64,
+        /// The offset to read to, exclusive.
+        end: u64,
+        /// How long was waited, seconds.
+        waited_s: u64,
+    },
     /// Reading failed for good.
     #[error("could not read {partition} at offset {offset}: {detail}")]
     Consume {
@@ -215,19 +231,39 @@ pub enum KafkaError {
         /// Why.
         detail: String,
     },
-    /// A transaction that nobody will end.
+    /// Transactions that have been open for long, and of which it cannot be told whose they are, or how they are to end.
     #[error(
-        "could not read topic {topic} beyond offset {readable} of {end}: a transaction is open there that no producer and no timeout \
-         ends, as a broker leaves it that was killed in the middle; end it with `kafka-transactions.sh --bootstrap-server ... abort \
-         --topic {topic} --partition 0 --start-offset {readable}` and start again: nothing is lost"
+        "could not tell how transactions are to end that are open in the sink's topics: if they are those of another sink with a \
+         longer transaction timeout, that ends them, so start again then; else a broker that was killed in the middle has forgotten \
+         them, and they are another sink's, or of a version that did not write down what it committed: roll them back as follows, \
+         start again, and see with `tidewheel verify` whether anything is missing:{stuck}"
     )]
     Hanging {
-        /// The topic.
-        topic: String,
-        /// Where readers of committed records stop.
-        readable: u64,
-        /// Where the topic ends.
-        end: u64,
+        /// Where.
+        stuck: StuckPartitions,
+    },
+    /// Committed records that a broker rolled back all the same and that cannot be told from another sink's.
+    #[error(
+        "could not write again what was committed in {partitions} and what a broker that was killed in the middle did not commit \
+         there: another sink's records lie between; {}, and give each sink topics of its own",
+        WAY_OUT
+    )]
+    Scattered {
+        /// The partitions, each as `topic[3]`.
+        partitions: String,
+    },
+    /// The broker did not answer, and the run is to stop.
+    #[error(
+        "could not {action} the transaction of {transactional_id:?}: kafka has not answered for {waited_ms} ms since the run \
+         was told to stop; what is not committed is written when it is started again"
+    )]
+    Unanswered {
+        /// What was attempted.
+        action: &'static str,
+        /// The transactional id.
+        transactional_id: String,
+        /// How long was waited after the wish to stop.
+        waited_ms: u128,
     },
     /// The progress record cannot be understood.
     #[error(
@@ -253,9 +289,11 @@ impl KafkaError {
             self,
             Self::Unreachable { .. }
                 | Self::Offsets { .. }
+                | Self::EndNotReached { .. }
                 | Self::Produce { .. }
                 | Self::Aborted { .. }
                 | Self::Transaction { .. }
+                | Self::Unanswered { .. }
         )
     }
 }

@@ -6,6 +6,7 @@
 use super::KafkaError;
 use super::client::{Context, consumer, offsets, partition_name};
 use super::fingerprint::Fingerprint;
+use super::known_end::{KnownEnd, passed};
 use super::partitions::{Found, Slot, find, number};
 use super::source::{Isolation, KafkaSourceConfig, Start};
 use super::watch::{Known, persistent, verify};
@@ -50,8 +51,8 @@ pub(super) struct Lane {
     /// The last message taken when the anchor was last asked for: the next anchor.
     pub(super) candidate: Option<Fingerprint>,
     pub(super) max_message_bytes: usize,
-    /// The end as it was known before fetching began: once the broker has said that nothing follows, all before it was seen.
-    certain_end: u64,
+    /// Whether it stands before an offset that it is to be read to.
+    known_end: KnownEnd,
     /// Fetched but not taken: it lies behind the offset that was asked for.
     held: Option<Held>,
     /// None where the topic is no longer read: only the number is kept.
@@ -195,22 +196,17 @@ impl Lane {
         Ok(())
     }
 
-    /// Whether the broker's word that nothing follows proves that all messages before `stop` were seen.
-    pub(super) fn has_seen_all_before(&self, stop: u64) -> bool {
-        self.caught_up && self.held.is_none() && stop <= self.certain_end
-    }
-
-    /// Fetches again from the position: what the broker says of the end afterwards is known to be true of all before the end
-    /// known now.
-    pub(super) fn fetch_again(&mut self, timeout: Duration) -> Result<(), KafkaError> {
-        let offset = i64::try_from(self.position).map_or(Offset::End, Offset::Offset);
-        self.consumer.seek(&self.topic, self.partition, offset, timeout).map_err(|error| KafkaError::Consume {
-            partition: self.name.clone(),
-            offset: self.position,
-            detail: error.to_string(),
-        })?;
-        (self.held, self.caught_up, self.certain_end) = (None, false, self.end);
-        Ok(())
+    /// Whether all messages before `stop` were seen though none came there: they were removed, or the offsets belong to marks
+    /// of transactions. To be asked when nothing is queued.
+    ///
+    /// # Errors
+    /// If nothing has come for long, and `stop` is not reached.
+    pub(super) fn has_passed(&mut self, stop: u64) -> Result<bool, KafkaError> {
+        if !self.caught_up {
+            return Ok(false);
+        }
+        let passed = passed(&self.consumer, &self.topic, self.partition).unwrap_or(0).max(self.position);
+        self.known_end.is_reached(&self.consumer, (&self.topic, self.partition), passed, stop, true)
     }
 
     /// As the function of this name, with what the broker has in place of an offset that is gone.
@@ -370,7 +366,7 @@ impl Lane {
             index,
             position,
             end: found.end,
-            certain_end: found.end,
+            known_end: KnownEnd::default(),
             caught_up: false,
             tombstones: 0,
             last: None,
@@ -404,7 +400,7 @@ impl Lane {
             index,
             position,
             end: position,
-            certain_end: position,
+            known_end: KnownEnd::default(),
             caught_up: true,
             tombstones: 0,
             last: None,

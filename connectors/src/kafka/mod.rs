@@ -19,6 +19,7 @@ mod client;
 pub mod embedded;
 mod error;
 pub mod fingerprint;
+mod known_end;
 mod lane;
 mod partitions;
 pub mod publish;
@@ -27,7 +28,9 @@ pub mod replay;
 pub mod sink;
 pub mod source;
 mod statistics;
+mod stuck;
 mod watch;
 
 pub use error::KafkaError;
 pub use fingerprint::Fingerprint;
+pub use stuck::{Stuck, StuckPartitions};

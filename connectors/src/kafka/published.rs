@@ -3,6 +3,7 @@
 
 use super::KafkaError;
 use super::client::{Context, configure, consumer, creation_error, metadata, offsets, partition_name, wait_for};
+use super::known_end::{KnownEnd, passed};
 use super::lane::{classify, unusable};
 use super::partitions::partitions_of;
 use super::sink::KafkaSinkConfig;
@@ -53,8 +54,10 @@ pub struct PublishedPartition {
     pub partition: i32,
     /// The first offset that the broker still has.
     pub low: u64,
+    topic_name: String,
     end: u64,
     position: u64,
+    known_end: KnownEnd,
     has_ended: bool,
     has_given: bool,
     ahead: VecDeque<PublishedRecord>,
@@ -110,8 +113,10 @@ impl Published {
                     topic: topics.len(),
                     partition,
                     low,
+                    topic_name: topic.clone(),
                     end,
                     position: low,
+                    known_end: KnownEnd::default(),
                     has_ended: low >= end,
                     has_given: false,
                     ahead: VecDeque::new(),
@@ -135,7 +140,7 @@ impl Published {
         let deadline = Instant::now() + PATIENCE;
         let lane = &mut self.partitions[partition];
         while lane.ahead.len() <= ahead && !lane.has_ended {
-            lane.poll()?;
+            lane.poll(&self.consumer)?;
             // The client's own events; messages come through the queues.
             while let Some(event) = self.consumer.poll(Duration::ZERO) {
                 if let Err(error) = event
@@ -167,10 +172,16 @@ impl PublishedPartition {
         !self.has_given
     }
 
-    /// Waits a little for a record, or for the broker's word that nothing follows.
-    fn poll(&mut self) -> Result<(), KafkaError> {
+    /// Waits a little for a record, or until the end is passed.
+    fn poll(&mut self, consumer: &BaseConsumer<Context>) -> Result<(), KafkaError> {
         match self.queue.poll(Duration::from_millis(100)) {
-            None => {}
+            // The last offsets before the end may be marks of transactions, which are no messages.
+            nothing @ (None | Some(Err(ClientError::PartitionEOF(_)))) => {
+                let passed = passed(consumer, &self.topic_name, self.partition).unwrap_or(0).max(self.position);
+                let partition = (self.topic_name.as_str(), self.partition);
+                let is_drained = nothing.is_none();
+                self.has_ended = self.known_end.is_reached(consumer, partition, passed, self.end, is_drained)?;
+            }
             Some(Ok(message)) => {
                 let offset = message.offset().unsigned_abs();
                 if offset >= self.end {
@@ -181,8 +192,6 @@ impl PublishedPartition {
                     self.has_ended = self.position >= self.end;
                 }
             }
-            // The last offsets before the end may be marks of transactions, which are no messages.
-            Some(Err(ClientError::PartitionEOF(_))) => self.has_ended = true,
             Some(Err(error)) => classify(error, &self.name, self.position)?,
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! Reads topics from their start to the end as it was when the replay began, a reader for each partition.
 //!
 //! The end is told by position: a topic written in transactions ends in marks that are no messages, so that the message
-//! before the end offset may never come. A reader is done when it has passed the end offset or when the broker says that
-//! nothing follows. What is written meanwhile is left out.
+//! before the end offset may never come. A reader is done when it has passed the end offset, which the client tells for marks
+//! too. What is written meanwhile is left out.
 
 use super::KafkaError;
 use super::client::Context;
@@ -57,7 +57,7 @@ impl PartitionReader for TopicReader {
             // A block that has something is worth a short wait for more, not a long one.
             let timeout = Duration::from_millis(if block.messages.is_empty() { 100 } else { 5 });
             let taken = self.lane.take(&mut block, &mut budget, self.stop, timeout)?;
-            self.finished = taken == Taken::Stopped || self.lane.caught_up;
+            self.finished = taken == Taken::Stopped || taken == Taken::Empty && self.lane.has_passed(self.stop)?;
             if taken == Taken::Empty && !block.messages.is_empty() {
                 break;
             }

@@ -16,6 +16,9 @@ pub(super) struct Statistics {
 pub(super) struct Known {
     /// One past the last offset; none before the first fetch.
     pub(super) end: Option<u64>,
+    /// The offset that is fetched next: all before it is queued, or was given out, or is not to be shown. None before the first
+    /// fetch.
+    pub(super) next: Option<u64>,
     /// Whether there is a connection to its leader.
     pub(super) is_connected: bool,
 }
@@ -43,6 +46,7 @@ struct RawPartition {
     partition: i32,
     leader: i64,
     hi_offset: i64,
+    next_offset: i64,
 }
 
 impl Statistics {
@@ -57,6 +61,7 @@ impl Statistics {
                 let known = Known {
                     // Negative where nothing is known.
                     end: u64::try_from(partition.hi_offset).ok(),
+                    next: u64::try_from(partition.next_offset).ok(),
                     is_connected: partition.leader >= 0 && is_up(partition.leader),
                 };
                 partitions.insert((topic.clone(), partition.partition), known);
@@ -85,17 +90,17 @@ mod tests {
                 "a:9092/bootstrap": {"nodeid": -1, "state": "UP"}
             },
             "topics": {"trades": {"topic": "trades", "partitions": {
-                "0": {"partition": 0, "leader": 1, "hi_offset": 17, "ls_offset": 15},
-                "1": {"partition": 1, "leader": 2, "hi_offset": -1001},
-                "2": {"partition": 2, "leader": -1, "hi_offset": 4},
-                "-1": {"partition": -1, "leader": -1, "hi_offset": -1001}
+                "0": {"partition": 0, "leader": 1, "hi_offset": 17, "next_offset": 16, "ls_offset": 15},
+                "1": {"partition": 1, "leader": 2, "hi_offset": -1001, "next_offset": -1001},
+                "2": {"partition": 2, "leader": -1, "hi_offset": 4, "next_offset": 4},
+                "-1": {"partition": -1, "leader": -1, "hi_offset": -1001, "next_offset": 0}
             }}}
         }"#;
         let statistics = Statistics::parse(json).expect("the form of librdkafka");
-        let known = |end, is_connected| Some(Known { end, is_connected });
-        assert_eq!(statistics.of("trades", 0), known(Some(17), true));
-        assert_eq!(statistics.of("trades", 1), known(None, false));
-        assert_eq!(statistics.of("trades", 2), known(Some(4), false));
+        let known = |end, next, is_connected| Some(Known { end, next, is_connected });
+        assert_eq!(statistics.of("trades", 0), known(Some(17), Some(16), true));
+        assert_eq!(statistics.of("trades", 1), known(None, None, false));
+        assert_eq!(statistics.of("trades", 2), known(Some(4), Some(4), false));
         assert_eq!(statistics.of("trades", -1), None);
         assert_eq!(statistics.of("other", 0), None);
         assert!(Statistics::parse(b"{}").is_none() && Statistics::parse(b"no").is_none());

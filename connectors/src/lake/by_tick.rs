@@ -85,6 +85,11 @@ impl<S: Stored> ByTick<S> {
         Self { rows_per_window, ..self }
     }
 
+    /// Rows in the files that are still to be read.
+    pub fn rows(&self) -> u64 {
+        self.spans.iter().map(|span| span.file.rows).sum()
+    }
+
     /// Takes the rows of a tick. Ticks must ascend; rows of ticks that are left out become [`strays`](Self::strays).
     ///
     /// # Errors

@@ -97,7 +97,7 @@ enum Rows<'a> {
     Bars(BarRows<'a>),
     Trades(&'a [TradeRow<'a>]),
     Rejects(&'a [(u64, &'a Reject)]),
-    Rows(&'a TableSpec, &'a [TickRow<'a>]),
+    Beside(&'a TableSpec, &'a [TickRow<'a>]),
 }
 
 struct Jobs<'a> {
@@ -136,7 +136,7 @@ impl<'a> Jobs<'a> {
             let table = Table::of_family(&spec.family).expect("every family of rows has a table");
             let partition = Partition { table, interval: None, member: spec.member.as_deref(), day };
             for (number, rows) in evenly(rows, self.max_rows).enumerate() {
-                self.add(partition, None, number, Rows::Rows(spec, rows));
+                self.add(partition, None, number, Rows::Beside(spec, rows));
             }
         }
     }
@@ -196,7 +196,7 @@ impl Job<'_> {
                 let batches = rejects_file::batches(rejects, &config.sources);
                 parquet_file::write(&path, &rejects_file::kind(), zstd_level, rows, batches)
             }
-            Rows::Rows(spec, of_table) => {
+            Rows::Beside(spec, of_table) => {
                 parquet_file::write(&path, &rows_file::kind(spec), zstd_level, rows, rows_file::batches(of_table, spec))
             }
         }?;
@@ -229,7 +229,7 @@ impl Rows<'_> {
             Self::Bars(bars) => bars.order.len(),
             Self::Trades(trades) => trades.len(),
             Self::Rejects(rejects) => rejects.len(),
-            Self::Rows(_, rows) => rows.len(),
+            Self::Beside(_, rows) => rows.len(),
         }
     }
 
@@ -245,7 +245,7 @@ impl Rows<'_> {
             Self::Bars(bars) => least_and_greatest(bars.order.iter().map(|&row| bars.rows[row as usize].open_time_ns)),
             Self::Trades(trades) => least_and_greatest(trades.iter().map(TradeRow::time_ns)),
             Self::Rejects(rejects) => least_and_greatest(rejects.iter().map(|(tick, _)| tick_ns(*tick))),
-            Self::Rows(_, rows) => least_and_greatest(rows.iter().map(|(_, row)| row.event_time_ns)),
+            Self::Beside(_, rows) => least_and_greatest(rows.iter().map(|(_, row)| row.event_time_ns)),
         }
     }
 }

@@ -29,6 +29,7 @@ mod columns;
 mod commit;
 pub mod compact;
 mod error;
+pub mod export;
 mod layout;
 mod manifest;
 mod parquet_file;

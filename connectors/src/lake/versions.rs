@@ -21,7 +21,11 @@ pub struct VersionRow {
 
 /// [`Table::Bars`] or [`Table::BarsChangelog`].
 #[derive(Clone, Copy, Debug)]
-pub struct StoredVersions(Table);
+pub struct StoredVersions {
+    table: Table,
+    /// All where there is none.
+    interval: Option<Interval>,
+}
 
 /// A table of bars, to be read in the order of ticks.
 pub type VersionsByTick = ByTick<StoredVersions>;
@@ -32,7 +36,15 @@ impl VersionsByTick {
     /// # Errors
     /// If a file that the newest manifest lists cannot be read.
     pub fn open(root: &Path, state: &LakeState, table: Table, from_tick: u64) -> Result<Self, LakeError> {
-        Self::open_stored(root, state, StoredVersions(table), from_tick)
+        Self::open_stored(root, state, StoredVersions { table, interval: None }, from_tick)
+    }
+
+    /// The same for the bars of one interval, from the first tick on.
+    ///
+    /// # Errors
+    /// If a file that the newest manifest lists cannot be read.
+    pub fn open_interval(root: &Path, state: &LakeState, table: Table, interval: Interval) -> Result<Self, LakeError> {
+        Self::open_stored(root, state, StoredVersions { table, interval: Some(interval) }, 0)
     }
 }
 
@@ -40,11 +52,11 @@ impl Stored for StoredVersions {
     type Row = VersionRow;
 
     fn table(&self) -> Table {
-        self.0
+        self.table
     }
 
-    fn is_in(&self, _: &str) -> bool {
-        true
+    fn is_in(&self, path: &str) -> bool {
+        self.interval.is_none_or(|interval| super::layout::interval_of(path) == Some(interval))
     }
 
     fn read(

@@ -69,7 +69,7 @@ impl DemoArgs {
     pub fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         let stop = stop_on_signal()?;
         let (broker, config) = self.start_broker()?;
-        let session = Session::open(&config, None, Begin::Anew)?;
+        let session = Session::open(&config, None, Begin::Anew, &stop)?;
         let status = session.status();
         let feed_over = Arc::new(AtomicBool::new(false));
         let mut promoter = Promoter::new(&self.registry(), broker.bootstrap())?;

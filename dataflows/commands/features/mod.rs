@@ -1,6 +1,7 @@
-//! `tidewheel features`: which features there are, and what they are.
+//! `tidewheel features`: which features there are, what they are, and rows of them for training.
 
 mod describe;
+mod export;
 mod list;
 
 use super::CommandError;
@@ -10,16 +11,17 @@ use std::io::Write;
 use std::process::ExitCode;
 use tidewheel_operators::features::{Feature, Scope, View};
 
-/// Show the features that can be computed of bars, and the views made of them
+/// Show the features that can be computed of bars and the views made of them, and export rows for training
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A feature's name carries its convention behind the @. In a view, INTERVAL.NAME is the feature over bars of
-that interval: 5m.rsi_14@talib.
+A feature's name carries its convention behind the @. In a view, INTERVAL.NAME is the feature over
+bars of that interval: 5m.rsi_14@talib.
 
 Examples:
   tidewheel features list
   tidewheel features describe rsi_14@talib
-  tidewheel features describe core_technical --json")]
+  tidewheel features describe core_technical --json
+  tidewheel features export ./lake --label return_15m --output rows.parquet")]
 pub struct FeaturesArgs {
     #[command(subcommand)]
     action: Action,
@@ -30,17 +32,19 @@ pub struct FeaturesArgs {
 enum Action {
     List(list::ListArgs),
     Describe(describe::DescribeArgs),
+    Export(Box<export::ExportArgs>),
 }
 
 impl FeaturesArgs {
     /// Prints what was asked for.
     ///
     /// # Errors
-    /// If there is no feature or view of the name, or the output cannot be written.
+    /// If there is no feature or view of the name, a lake cannot be read, or the output cannot be written.
     pub fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         match self.action {
             Action::List(args) => args.run(out),
             Action::Describe(args) => args.run(out),
+            Action::Export(args) => args.run(out),
         }
     }
 }

@@ -148,7 +148,10 @@ impl VerifyArgs {
         for VersionName { id, version } in names {
             let verify = || {
                 let model = models::load(&registry, &id, version)?.model;
-                let differs = |difference| ModelsError::Golden { id: id.to_string(), version, difference };
+                let differs = |difference| ModelsError::Golden {
+                    model: models::title(&id, version),
+                    difference: Box::new(difference),
+                };
                 model.verify().map_err(differs)
             };
             match verify() {

@@ -165,7 +165,6 @@ impl LoadedModel {
                 };
                 let scaled = scaler.map_or(value, |scaler| scaler.apply(feature, value));
                 // What is beyond `f32` would be infinite to most models.
-                #[allow(clippy::cast_possible_truncation, reason = "whether it can be cast is what is asked")]
                 let fits = (scaled as f32).is_finite();
                 if !fits {
                     return Err(Refusal::FeatureNotFinite { feature: feature_of(feature), rows_back });

@@ -26,26 +26,38 @@ pub struct FeatureBar {
     pub signed_volume: f64,
     /// Number of fills.
     pub trade_count: f64,
+    /// `ln(H / L)`. This and the next two are what volatilities are made of, taken once and not for each window.
+    pub log_range: f64,
+    /// `ln(C / O)`.
+    pub log_body: f64,
+    /// `ln(H / C) ln(H / O) + ln(L / C) ln(L / O)`: a variance that no drift shows in.
+    pub driftless_variance: f64,
 }
 
 impl FeatureBar {
     /// The bar of an interval that opens at a time. Differences are taken of integers, so that they are exact.
     pub fn of(bar: &Bar, interval: Interval, open_time_ns: i64) -> Self {
+        let [open, high, low, close] =
+            [bar.open_e8, bar.high_e8, bar.low_e8, bar.close_e8].map(|price_e8| price_e8 as f64 / 1e8);
+        let (above, below) = ((high / close).ln() * (high / open).ln(), (low / close).ln() * (low / open).ln());
         Self {
             open_time_ns,
             close_time_ns: open_time_ns + interval.duration_ns(),
-            open: bar.open_e8 as f64 / 1e8,
-            high: bar.high_e8 as f64 / 1e8,
-            low: bar.low_e8 as f64 / 1e8,
-            close: bar.close_e8 as f64 / 1e8,
+            open,
+            high,
+            low,
+            close,
             volume: bar.volume_e8 as f64 / 1e8,
             quote_volume: bar.quote_volume_e16 as f64 / 1e16,
             signed_volume: (2 * bar.taker_buy_volume_e8 - bar.volume_e8) as f64 / 1e8,
             trade_count: bar.trade_count as f64,
+            log_range: (high / low).ln(),
+            log_body: (close / open).ln(),
+            driftless_variance: above + below,
         }
     }
 
-    /// Whether all bits are those of another bar.
+    /// Whether all bits are those of another bar. Logarithms are of the prices, and so the same if these are.
     pub fn is_same(&self, other: &Self) -> bool {
         self.bits() == other.bits()
     }

@@ -1,6 +1,7 @@
 //! The series and the rows of all instruments, tick by tick.
 
 use super::plan::Plan;
+use super::quality::{QualityChange, QualityState};
 use super::row::{row_of, tombstone_of};
 use super::series::Series;
 use super::{FeatureBar, View};
@@ -18,6 +19,8 @@ pub struct FeaturesConfig {
     pub views: Vec<View>,
     /// Whether snapshots will be asked for, so that changes are kept track of.
     pub is_saved: bool,
+    /// The quality below which the newest row of an instrument is told of, 0 to 1; see [`quality_of`](super::quality_of).
+    pub min_quality: Option<f64>,
 }
 
 /// How much is held.
@@ -48,6 +51,8 @@ pub(super) struct Book {
     pub series: Vec<Series>,
     /// For each view the rows of held base bars, and of those that are gone, ascending by open time.
     pub rows: Vec<VecDeque<RowState>>,
+    /// By view.
+    pub quality: Vec<QualityState>,
     pub unsaved: Unsaved,
 }
 
@@ -58,6 +63,8 @@ pub(super) struct Unsaved {
     pub bars: BTreeMap<(u8, i64), Option<FeatureBar>>,
     /// By view and open time.
     pub rows: BTreeMap<(u16, i64), RowState>,
+    /// By view.
+    pub quality: BTreeMap<u16, QualityState>,
 }
 
 /// The features of all instruments of a worker. Feed it the ticks in their order.
@@ -65,6 +72,8 @@ pub(super) struct Unsaved {
 pub struct FeatureLedger {
     pub(super) plan: Plan,
     pub(super) is_saved: bool,
+    min_quality: Option<f64>,
+    quality: Vec<QualityChange>,
     pub(super) books: Vec<Book>,
     pub(super) numbers: FixedMap<Instrument, u32>,
     pub(super) frozen_ns: i64,
@@ -76,6 +85,8 @@ impl FeatureLedger {
         Self {
             plan: Plan::of(&config.views),
             is_saved: config.is_saved,
+            min_quality: config.min_quality,
+            quality: Vec::new(),
             books: Vec::new(),
             numbers: FixedMap::default(),
             frozen_ns: i64::MIN,
@@ -119,12 +130,23 @@ impl FeatureLedger {
                 Some(number) => *number as usize,
                 None => self.add(instrument),
             };
-            self.books[number].apply(&self.plan, self.is_saved, changes, &mut rows);
+            let book = &mut self.books[number];
+            let published = rows.len();
+            book.apply(&self.plan, self.is_saved, changes, &mut rows);
+            if let Some(bound) = self.min_quality {
+                self.quality.extend(book.judge(&rows[published..], bound, self.is_saved));
+            }
         }
         // Instruments come in their order; a stable sort by view keeps it.
         rows.sort_by_key(|row: &FeatureRow| row.view);
+        self.quality.sort_by_key(|change| change.view);
         rows.iter_mut().for_each(|row| row.tick = header.tick);
         rows
+    }
+
+    /// What fell below the bound or is back since the last call, by view and instrument where that was each tick.
+    pub fn take_quality(&mut self) -> Vec<QualityChange> {
+        std::mem::take(&mut self.quality)
     }
 
     pub(super) fn add(&mut self, instrument: &Instrument) -> usize {
@@ -133,6 +155,7 @@ impl FeatureLedger {
             instrument: instrument.clone(),
             series: self.plan.series.iter().map(Series::new).collect(),
             rows: vec![VecDeque::new(); self.plan.views.len()],
+            quality: vec![QualityState::default(); self.plan.views.len()],
             unsaved: Unsaved::default(),
         });
         self.books.len() - 1
@@ -175,17 +198,34 @@ impl Book {
             (0..plan.views.len()).map(|view| self.rows_since(plan, view, since)).collect();
         for changes in changes.chunk_by(|left, right| left.series == right.series) {
             let series = changes[0].series;
-            if is_saved {
-                let bars = changes.iter().map(|change| ((series as u8, change.version.open_time_ns), change.bar()));
-                self.unsaved.bars.extend(bars);
-            }
-            let bars = changes.iter().map(|change| (change.version.open_time_ns, change.bar()));
+            let unsaved = &mut self.unsaved.bars;
+            let bars =
+                changes.iter().map(|change| (change.version.open_time_ns, change.bar())).inspect(|(open, bar)| {
+                    if is_saved {
+                        unsaved.insert((series as u8, *open), *bar);
+                    }
+                });
             self.series[series].apply(&plan.series[series], bars);
         }
         for (view, before) in before.into_iter().enumerate() {
             let after = self.rows_since(plan, view, since);
             self.publish(view, before.into_iter().peekable(), after, is_saved, out);
         }
+    }
+
+    /// Judges the newest of the rows that a tick published, of each view.
+    fn judge(&mut self, published: &[FeatureRow], bound: f64, is_saved: bool) -> Vec<QualityChange> {
+        let mut changes = Vec::new();
+        // Those of a view lie together, ascending by time.
+        for rows in published.chunk_by(|left, right| left.view == right.view) {
+            let Some(newest) = rows.iter().rfind(|row| row.values.is_some()) else { continue };
+            let state = &mut self.quality[usize::from(newest.view)];
+            changes.extend(state.judge(newest, bound));
+            if is_saved {
+                self.unsaved.quality.insert(newest.view, *state);
+            }
+        }
+        changes
     }
 
     /// The rows of a view that close at or after a time, as they stand.

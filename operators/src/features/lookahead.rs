@@ -46,48 +46,84 @@ pub struct Leak {
 /// assert_eq!((report.checked, report.leaks.len()), (0, 0));
 /// ```
 pub fn check_lookahead(views: &[View], versions: &[BarVersion], rows: &[FeatureRow]) -> Lookahead {
-    let plan = Plan::of(views);
-    let mut versions: Vec<&BarVersion> = versions.iter().filter(|version| version.is_final).collect();
+    let mut versions: Vec<&BarVersion> = versions.iter().collect();
     versions.sort_by_key(|version| (version.tick, version.revision));
     let mut rows: Vec<&FeatureRow> = rows.iter().collect();
     rows.sort_by_key(|row| (row.tick, &row.instrument, row.open_time_ns));
     let mut versions = versions.into_iter().peekable();
-    let mut known: BTreeMap<&Instrument, Vec<Cut>> = BTreeMap::new();
+    let mut check = LookaheadCheck::new(views);
     let mut report = Lookahead::default();
     for row in rows {
         while let Some(version) = versions.next_if(|version| version.tick <= row.tick) {
-            if let Some(series) = plan.series_of(version.interval) {
-                let cuts = known
-                    .entry(&version.instrument)
-                    .or_insert_with(|| plan.series.iter().map(|_| Cut::default()).collect());
-                cuts[series].set(version);
+            check.learn(version);
+        }
+        match check.check(row) {
+            Finding::Unanchored => report.unanchored += 1,
+            Finding::Same => report.checked += 1,
+            Finding::Leak(leak) => {
+                report.checked += 1;
+                report.leaks.push(*leak);
             }
         }
-        let cuts = known.get_mut(&row.instrument).map_or(&mut [][..], |cuts| cuts);
-        report.check(&plan, cuts, row);
     }
     report
 }
 
-impl Lookahead {
-    fn check(&mut self, plan: &Plan, cuts: &mut [Cut], row: &FeatureRow) {
+/// What came of one row.
+#[derive(Clone, Debug)]
+pub enum Finding {
+    /// It came out with the same bits.
+    Same,
+    /// Its history begins before the first bar that was given: nothing can be said of it.
+    Unanchored,
+    /// It came out otherwise.
+    Leak(Box<Leak>),
+}
+
+/// The same as [`check_lookahead`], tick by tick, for histories that do not fit into memory as they are: learn the versions of
+/// a tick, then check its rows.
+#[derive(Debug)]
+pub struct LookaheadCheck {
+    plan: Plan,
+    /// By the places of the plan.
+    known: BTreeMap<Instrument, Vec<Cut>>,
+}
+
+impl LookaheadCheck {
+    /// One that knows no bars yet.
+    pub fn new(views: &[View]) -> Self {
+        Self { plan: Plan::of(views), known: BTreeMap::new() }
+    }
+
+    /// Takes a version of a bar. Those that are not final, or of an interval that no view needs, are ignored.
+    pub fn learn(&mut self, version: &BarVersion) {
+        let Some(series) = self.plan.series_of(version.interval).filter(|_| version.is_final) else { return };
+        let plans = &self.plan.series;
+        let cuts = self.known.entry(version.instrument.clone());
+        let cuts = cuts.or_insert_with(|| plans.iter().map(|_| Cut::default()).collect());
+        cuts[series].set(version);
+    }
+
+    /// Computes a row again from the versions learnt so far, of bars that end at or before its close.
+    pub fn check(&mut self, row: &FeatureRow) -> Finding {
+        let plan = &self.plan;
+        let cuts = self.known.get_mut(&row.instrument).map_or(&mut [][..], |cuts| cuts);
         let base = plan.views[usize::from(row.view)].base;
         let begins = cuts.get(base).and_then(|cut| cut.bars.first()).map(|bar| bar.open_time_ns);
         if row.values.is_some() && begins.is_none_or(|begins| row.anchor_time_ns < begins) {
-            self.unanchored += 1;
-            return;
+            return Finding::Unanchored;
         }
-        self.checked += 1;
         let recomputed = recompute(plan, cuts, row);
         let is_same = match (&row.values, &recomputed) {
             (None, recomputed) => recomputed.is_none() && row.says_the_same(&tombstone_of(row.clone())),
             (Some(_), Some(recomputed)) => recomputed.says_the_same(row),
             (Some(_), None) => false,
         };
-        if !is_same {
-            let column = recomputed.as_ref().and_then(|recomputed| first_difference(row, recomputed));
-            self.leaks.push(Leak { published: row.clone(), recomputed, column });
+        if is_same {
+            return Finding::Same;
         }
+        let column = recomputed.as_ref().and_then(|recomputed| first_difference(row, recomputed));
+        Finding::Leak(Box::new(Leak { published: row.clone(), recomputed, column }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The feature ledger as a timely operator.
 
-use super::{FeatureLedger, FeatureSizes, FeaturesConfig, SavedFeatures};
+use super::{FeatureLedger, FeatureSizes, FeaturesConfig, QualityChange, SavedFeatures};
 use crate::TickHeader;
 use crate::saved::RestoredState;
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 pub struct FeatureStreams<'scope> {
     /// Versions of rows, each message a tick's, ordered by view, instrument and open time.
     pub rows: StreamVec<'scope, u64, FeatureRow>,
+    /// What fell below the quality that is asked for, or is back, each message a tick's, ordered by view and instrument.
+    pub quality: StreamVec<'scope, u64, QualityChange>,
     /// For a snapshot, where the tick asks for one.
     pub saved: StreamVec<'scope, u64, SavedFeatures>,
     /// How much is held, once a tick.
@@ -24,7 +26,7 @@ pub struct FeatureStreams<'scope> {
 struct Pending {
     header: Option<TickHeader>,
     versions: Vec<BarVersion>,
-    capabilities: [Capability<u64>; 3],
+    capabilities: [Capability<u64>; 4],
 }
 
 /// Computes the rows of the configured views.
@@ -51,7 +53,9 @@ pub fn features<'scope>(
     let (rows, rows_stream) = builder.new_output::<Vec<FeatureRow>>();
     let (saved, saved_stream) = builder.new_output::<Vec<SavedFeatures>>();
     let (sizes, sizes_stream) = builder.new_output::<Vec<FeatureSizes>>();
+    let (quality, quality_stream) = builder.new_output::<Vec<QualityChange>>();
     let mut rows = OutputBuilder::from(rows);
+    let mut quality = OutputBuilder::from(quality);
     let mut saved = OutputBuilder::from(saved);
     let mut sizes = OutputBuilder::from(sizes);
 
@@ -64,7 +68,7 @@ pub fn features<'scope>(
                     open.entry(*$time.time()).or_insert_with(|| Pending {
                         header: None,
                         versions: Vec::new(),
-                        capabilities: [$time.retain(0), $time.retain(1), $time.retain(2)],
+                        capabilities: [$time.retain(0), $time.retain(1), $time.retain(2), $time.retain(3)],
                     })
                 };
             }
@@ -80,9 +84,10 @@ pub fn features<'scope>(
             {
                 let pending = entry.remove();
                 let header = pending.header.expect("every tick has a header on every worker");
-                let [rows_at, saved_at, sizes_at] = &pending.capabilities;
+                let [rows_at, saved_at, sizes_at, quality_at] = &pending.capabilities;
                 let mut changed = ledger.apply(&header, &pending.versions);
                 rows.activate().session(rows_at).give_container(&mut changed);
+                quality.activate().session(quality_at).give_container(&mut ledger.take_quality());
                 if let Some(saving) = header.save {
                     saved.activate().session(saved_at).give_container(&mut ledger.save(saving));
                 }
@@ -90,5 +95,5 @@ pub fn features<'scope>(
             }
         }
     });
-    FeatureStreams { rows: rows_stream, saved: saved_stream, sizes: sizes_stream }
+    FeatureStreams { rows: rows_stream, quality: quality_stream, saved: saved_stream, sizes: sizes_stream }
 }

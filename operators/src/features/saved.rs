@@ -4,6 +4,7 @@
 //! their own after that: taking up the parts, the bars that were frozen by then are frozen again, and give the same anchors.
 
 use super::ledger::{RowState, Unsaved};
+use super::quality::QualityState;
 use super::series::{SavedSeries, Series};
 use super::{FeatureBar, FeatureLedger, FeaturesConfig};
 use crate::saved::{RestoredState, Saving, shard_of, since_whole};
@@ -30,6 +31,8 @@ struct SavedBook {
     series: Vec<SavedSeries>,
     /// By view.
     rows: Vec<Vec<RowState>>,
+    /// By view.
+    quality: Vec<QualityState>,
 }
 
 impl SavedFeatures {
@@ -55,7 +58,8 @@ impl FeatureLedger {
                 let series =
                     book.series.iter().zip(&self.plan.series).map(|(series, plan)| series.save(plan)).collect();
                 let rows = book.rows.iter().map(|rows| rows.iter().copied().collect()).collect();
-                part.whole.push((book.instrument.clone(), SavedBook { series, rows }));
+                let quality = book.quality.clone();
+                part.whole.push((book.instrument.clone(), SavedBook { series, rows, quality }));
             } else {
                 part.changed.push((book.instrument.clone(), unsaved));
             }
@@ -82,7 +86,7 @@ impl FeatureLedger {
         }
         for (instrument, restoring) in books {
             let number = ledger.add(&instrument);
-            let Restoring { mut anchors, mut bars, rows } = restoring;
+            let Restoring { mut anchors, mut bars, rows, quality } = restoring;
             let book = &mut ledger.books[number];
             for (place, (series, plan)) in book.series.iter_mut().zip(&ledger.plan.series).enumerate() {
                 let anchor = anchors.get_mut(place).map(std::mem::take).unwrap_or_default();
@@ -91,6 +95,9 @@ impl FeatureLedger {
             }
             for ((view, _), row) in rows {
                 book.rows[view as usize].push_back(row);
+            }
+            for (view, quality) in quality {
+                book.quality[view as usize] = quality;
             }
             book.freeze(&ledger.plan, state.frozen_ns);
         }
@@ -105,6 +112,7 @@ struct Restoring {
     /// Bars after the anchors, by the place of the series.
     bars: BTreeMap<u8, BTreeMap<i64, FeatureBar>>,
     rows: BTreeMap<(u16, i64), RowState>,
+    quality: BTreeMap<u16, QualityState>,
 }
 
 impl Restoring {
@@ -117,6 +125,7 @@ impl Restoring {
         for (view, rows) in book.rows.into_iter().enumerate() {
             restoring.rows.extend(rows.into_iter().map(|row| ((view as u16, row.open_time_ns), row)));
         }
+        restoring.quality = (0..).zip(book.quality).collect();
         restoring
     }
 
@@ -129,5 +138,6 @@ impl Restoring {
             }
         }
         self.rows.extend(changes.rows);
+        self.quality.extend(changes.quality);
     }
 }

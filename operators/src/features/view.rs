@@ -252,7 +252,6 @@ const CORE_TECHNICAL: &[&str] = &[
     "vwap_deviation_60@close",
     "amihud_30@quote_volume",
     "kyle_lambda_30@close_no_intercept",
-    "cvd@utc_day",
     "vpin_50@200_bars",
     "time_of_day_sin@utc",
     "time_of_day_cos@utc",

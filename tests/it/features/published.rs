@@ -32,7 +32,7 @@ fn folder() -> Option<PathBuf> {
 fn rows(folder: &Path) -> Vec<Vec<Option<f64>>> {
     let text = std::fs::read_to_string(folder.join("quotes-default.csv")).expect("the quotes");
     let view = View::resolve("daily", 1, Interval::D1, &COLUMNS).expect("all are features");
-    let mut ledger = FeatureLedger::new(&FeaturesConfig { views: vec![view], is_saved: false });
+    let mut ledger = FeatureLedger::new(&FeaturesConfig { views: vec![view], is_saved: false, min_quality: None });
     let instrument = Instrument::new("exchange", "QUOTES").expect("a name");
     let mut rows = Vec::new();
     for (day, line) in (0..).zip(text.lines().skip(1)) {

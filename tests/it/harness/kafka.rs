@@ -84,6 +84,11 @@ impl Broker {
         &self.address
     }
 
+    /// Its folder; what it stores is in `data`.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Kills it as a failing machine would, and waits until nobody listens. Its records stay for [`resume`](Self::resume).
     ///
     /// # Panics

@@ -6,6 +6,7 @@ use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Headers;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tidewheel_connectors::kafka::KafkaError;
 use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig};
@@ -262,4 +263,15 @@ fn records(topic: &str, count: usize) -> Vec<String> {
         }
     }
     records
+}
+
+#[test]
+fn properties_that_exactly_once_rests_upon_cannot_be_set() {
+    let prefix = unique("reserved");
+    for (key, value) in [("delivery.report.only.error", "true"), ("transaction.timeout.ms", "60000")] {
+        let properties = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        let refused = KafkaSink::open(&KafkaSinkConfig { properties, ..config(&prefix) }, Vec::new());
+        let message = refused.err().expect("an error").to_string();
+        assert_eq!(message, format!("could not use kafka property {key:?}: it is set by tidewheel itself, remove it"));
+    }
 }

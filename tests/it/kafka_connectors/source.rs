@@ -258,3 +258,25 @@ fn a_listing_tells_partitions_and_offsets() {
     assert!(found.partitions.iter().all(|partition| partition.leader == Some(1)));
     assert_eq!(found.messages(), 1);
 }
+
+#[test]
+fn an_end_behind_records_that_were_rolled_back_is_reached_though_no_mark_follows_them() {
+    let topic = broker().topic("tail", 1);
+    broker().write(&topic, &[(0, None, Some("a"))]);
+    let begin = |name: &str| {
+        let producer = broker().transactional_producer(&format!("{topic}-{name}"));
+        producer.begin_transaction().expect("a transaction begins");
+        queue(&producer, &topic, &[(0, None, Some(name))]);
+        producer.flush(PATIENCE).expect("the broker takes the record");
+        producer
+    };
+    let rolled_back = begin("b");
+    // What ends the first lies behind this one, and readers of committed records do not come so far.
+    let open = begin("c");
+    rolled_back.abort_transaction(PATIENCE).expect("the rollback succeeds");
+    let begun = Instant::now();
+    assert_eq!(held(broker().address(), &topic, Isolation::ReadCommitted), ["0@0 a"]);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    open.commit_transaction(PATIENCE).expect("the commit succeeds");
+    assert_eq!(held(broker().address(), &topic, Isolation::ReadCommitted), ["0@0 a", "0@2 c"]);
+}

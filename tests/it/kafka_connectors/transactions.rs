@@ -2,10 +2,13 @@
 
 use super::held;
 use super::sink::{config, minutes, open, output};
-use crate::harness::kafka::{Broker, PATIENCE, broker, unique};
+use crate::harness::kafka::{Broker, PATIENCE, broker, queue, unique};
+use rdkafka::producer::Producer;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use tidewheel_connectors::kafka::KafkaError;
-use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig};
+use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig, SinkBegin};
 use tidewheel_connectors::kafka::source::Isolation;
 use tidewheel_schemas::{Counters, Reject, RejectReason, TickOutput};
 
@@ -247,4 +250,32 @@ fn a_crash_after_any_record_of_any_cut_is_written_on_byte_by_byte() {
         sink.commit(tick.tick, &counters).expect("the commit succeeds");
     }
     assert_eq!(seen(&crashed), expected);
+}
+
+#[test]
+fn a_restart_waits_for_another_sinks_open_transaction_before_much_of_its_own_progress() {
+    const COMMITS: u64 = 300;
+    let prefix = unique("behind");
+    let config = config(&prefix);
+    let mut sink = open(&config);
+    let other = broker().transactional_producer(&format!("{prefix}-other"));
+    other.begin_transaction().expect("a transaction begins");
+    queue(&other, &format!("{prefix}.progress"), &[(0, Some("another"), Some("{}"))]);
+    other.flush(PATIENCE).expect("the broker takes the record");
+    for tick in 1..=COMMITS {
+        sink.advance(tick, &Counters::default()).expect("the commit succeeds");
+    }
+    std::mem::forget(sink);
+    let told_to_stop = Arc::new(AtomicBool::new(true));
+    let refused = KafkaSink::open_as(&config, Vec::new(), SinkBegin::GoOn, Some(told_to_stop));
+    let error = refused.err().expect("it does not wait when it is to stop");
+    assert!(matches!(error, KafkaError::Unanswered { .. }), "{error}");
+    let restarted = std::thread::spawn(move || (open(&config), Instant::now()));
+    std::thread::sleep(PAUSE);
+    assert!(!restarted.is_finished(), "what is committed cannot be told from what is not");
+    let ended_at = Instant::now();
+    other.commit_transaction(PATIENCE).expect("the commit succeeds");
+    let (sink, opened_at) = restarted.join().expect("the sink opens");
+    assert_eq!(sink.committed_tick(), Some(COMMITS));
+    assert!(opened_at - ended_at < Duration::from_secs(10), "{:?}", opened_at - ended_at);
 }

@@ -18,9 +18,9 @@ fn a_session_on_the_embedded_broker_gives_the_bars_of_the_file() {
     for topic in config.output_topics() {
         cluster.create_topic(&topic, if topic.ends_with("progress") { 1 } else { 2 }).expect("the topic is new");
     }
-    let session = Session::open(&config, None, Begin::GoOn).expect("everything can be used");
-    let status = session.status();
     let stop = Arc::new(AtomicBool::new(false));
+    let session = Session::open(&config, None, Begin::GoOn, &stop).expect("everything can be used");
+    let status = session.status();
     let counters = std::thread::scope(|scope| {
         let run = scope.spawn(|| session.run(&stop));
         recorded.send_all(cluster.bootstrap(), "trades", Spread::Keyed);

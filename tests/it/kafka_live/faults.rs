@@ -5,15 +5,29 @@ use super::program::Setup;
 use super::readers::{bars_of_lake, same};
 use super::running::topics_hold_the_lake;
 use crate::harness::kafka::Broker;
+use std::time::Duration;
 
 #[test]
 fn a_run_outlives_its_broker_and_nothing_is_lost_or_written_twice() {
+    outlives(5, Duration::ZERO, "2s");
+}
+
+#[test]
+fn a_run_outlives_a_broker_that_is_away_for_longer_than_a_transaction_may_be_open() {
+    outlives(6, Duration::from_secs(6), "2s");
+}
+
+#[test]
+fn a_run_outlives_a_broker_that_is_away_for_half_a_minute() {
+    outlives(7, Duration::from_secs(30), "10s");
+}
+
+fn outlives(seed: u64, outage: Duration, transaction_timeout: &str) {
     let mut broker = Broker::start();
-    let recorded = Recorded::new(market(5, 9_000, ALL_FAULTS));
+    let recorded = Recorded::new(market(seed, 9_000, ALL_FAULTS));
     let topic = broker.topic("trades", PARTITIONS);
     let mut setup = Setup::new(broker.address(), &topic, recorded.folder());
-    // Longer than the broker is away: one that was killed may forget a transaction that times out meanwhile.
-    setup.kafka += "transaction_timeout = \"2m\"\n";
+    setup.kafka += &format!("transaction_timeout = {transaction_timeout:?}\n");
     let (third, all) = (recorded.messages.len() / 3, recorded.messages.len());
     recorded.send(broker.address(), &topic, 0..third, Spread::Keyed);
     let mut run = setup.start();
@@ -21,6 +35,7 @@ fn a_run_outlives_its_broker_and_nothing_is_lost_or_written_twice() {
     // Now the run is at work on what came last, or waits for more.
     recorded.send(broker.address(), &topic, third..2 * third, Spread::Keyed);
     broker.kill();
+    std::thread::sleep(outage);
     broker.resume();
     recorded.send(broker.address(), &topic, 2 * third..all, Spread::Keyed);
     let counters = run.wait_until_read(all as u64);

@@ -7,8 +7,11 @@ use super::running::topics_hold_the_lake;
 use crate::harness::kafka::broker;
 use std::time::Duration;
 
-/// Long enough for a run that reads on to have read everything: ticks last 100 ms, and 32 may wait before the lake.
-const STANDSTILL: Duration = Duration::from_secs(8);
+/// Parts in which records come while the disk is full, and how far apart: more ticks than may wait before the lake, which is 32.
+const PARTS: usize = 60;
+const APART: Duration = Duration::from_millis(110);
+/// Long enough for a run that reads on to have said so: progress is written after five seconds without a bar.
+const STANDSTILL: Duration = Duration::from_secs(7);
 
 #[test]
 fn a_full_disk_stops_the_reading_and_nothing_is_lost_or_written_twice() {
@@ -23,16 +26,24 @@ fn a_full_disk_stops_the_reading_and_nothing_is_lost_or_written_twice() {
     run.wait_until_read(all as u64 / 2);
     std::fs::write(&flag, "").expect("a file");
     // The commit after this fails; what waits before the lake fills up, and the source is held.
+    let begin = |part: usize| all / 2 + part * (all - all / 2) / PARTS;
+    for part in 0..PARTS {
+        recorded.send(broker.address(), &topic, begin(part)..begin(part + 1), Spread::Keyed);
+        std::thread::sleep(APART);
+    }
+    let read = || {
+        let told = records(&setup.brokers, &format!("{}.progress", setup.prefix));
+        told.last().and_then(|last| last.value.as_ref()?["counters"]["read"].as_u64()).expect("counts")
+    };
+    let held_at = read();
+    assert!(held_at < all as u64, "{held_at} of {all} are taken while the lake is paused");
     std::thread::sleep(STANDSTILL);
-    recorded.send(broker.address(), &topic, all / 2..all, Spread::Keyed);
-    std::thread::sleep(STANDSTILL);
-    let told = records(&setup.brokers, &format!("{}.progress", setup.prefix));
-    let read = told.last().and_then(|last| last.value.as_ref()?["counters"]["read"].as_u64());
-    assert_eq!(read, Some(all as u64 / 2), "nothing is taken while the lake is paused");
+    assert_eq!(read(), held_at, "nothing is taken while the lake is paused");
     std::fs::remove_file(&flag).expect("a file");
     let counters = run.wait_until_read(all as u64);
     let (printed, said) = run.stop_with_code(0);
-    assert_eq!(said.matches("lake paused").count(), 1, "{said}");
+    // Once at first, and each minute after that.
+    assert_eq!(said.matches("paused_s=0 ").count(), 1, "{said}");
     assert!(said.contains("lake goes on"), "{said}");
     recorded.check_counters(&counters);
     let (expected, counts) = recorded.replayed();
@@ -50,7 +61,8 @@ fn a_stop_while_the_disk_is_full_ends_with_the_error() {
     recorded.send(broker.address(), &topic, 0..recorded.messages.len(), Spread::Keyed);
     let mut run = setup.start_with_fault("lake.staged=full");
     run.wait_until_read(1);
-    std::thread::sleep(Duration::from_secs(1));
+    // The lake commits after half a second, without waiting for a tick.
+    std::thread::sleep(Duration::from_secs(3));
     let (_, said) = run.stop_with_code(1);
     assert!(said.contains("lake paused") && said.contains("error: could not write"), "{said}");
 }

@@ -1,11 +1,12 @@
 //! Where a run goes on from, at the moments at which it is easily got wrong.
 
 use super::markets::{PARTITIONS, Recorded, Spread, market};
-use super::program::{Setup, fails};
+use super::program::{Setup, fails, succeeds, tidewheel};
 use super::readers::{bars_of_lake, same, versions_of_lake};
 use super::running::topics_hold_the_lake;
 use crate::harness::kafka::{broker, unique};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tidewheel::bindings;
 use tidewheel_connectors::generate::Faults;
 
 /// A run that is killed at a fault point before it committed anything to the lake.
@@ -95,4 +96,52 @@ fn a_log_without_its_head_and_a_lake_of_another_run_are_refused() {
     assert!(copy.expect("cp runs").success());
     let told = fails(elsewhere.command(), 1);
     assert!(told.contains("the log of ticks in"), "{told}");
+}
+
+#[test]
+fn a_quiet_market_costs_the_log_of_ticks_a_line_a_second_and_holds_no_record_back() {
+    let recorded = Recorded::new(market(24, 1_200, Faults::SOME));
+    let topic = broker().topic("quiet", PARTITIONS);
+    let setup = Setup {
+        bars: "provisional_every = \"300ms\"\n".to_owned(),
+        ..Setup::new(broker().address(), &topic, recorded.folder())
+    };
+    let mut run = setup.start();
+    let all = recorded.messages.len();
+    let mut sent_ms = Vec::new();
+    for part in 0..4 {
+        recorded.send(broker().address(), &topic, all * part / 4..all * (part + 1) / 4, Spread::Keyed);
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+        sent_ms.push(since_epoch.as_millis() as i64);
+        run.wait_until_read((all * (part + 1) / 4) as u64);
+        // A pause is what this is about.
+        std::thread::sleep(Duration::from_secs(5));
+    }
+    run.stop();
+    let log = bindings::read(&setup.lake.join("_tidewheel/bindings"), None).expect("a sound log");
+    let mut idle = Vec::new();
+    for pair in log.ticks.windows(2).filter(|pair| pair[1].ends.is_empty() && !pair[1].is_last) {
+        idle.push(pair[1].tick - pair[0].tick);
+    }
+    let after_pause = log.ticks.windows(2).filter(|pair| pair[0].ends.is_empty() && !pair[1].ends.is_empty());
+    let firsts: Vec<i64> = after_pause.map(|pair| pair[1].tick.cast_signed()).collect();
+    // Nothing came before the first part, so that no pause lies before it.
+    let waits: Vec<i64> = sent_ms
+        .iter()
+        .skip(1)
+        .filter_map(|sent| firsts.iter().map(|first| first - sent).min_by_key(|wait| wait.abs()))
+        .collect();
+    println!("from when the broker had the first records after a pause to the end of their tick, ms: {waits:?}");
+    assert!(waits.iter().any(|wait| *wait < 300), "{waits:?}");
+    let (ticks, seconds) = (idle.len(), idle.iter().filter(|pause| **pause >= 1_000).count());
+    let spanned_ms = log.ticks.last().expect("ticks").tick - log.ticks[0].tick;
+    println!("{ticks} ticks without records in {spanned_ms} ms, {seconds} of them after a second");
+    // Four pauses of five seconds; before each second of silence the ticks that tell of what came.
+    assert!((12..=24).contains(&seconds) && ticks - seconds <= 4 * 8, "{idle:?}");
+    assert!(idle.iter().all(|pause| *pause <= 1_500), "{idle:?}");
+    same(&bars_of_lake(&setup.lake), &recorded.replayed().0);
+    topics_hold_the_lake(&setup.brokers, &setup.prefix, &setup.lake);
+    let folder = setup.lake.display().to_string();
+    let verified = succeeds(tidewheel(&["verify", &folder, "--config", &setup.file()]));
+    assert!(verified.contains("identical"), "{verified}");
 }

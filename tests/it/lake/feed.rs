@@ -20,6 +20,7 @@ pub fn pipeline() -> PipelineConfig {
         is_saved: false,
         views: Vec::new(),
         scoring: None,
+        min_quality: None,
     }
 }
 

@@ -37,7 +37,7 @@ fn file_of(lake: &Path, table: Table) -> LakeFile {
 }
 
 /// Writes a Parquet file anew with other rows.
-fn rewrite(path: &Path, change: impl FnOnce(RecordBatch) -> RecordBatch) {
+pub fn rewrite(path: &Path, change: impl FnOnce(RecordBatch) -> RecordBatch) {
     let file = File::open(path).expect("a file");
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("Parquet");
     let schema = reader.schema();
@@ -143,7 +143,10 @@ fn a_trade_that_was_removed_from_the_archive_is_missed_in_its_bars() {
 
 #[test]
 fn a_byte_that_was_changed_is_named_by_its_file() {
-    for table in Table::ALL {
+    let written = read::manifest(&history().setup.lake).expect("a lake");
+    let tables: Vec<Table> = Table::ALL.into_iter().filter(|table| written.of(*table).next().is_some()).collect();
+    assert!(tables.len() >= 6 && tables.contains(&Table::Features), "{tables:?}");
+    for table in tables {
         let (_folder, lake) = broken();
         let state = read::manifest(&lake).expect("a lake");
         let file = state.of(table).last().expect("a file").clone();

@@ -1,6 +1,7 @@
 //! `tidewheel replay --as-recorded`: the same versions at the same ticks, and law 5.
 
 use super::history::{bars, changelog, history, same_rows};
+use crate::features::oracle::versions;
 use crate::harness::kafka::{broker, unique};
 use crate::kafka_live::program::{fails, succeeds, tidewheel};
 use crate::kafka_live::readers::records;
@@ -49,10 +50,12 @@ fn a_new_lake_and_new_topics_hold_what_the_run_published() {
         assert!(told.contains("(reconciles)") && told.contains("as the run counted"), "{told}");
         same_rows(&changelog(&lake), &expected);
         same_rows(&bars(&lake), &bars(&history.setup.lake));
+        assert_eq!(versions(&lake), versions(&history.setup.lake));
         assert_eq!(rejects(&lake), rejects(&history.setup.lake));
         assert_eq!(rows(&lake), rows(&history.setup.lake));
         let suffixes = Interval::ALL.map(|interval| format!("bars.{interval}"));
-        for suffix in suffixes.into_iter().chain(["late".to_owned(), "rejects".to_owned()]) {
+        let others = ["features.core_technical", "late", "rejects"].map(str::to_owned);
+        for suffix in suffixes.into_iter().chain(others) {
             let of = |prefix: &str| {
                 let found = records(broker().address(), &format!("{prefix}.{suffix}"));
                 found.iter().map(|record| format!("{record:?}")).collect::<BTreeSet<String>>()

@@ -1,6 +1,7 @@
 //! `tidewheel verify` of what is sound: identical, on any number of workers, in any range, and while the run goes on.
 
 use super::history::{bars, changelog, history};
+use crate::features::oracle;
 use crate::harness::kafka::broker;
 use crate::kafka_live::markets::{ALL_FAULTS, PARTITIONS, Recorded, Spread, market};
 use crate::kafka_live::program::{Setup, tidewheel};
@@ -22,15 +23,17 @@ pub fn report(lake: &Path, arguments: &[&str]) -> (Option<i32>, Value) {
 
 /// As [`report`], of what must be identical.
 #[track_caller]
-fn identical(lake: &Path, arguments: &[&str]) -> Value {
+pub fn identical(lake: &Path, arguments: &[&str]) -> Value {
     let (code, report) = report(lake, arguments);
     assert_eq!((code, &report["differences_total"]), (Some(0), &Value::from(0)), "{report:#}");
     report
 }
 
-fn records_in_topics(setup: &Setup) -> usize {
+/// Records of all topics of a run, as a consumer finds them.
+pub fn records_in_topics(setup: &Setup) -> usize {
     let suffixes = Interval::ALL.map(|interval| format!("bars.{interval}"));
-    let suffixes = suffixes.into_iter().chain(["late".to_owned(), "rejects".to_owned()]);
+    let others = ["features.core_technical", "late", "rejects"].map(str::to_owned);
+    let suffixes = suffixes.into_iter().chain(others);
     suffixes.map(|suffix| count(&setup.brokers, &format!("{}.{suffix}", setup.prefix))).sum()
 }
 
@@ -47,6 +50,7 @@ fn a_run_that_was_killed_and_stopped_published_what_the_graph_says() {
         let report = identical(&setup.lake, arguments);
         assert_eq!(report["versions"], versions, "{report:#}");
         assert_eq!(report["bars"], bars, "{report:#}");
+        assert_eq!(report["rows"], oracle::versions(&setup.lake).len(), "{report:#}");
         assert_eq!(report["records"], records_in_topics(setup), "{report:#}");
         assert_eq!(
             (&report["late"], &report["rejects"]),

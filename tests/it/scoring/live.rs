@@ -47,7 +47,7 @@ fn wait_for_event(setup: &Setup, kind: &str, promotion: u64) -> Record {
 /// The facts of a lake, by table.
 fn facts(lake: &Path) -> BTreeMap<&'static str, Vec<String>> {
     let state = read::manifest(lake).expect("a lake");
-    let tables = Tables::new(&[super::shelf::view()], true);
+    let tables = Tables::of_run(&[super::shelf::view()], None, true);
     let of = |family: &'static str| {
         let number = tables.specs().iter().position(|spec| &*spec.family == family).expect("a table");
         let mut stored = RowsByTick::open(lake, &state, &tables.specs()[number], number as u16, 0).expect("a lake");

@@ -39,6 +39,7 @@ fn pipeline() -> PipelineConfig {
         archive: true,
         is_saved: true,
         views: vec![view()],
+        min_quality: None,
         scoring: Some(rules()),
     }
 }
@@ -259,7 +260,7 @@ fn no_prediction_is_of_a_mixed_ensemble_and_workers_do_not_matter() {
         let (ticks, log) = world.run_all(4);
         let mut oracle = Oracle {
             world: &world,
-            tables: Tables::new(&[view()], true),
+            tables: Tables::of_run(&[view()], None, true),
             in_force: BTreeMap::new(),
             newest: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -306,7 +307,7 @@ fn every_refusal_is_counted_and_told() {
             assert_eq!(refused.get(name), expected.get(name), "{name}");
         }
     }
-    let tables = Tables::new(&[view()], true);
+    let tables = Tables::of_run(&[view()], None, true);
     let of = |family: &str| {
         let number = tables.specs().iter().position(|spec| &*spec.family == family).expect("a table");
         ticks.iter().flat_map(|tick| &tick.output.rows).filter(move |row| usize::from(row.table) == number)

@@ -2,6 +2,7 @@
 
 use super::bars::{bar_key, bar_value};
 use super::letters::{instrument_of, late_value, reject_value};
+use super::patience::Patience;
 use super::rows::{revision_of, row_key, row_value};
 use super::topics::Topic;
 use super::{KafkaSinkConfig, progress};
@@ -108,5 +109,5 @@ pub fn expected(output: &TickOutput, sources: &[String], tables: &[Arc<TableSpec
 /// # Errors
 /// If no broker answers in time, or the progress record is not understood.
 pub fn read_progress(config: &KafkaSinkConfig) -> Result<Progress, KafkaError> {
-    progress::read(config, &format!("{}.progress", config.prefix))
+    progress::read(config, &format!("{}.progress", config.prefix), Patience::default().begin())
 }

@@ -5,6 +5,7 @@
 //! by the header `sink`.
 
 use super::committed::Committed;
+use super::patience::Patience;
 use super::writer::Writer;
 use super::{KafkaSink, KafkaSinkConfig};
 use crate::kafka::KafkaError;
@@ -45,8 +46,14 @@ impl Log {
         self.queued.is_empty()
     }
 
-    fn scan(&self, config: &KafkaSinkConfig, from: u64, mut each: impl FnMut(u64, &[u8])) -> Result<(), KafkaError> {
-        let committed = Committed::open(config, &self.topic)?;
+    fn scan(
+        &self,
+        config: &KafkaSinkConfig,
+        patience: &Patience,
+        from: u64,
+        mut each: impl FnMut(u64, &[u8]),
+    ) -> Result<(), KafkaError> {
+        let committed = Committed::open(config, &self.topic, patience.begin())?;
         committed.scan(from.max(committed.low), |message| {
             if is_of(message, &config.transactional_id) {
                 each(message.offset().unsigned_abs(), message.payload().unwrap_or_default());
@@ -104,6 +111,6 @@ impl KafkaSink {
     /// # Errors
     /// As [`read_log`](Self::read_log).
     pub fn scan_log(&self, from: u64, each: impl FnMut(u64, &[u8])) -> Result<(), KafkaError> {
-        self.log.as_ref().ok_or(KafkaError::NoLog)?.scan(&self.config, from, each)
+        self.log.as_ref().ok_or(KafkaError::NoLog)?.scan(&self.config, self.writer.patience(), from, each)
     }
 }

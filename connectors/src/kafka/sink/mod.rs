@@ -20,21 +20,30 @@
 //! opening therefore leaves a progress record of its own at once: one that is fenced and still finds its own record last was
 //! only cut off, opens a new producer, and reports its transaction as aborted. Else there is another, and it stays out.
 //!
+//! While no broker answers a sink waits, however long; see [`stop_waiting_when`](KafkaSink::stop_waiting_when).
+//!
 //! Ticks must come in order and each tick's records in the same order on every run; then a transaction may end anywhere and
 //! a later run continues behind it. With `transactions` off records are written at least once.
 
 mod bars;
 mod committed;
+mod ends;
 mod expected;
+mod fate;
+mod hanging;
 mod json;
 mod letters;
 mod log;
+mod patience;
 mod progress;
 mod revive;
 mod rows;
 mod topics;
+mod view;
 mod writer;
 
+pub(super) use ends::Delivered;
+pub use ends::{Ends, Span};
 pub use expected::{ExpectedRecord, expected, read_progress};
 pub use progress::Progress;
 pub use writer::CommitTime;
@@ -45,8 +54,10 @@ use crate::fault;
 use bars::{bar_headers, bar_key, bar_value};
 use letters::{instrument_of, late_value, reject_value};
 use log::Log;
+use patience::Patience;
 use rows::{row_headers, row_key, row_value};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tidewheel_schemas::{BarVersion, Counters, Interval, LateRecord, Reject, Row, TableSpec, TickOutput};
 use topics::Topics;
@@ -112,6 +123,15 @@ impl KafkaSinkConfig {
     }
 }
 
+/// What a sink does with what a former process left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkBegin {
+    /// It goes on from there.
+    GoOn,
+    /// It is to forget it: [`KafkaSink::begin_anew`] comes next.
+    Anew,
+}
+
 /// A writer of tick outputs, exactly once.
 pub struct KafkaSink {
     writer: Writer,
@@ -139,13 +159,34 @@ impl KafkaSink {
     /// `source_names` are the source partitions' names by number, for the keys of rejects and late records.
     ///
     /// # Errors
-    /// If no broker answers in time, topics are missing and cannot be created, or the progress record is not understood.
+    /// If no broker answers in time, topics are missing and cannot be created, the progress record is not understood, or it cannot
+    /// be told what a broker that was killed has forgotten, or mended.
     pub fn open(config: &KafkaSinkConfig, source_names: Vec<String>) -> Result<Self, KafkaError> {
+        Self::open_as(config, source_names, SinkBegin::GoOn, None)
+    }
+
+    /// As [`open`](Self::open), and gives up as [`stop_waiting_when`](Self::stop_waiting_when) says. One that begins anew does
+    /// not mend what a broker forgot to commit, and so opens where that cannot be mended.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(
+        config: &KafkaSinkConfig,
+        source_names: Vec<String>,
+        begin: SinkBegin,
+        stop: Option<Arc<AtomicBool>>,
+    ) -> Result<Self, KafkaError> {
+        /// Until the transaction that a killed process left open is rolled back.
+        const FENCING_TIMEOUT: Duration = Duration::from_secs(120);
         let topics = Topics::ensure(config)?;
         // Before the progress is read: what a former process commits afterwards would not be seen.
-        let mut writer = Writer::open(config)?;
+        let patience = Patience { stop };
+        let mut writer = Writer::open(config, &patience, Some(FENCING_TIMEOUT))?;
         reached("kafka.fenced", &topics.progress.name)?;
-        let committed = progress::read(config, &topics.progress.name)?;
+        let committed = match config.transactions {
+            true => hanging::end(config, &mut writer, &topics, begin, &mut 0)?,
+            false => progress::read(config, &topics.progress.name, patience.begin())?,
+        };
         tracing::info!(
             transactional_id = config.transactional_id,
             committed_tick = committed.committed_tick,
@@ -170,6 +211,12 @@ impl KafkaSink {
             key: Vec::with_capacity(128),
             value: Vec::with_capacity(1024),
         })
+    }
+
+    /// While no broker answers a sink waits without end. When this is raised it gives up a few seconds later, with
+    /// [`KafkaError::Unanswered`].
+    pub fn stop_waiting_when(&mut self, stop: Arc<AtomicBool>) {
+        self.writer.set_patience(Patience { stop: Some(stop) });
     }
 
     /// Names the source partitions by number, for the keys of rejects and late records; a live source may find more of them.
@@ -280,7 +327,7 @@ impl KafkaSink {
     /// If the rollback fails; the sink must be opened again then.
     pub fn abort(&mut self) -> Result<(), KafkaError> {
         (self.records, self.open_records) = (0, 0);
-        match self.writer.abort().map_err(|error| self.forget(error)) {
+        match self.writer.abort().and_then(|()| self.look_after_rollback()).map_err(|error| self.forget(error)) {
             Err(KafkaError::Aborted { .. }) | Ok(()) => Ok(()),
             Err(error) => Err(error),
         }
@@ -354,10 +401,15 @@ impl KafkaSink {
         }
     }
 
-    /// Ends the transaction with a progress record. Opens one if none is open: progress alone is a transaction too.
-    fn commit_progress(&mut self, progress: Progress) -> Result<(), KafkaError> {
+    /// Ends the transaction with a progress record, which says where its records lie. Opens one if none is open: progress alone is a transaction too.
+    fn commit_progress(&mut self, mut progress: Progress) -> Result<(), KafkaError> {
         let written = self.write_log();
-        let committed = written.and_then(|()| self.writer.commit_with(&self.topics.progress.name, &progress.to_json()));
+        let (transactions, said) = (self.config.transactions, &mut progress);
+        let value = |ends: &Ends| {
+            said.ends = transactions.then(|| ends.clone());
+            said.to_json()
+        };
+        let committed = written.and_then(|()| self.writer.commit_with(&self.topics.progress.name, value));
         committed.map_err(|error| self.forget(error))?;
         self.log.iter_mut().for_each(Log::clear);
         self.open_records = 0;

@@ -2,9 +2,12 @@
 
 use super::KafkaSinkConfig;
 use super::committed::Committed;
+use super::ends::Ends;
+use super::patience::Wait;
 use crate::kafka::KafkaError;
 use rdkafka::Message;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use tidewheel_schemas::Counters;
 
 /// How far a sink came.
@@ -26,6 +29,10 @@ pub struct Progress {
     /// How many commits that opening had made, this one included; 0 for the record it begins with.
     #[serde(default)]
     pub sequence: u64,
+    /// Where the records ended that came with it, and those committed before it since the sink was opened; none without
+    /// transactions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Ends>,
     /// All counts from the start of the run through the committed tick.
     pub counters: Counters,
 }
@@ -37,18 +44,44 @@ impl Progress {
 }
 
 /// The last committed progress of the sink; the default where there is none.
-pub(super) fn read(config: &KafkaSinkConfig, topic: &str) -> Result<Progress, KafkaError> {
+pub(super) fn read(config: &KafkaSinkConfig, topic: &str, wait: Wait<'_>) -> Result<Progress, KafkaError> {
+    find(&Committed::open(config, topic, wait)?, config, topic)
+}
+
+/// As [`read`], but none where open transactions hold it back for longer than a limit.
+pub(super) fn read_within(
+    config: &KafkaSinkConfig,
+    topic: &str,
+    limit: Duration,
+) -> Result<Option<Progress>, KafkaError> {
+    let committed = Committed::open_within(config, topic, limit)?;
+    committed.map(|committed| find(&committed, config, topic)).transpose()
+}
+
+/// As [`read`], with its offset, but only of what can be read already; nothing where there is none.
+pub(super) fn read_as_is(config: &KafkaSinkConfig, topic: &str) -> Result<Option<(u64, Progress)>, KafkaError> {
+    find_last(&Committed::open_as_is(config, topic)?, config, topic)
+}
+
+fn find(committed: &Committed<'_>, config: &KafkaSinkConfig, topic: &str) -> Result<Progress, KafkaError> {
+    Ok(find_last(committed, config, topic)?.map(|(_, progress)| progress).unwrap_or_default())
+}
+
+fn find_last(
+    committed: &Committed<'_>,
+    config: &KafkaSinkConfig,
+    topic: &str,
+) -> Result<Option<(u64, Progress)>, KafkaError> {
     const FIRST_SUFFIX: u64 = 256;
     const GROWTH: u64 = 16;
-    let committed = Committed::open(config, topic)?;
     let mut suffix = FIRST_SUFFIX;
     loop {
         let from = committed.low.max(committed.end.saturating_sub(suffix));
-        if let Some(found) = last(&committed, config, topic, from)? {
-            return Ok(found);
+        if let Some(found) = last(committed, config, topic, from)? {
+            return Ok(Some(found));
         }
         if from == committed.low {
-            return Ok(Progress::default());
+            return Ok(None);
         }
         suffix = suffix.saturating_mul(GROWTH);
     }
@@ -60,21 +93,25 @@ fn last(
     config: &KafkaSinkConfig,
     topic: &str,
     from: u64,
-) -> Result<Option<Progress>, KafkaError> {
+) -> Result<Option<(u64, Progress)>, KafkaError> {
     let mut last = None;
     committed.scan(from, |message| {
         if message.key() == Some(config.transactional_id.as_bytes()) {
-            last = Some(match message.payload() {
-                None => Progress::default(),
-                Some(payload) => parse(payload, config, topic, message.offset())?,
-            });
+            last = Some((message.offset().unsigned_abs(), parse(message.payload(), config, topic, message.offset())?));
         }
         Ok(())
     })?;
     Ok(last)
 }
 
-fn parse(payload: &[u8], config: &KafkaSinkConfig, topic: &str, offset: i64) -> Result<Progress, KafkaError> {
+/// A record without a value says that nothing was written.
+pub(super) fn parse(
+    payload: Option<&[u8]>,
+    config: &KafkaSinkConfig,
+    topic: &str,
+    offset: i64,
+) -> Result<Progress, KafkaError> {
+    let Some(payload) = payload else { return Ok(Progress { ends: Some(Ends::default()), ..Progress::default() }) };
     serde_json::from_slice(payload).map_err(|error| KafkaError::Progress {
         topic: topic.to_owned(),
         transactional_id: config.transactional_id.clone(),

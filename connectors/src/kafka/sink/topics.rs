@@ -87,6 +87,12 @@ impl Topics {
         })
     }
 
+    /// Every topic once.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Topic> {
+        let bars = self.bars.iter().map(|(_, topic)| topic);
+        bars.chain(&self.tables).chain([&self.rejects, &self.late, &self.progress]).chain(&self.log)
+    }
+
     pub(super) fn bars(&self, interval: Interval) -> Result<&Topic, KafkaError> {
         let found = self.bars.iter().find(|(of, _)| *of == interval);
         found.map(|(_, topic)| topic).ok_or_else(|| KafkaError::Produce {

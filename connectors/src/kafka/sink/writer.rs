@@ -1,13 +1,14 @@
 //! The producer of a sink: transactions begun, filled, committed and rolled back, and their errors told apart.
 
 use super::KafkaSinkConfig;
+use super::ends::Ends;
+use super::patience::Patience;
 use crate::kafka::KafkaError;
 use crate::kafka::client::{Context, configure, creation_error};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::OwnedHeaders;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use rdkafka::types::RDKafkaErrorCode as Code;
-use rdkafka::util::Timeout;
 use std::time::{Duration, Instant};
 
 /// A producer that is in a transaction or not.
@@ -17,8 +18,11 @@ pub(super) struct Writer {
     /// Off: records are written at least once, and there is nothing to roll back.
     transactions: bool,
     in_transaction: bool,
+    patience: Patience,
     /// When the first record since the last commit was written.
     begun_at: Option<Instant>,
+    /// Where the records of committed transactions ended.
+    ends: Ends,
     last_commit: Option<CommitTime>,
 }
 
@@ -32,22 +36,35 @@ pub struct CommitTime {
 }
 
 impl Writer {
-    /// Creates the producer and fences a former one of the same transactional id.
-    pub(super) fn open(config: &KafkaSinkConfig) -> Result<Self, KafkaError> {
-        /// Until the transaction that a killed process left open is rolled back.
-        const FENCING_TIMEOUT: Duration = Duration::from_secs(120);
+    /// Creates the producer and fences a former one of the same transactional id, in so much time if there is a limit.
+    pub(super) fn open(
+        config: &KafkaSinkConfig,
+        patience: &Patience,
+        limit: Option<Duration>,
+    ) -> Result<Self, KafkaError> {
         let writer = Self {
             producer: producer(config)?,
             transactional_id: config.transactional_id.clone(),
             transactions: config.transactions,
             in_transaction: false,
+            patience: patience.clone(),
             begun_at: None,
+            ends: Ends::default(),
             last_commit: None,
         };
         if config.transactions {
-            writer.producer.init_transactions(FENCING_TIMEOUT).map_err(|error| writer.failure("initialise", &error))?;
+            let initialised = writer.answer("initialise", limit, |slice| writer.producer.init_transactions(slice))?;
+            initialised.map_err(|error| writer.failure("initialise", &error))?;
         }
         Ok(writer)
+    }
+
+    pub(super) const fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
+    pub(super) fn set_patience(&mut self, patience: Patience) {
+        self.patience = patience;
     }
 
     pub(super) fn transactional_id(&self) -> &str {
@@ -63,6 +80,7 @@ impl Writer {
         if self.transactions && !self.in_transaction {
             self.producer.begin_transaction().map_err(|error| self.failure("begin", &error))?;
             self.in_transaction = true;
+            self.producer.context().take_delivered();
         }
         if self.begun_at.is_none() {
             self.begun_at = Some(Instant::now());
@@ -81,10 +99,12 @@ impl Writer {
     ) -> Result<(), KafkaError> {
         let mut record: BaseRecord<'_, [u8], [u8], ()> = BaseRecord::to(topic).partition(partition);
         (record.key, record.payload, record.headers) = (key, value, headers);
+        let mut wait = self.patience.begin();
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((ClientError::MessageProduction(Code::QueueFull), returned)) => {
+                    wait.go_on("continue", &self.transactional_id)?;
                     record = returned;
                     self.producer.poll(Duration::from_millis(5));
                 }
@@ -93,21 +113,37 @@ impl Writer {
         }
     }
 
-    /// Writes a last record and commits. Opens a transaction if none is open.
-    pub(super) fn commit_with(&mut self, topic: &str, value: &[u8]) -> Result<(), KafkaError> {
+    /// Where the records lie that were delivered since the transaction was begun.
+    pub(super) fn take_delivered(&self) -> Ends {
+        self.producer.context().take_delivered().ends()
+    }
+
+    /// Where the records ended that were committed since the writer was opened is of no use any more.
+    pub(super) fn forget_ends(&mut self) {
+        self.ends = Ends::default();
+    }
+
+    /// Writes a last record and commits. Opens a transaction if none is open. The record may say where those before it ended
+    /// that were committed since the writer was opened, this transaction's included.
+    pub(super) fn commit_with(&mut self, topic: &str, value: impl FnOnce(&Ends) -> Vec<u8>) -> Result<(), KafkaError> {
         self.begin()?;
-        if !self.transactions {
-            // Then order is the only guarantee: the progress after the records it speaks of.
+        // The progress after the records it speaks of: without transactions this is the only guarantee, with them it tells what
+        // was complete after a broker forgot how it ended.
+        if self.transactions {
+            self.deliver("commit")?;
+        } else {
             self.settle()?;
         }
+        let ends = self.ends.followed_by(&self.producer.context().take_delivered().ends());
         let key = self.transactional_id.clone();
-        self.send(topic, 0, Some(key.as_bytes()), Some(value), None)?;
+        self.send(topic, 0, Some(key.as_bytes()), Some(&value(&ends)), None)?;
         let asked_at = Instant::now();
         if self.transactions {
             self.commit()?
         } else {
             self.settle()?
         }
+        self.ends = ends;
         let begun_at = self.begun_at.take().unwrap_or(asked_at);
         self.last_commit = Some(CommitTime { transaction: begun_at.elapsed(), commit: asked_at.elapsed() });
         Ok(())
@@ -121,41 +157,77 @@ impl Writer {
     }
 
     fn commit(&mut self) -> Result<(), KafkaError> {
-        self.drain();
-        if self.producer.context().has_failed_delivery() {
-            return Err(self.roll_back("commit", "a record was not delivered"));
-        }
-        loop {
-            // No timeout of our own: librdkafka knows the transaction's, and an answer given up is an answer unknown.
-            match self.producer.commit_transaction(Timeout::Never) {
-                Ok(()) => break,
-                Err(ClientError::Transaction(error)) if error.is_retriable() => {
-                    tracing::warn!(transactional_id = self.transactional_id, %error, "commit is tried again");
-                }
-                Err(ClientError::Transaction(error)) if error.txn_requires_abort() => {
-                    return Err(self.roll_back("commit", &error.string()));
-                }
-                Err(error) => return Err(self.failure("commit", &error)),
+        self.deliver("commit")?;
+        match self.answer("commit", None, |slice| self.producer.commit_transaction(slice))? {
+            Ok(()) => {
+                self.in_transaction = false;
+                Ok(())
             }
+            Err(ClientError::Transaction(error)) if error.txn_requires_abort() => {
+                Err(self.end_failed("commit", &error.string()))
+            }
+            Err(error) => Err(self.failure("commit", &error)),
         }
-        self.in_transaction = false;
-        Ok(())
+    }
+
+    /// Waits until every record of the transaction is delivered; ends it if one was given up.
+    fn deliver(&mut self, action: &'static str) -> Result<(), KafkaError> {
+        self.drain()?;
+        match self.producer.context().has_failed_delivery() {
+            true => Err(self.end_failed(action, "a record was not delivered")),
+            false => Ok(()),
+        }
     }
 
     /// Waits until every record is delivered; fails if one was given up.
     pub(super) fn settle(&mut self) -> Result<(), KafkaError> {
-        self.drain();
+        self.drain()?;
         let failed = self.producer.context().take_failed_delivery();
         failed.map_or(Ok(()), |(topic, detail)| Err(KafkaError::Produce { topic, detail }))
     }
 
     /// Waits until no record is on its way, or one was given up, as librdkafka does after the transaction's timeout.
-    fn drain(&self) {
+    fn drain(&self) -> Result<(), KafkaError> {
+        let (mut wait, mut fewest) = (self.patience.begin(), i32::MAX);
         // Not `flush`: it looks only every tenth of a second whether the last record has arrived.
-        while self.producer.in_flight_count() > 0 && !self.producer.context().has_failed_delivery() {
+        loop {
+            let in_flight = self.producer.in_flight_count();
+            if in_flight <= 0 || self.producer.context().has_failed_delivery() {
+                break;
+            }
+            if in_flight < fewest {
+                // The broker answers.
+                (wait, fewest) = (self.patience.begin(), in_flight);
+            }
+            wait.go_on("deliver the records of", &self.transactional_id)?;
             self.producer.poll(Duration::from_millis(1));
         }
         self.producer.poll(Duration::ZERO);
+        Ok(())
+    }
+
+    /// Calls again and again, for a short time each, until the broker has answered: librdkafka goes on with what it was asked
+    /// for in between, and an answer that was given up would be an answer unknown. With a limit the last answer may be none.
+    fn answer(
+        &self,
+        action: &'static str,
+        limit: Option<Duration>,
+        mut call: impl FnMut(Duration) -> Result<(), ClientError>,
+    ) -> Result<Result<(), ClientError>, KafkaError> {
+        const PAUSE: Duration = Duration::from_millis(10);
+        let (begun, mut wait) = (Instant::now(), self.patience.begin());
+        loop {
+            let error = match call(Patience::SLICE) {
+                Err(ClientError::Transaction(error)) if error.is_retriable() => error,
+                answer => return Ok(answer),
+            };
+            if limit.is_some_and(|limit| begun.elapsed() >= limit) {
+                return Ok(Err(ClientError::Transaction(error)));
+            }
+            wait.go_on(action, &self.transactional_id)?;
+            // Some answers come at once.
+            std::thread::sleep(PAUSE);
+        }
     }
 
     fn send_failure(&mut self, topic: &str, error: ClientError) -> KafkaError {
@@ -165,30 +237,31 @@ impl Writer {
         match error {
             // A transaction with a failed record can only be rolled back, and tells so at the next record.
             ClientError::MessageProduction(Code::State) if self.in_transaction => {
-                self.roll_back("continue", &error.to_string())
+                self.end_failed("continue", &error.to_string())
             }
             error => KafkaError::Produce { topic: topic.to_owned(), detail: error.to_string() },
         }
     }
 
-    /// Rolls back, and says why; or why even that failed.
-    fn roll_back(&mut self, action: &'static str, why: &str) -> KafkaError {
-        let rolled_back = self.end_rolled_back();
-        // Only now are all records reported, and the one that was refused among those thrown away after it.
+    /// Gives the transaction up, and says why. The next producer of the same id has the broker roll it back: this one would
+    /// still ask a broker that comes back for what is of no use any more, and end with that what it must not.
+    fn end_failed(&mut self, action: &'static str, why: &str) -> KafkaError {
+        (self.begun_at, self.in_transaction) = (None, false);
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        self.producer.poll(Duration::ZERO);
+        // The record that was refused is among those thrown away after it.
         let detail = match self.producer.context().take_failed_delivery() {
             Some((topic, error)) => format!("topic {topic:?}: {error}"),
             None => why.to_owned(),
         };
-        match rolled_back {
-            Ok(()) => KafkaError::Aborted { action, transactional_id: self.transactional_id.clone(), detail },
-            Err(error) => error,
-        }
+        KafkaError::Aborted { action, transactional_id: self.transactional_id.clone(), detail }
     }
 
     fn end_rolled_back(&mut self) -> Result<(), KafkaError> {
         self.begun_at = None;
         if std::mem::take(&mut self.in_transaction) {
-            abort_transaction(&self.producer, Timeout::Never).map_err(|error| self.failure("abort", &error))?;
+            let aborted = self.answer("abort", None, |slice| abort_transaction(&self.producer, slice))?;
+            aborted.map_err(|error| self.failure("abort", &error))?;
         }
         Ok(())
     }
@@ -213,7 +286,7 @@ impl Drop for Writer {
         if !self.in_transaction {
             return;
         }
-        if let Err(error) = abort_transaction(&self.producer, COURTESY.into()) {
+        if let Err(error) = abort_transaction(&self.producer, COURTESY) {
             tracing::warn!(transactional_id = self.transactional_id, %error, "transaction left open, it will time out");
         }
     }
@@ -221,7 +294,7 @@ impl Drop for Writer {
 
 /// Rolls back on a thread of its own: librdkafka waits until the records that it throws away are reported, and reports are
 /// served here.
-fn abort_transaction(producer: &BaseProducer<Context>, timeout: Timeout) -> Result<(), ClientError> {
+fn abort_transaction(producer: &BaseProducer<Context>, timeout: Duration) -> Result<(), ClientError> {
     std::thread::scope(|scope| {
         let aborting = scope.spawn(move || producer.abort_transaction(timeout));
         while !aborting.is_finished() {
@@ -233,21 +306,22 @@ fn abort_transaction(producer: &BaseProducer<Context>, timeout: Timeout) -> Resu
 
 fn producer(config: &KafkaSinkConfig) -> Result<BaseProducer<Context>, KafkaError> {
     let timeout_ms = config.transaction_timeout.as_millis().to_string();
-    let mut defaults = vec![
+    let defaults = [
         ("compression.type", "lz4"),
         ("linger.ms", "2"),
         ("batch.size", "1000000"),
         ("queue.buffering.max.messages", "500000"),
-        ("delivery.report.only.error", "true"),
     ];
+    let mut fixed = vec![("enable.idempotence", "true")];
     if config.transactions {
-        defaults.push(("transaction.timeout.ms", &timeout_ms));
+        // Where records lie stands in the reports of those delivered: without them a progress record would say nothing.
+        fixed.push(("delivery.report.only.error", "false"));
+        fixed.push(("transactional.id", &config.transactional_id));
+        fixed.push(("transaction.timeout.ms", &timeout_ms));
+    } else {
+        fixed.push(("delivery.report.only.error", "true"));
     }
-    let fixed: &[(&str, &str)] = match config.transactions {
-        true => &[("enable.idempotence", "true"), ("transactional.id", &config.transactional_id)],
-        false => &[("enable.idempotence", "true")],
-    };
-    configure(&config.brokers, &config.properties, &defaults, fixed)?
+    configure(&config.brokers, &config.properties, &defaults, &fixed)?
         .create_with_context(Context::default())
         .map_err(|error| creation_error(&config.brokers, error))
 }

@@ -41,7 +41,7 @@ pub(super) fn rows(number: u64) -> Vec<Row> {
             let time = START_NS + number as i64 * 90 * MINUTE_NS + 123_456_789;
             let values = [
                 Value::Time(time + 1),
-                Value::number(Some(mark).filter(|_| number % 2 == 0)),
+                Value::number(Some(mark).filter(|_| number.is_multiple_of(2))),
                 Value::text(symbol),
                 Value::Integer(-(number as i64)),
                 Value::Boolean(symbol == "BTC"),

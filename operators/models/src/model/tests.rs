@@ -61,6 +61,7 @@ fn demos() -> Vec<Demo> {
         demo!("gbc", "model.txt"),
         demo!("xgb", "model.json"),
         demo!("gbt_onnx", "model.onnx"),
+        demo!("gbc_onnx", "model.onnx"),
         demo!("mlp", "model.onnx", "scalers.json"),
         demo!("lstm", "model.onnx", "scalers.json"),
         demo!("linear", "model.json", "scalers.json"),

@@ -71,53 +71,46 @@ pub const EWMA: Family = Family {
 
 /// Over the bars' closes: one return less than bars.
 pub fn close_to_close(bars: &[FeatureBar]) -> f64 {
-    let returns = log_returns(bars);
-    (squared_distances(returns) / (bars.len() as f64 - 2.0)).sqrt()
+    let returns: Vec<f64> = log_returns(bars).collect();
+    (squared_distances(returns.iter().copied()) / (bars.len() as f64 - 2.0)).sqrt()
 }
 
 /// Over the bars' closes: one return less than bars.
 pub fn realised(bars: &[FeatureBar]) -> f64 {
-    log_returns(bars).map(|value| value * value).sum::<f64>().sqrt()
+    log_returns(bars).map(square).sum::<f64>().sqrt()
 }
 
 /// Over the bars.
 pub fn parkinson(bars: &[FeatureBar]) -> f64 {
-    let squares = bars.iter().map(|bar| square((bar.high / bar.low).ln()));
-    (mean(squares) / (4.0 * LN_2)).sqrt()
+    (mean(bars.iter().map(|bar| square(bar.log_range))) / (4.0 * LN_2)).sqrt()
 }
 
 /// Over the bars.
 pub fn garman_klass(bars: &[FeatureBar]) -> f64 {
-    let terms = bars
-        .iter()
-        .map(|bar| 0.5 * square((bar.high / bar.low).ln()) - (2.0 * LN_2 - 1.0) * square((bar.close / bar.open).ln()));
+    let terms = bars.iter().map(|bar| 0.5 * square(bar.log_range) - (2.0 * LN_2 - 1.0) * square(bar.log_body));
     mean(terms).sqrt()
 }
 
 /// Over the bars.
 pub fn rogers_satchell(bars: &[FeatureBar]) -> f64 {
-    rogers_satchell_variance(bars).sqrt()
+    driftless_variance(bars).sqrt()
 }
 
 /// Over all bars but the first, of which only the close counts.
 pub fn yang_zhang(bars: &[FeatureBar]) -> f64 {
     let count = bars.len() as f64 - 1.0;
-    let gaps = bars.windows(2).map(|pair| (pair[1].open / pair[0].close).ln());
-    let bodies = bars[1..].iter().map(|bar| (bar.close / bar.open).ln());
+    let gaps: Vec<f64> = bars.windows(2).map(|pair| (pair[1].open / pair[0].close).ln()).collect();
     let share = 0.34 / (1.34 + (count + 1.0) / (count - 1.0));
-    let of_gaps = squared_distances(gaps) / (count - 1.0);
-    let of_bodies = squared_distances(bodies) / (count - 1.0);
-    (of_gaps + share * of_bodies + (1.0 - share) * rogers_satchell_variance(&bars[1..])).sqrt()
+    let of_gaps = squared_distances(gaps.iter().copied()) / (count - 1.0);
+    let of_bodies = squared_distances(bars[1..].iter().map(|bar| bar.log_body)) / (count - 1.0);
+    (of_gaps + share * of_bodies + (1.0 - share) * driftless_variance(&bars[1..])).sqrt()
 }
 
-fn rogers_satchell_variance(bars: &[FeatureBar]) -> f64 {
-    mean(bars.iter().map(|bar| {
-        (bar.high / bar.close).ln() * (bar.high / bar.open).ln()
-            + (bar.low / bar.close).ln() * (bar.low / bar.open).ln()
-    }))
+fn driftless_variance(bars: &[FeatureBar]) -> f64 {
+    mean(bars.iter().map(|bar| bar.driftless_variance))
 }
 
-fn log_returns(bars: &[FeatureBar]) -> impl ExactSizeIterator<Item = f64> + Clone {
+fn log_returns(bars: &[FeatureBar]) -> impl ExactSizeIterator<Item = f64> {
     bars.windows(2).map(|pair| (pair[1].close / pair[0].close).ln())
 }
 

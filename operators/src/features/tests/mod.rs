@@ -4,6 +4,7 @@ mod lookahead;
 mod market;
 mod operator;
 mod oracle;
+mod quality;
 mod repairs;
 mod rows;
 mod talib;

@@ -36,7 +36,7 @@ fn run(
         let out = Arc::clone(&shared);
         let saved_out = Arc::clone(&shared);
         let probe = worker.dataflow(|scope| {
-            let config = FeaturesConfig { views: views(), is_saved: true };
+            let config = FeaturesConfig { views: views(), is_saved: true, min_quality: None };
             let versions = scope.input_from(&mut versions);
             let headers = scope.input_from(&mut headers);
             let streams = features(versions, headers, &config, state.as_mut());
@@ -68,7 +68,7 @@ fn run(
 fn the_operator_is_the_ledger_on_any_number_of_workers_and_after_a_restart() {
     let mut market = Market::new(300, 45);
     let mut ticks: Ticks = (0..120).map(|_| market.next()).collect();
-    let mut ledger = FeatureLedger::new(&FeaturesConfig { views: views(), is_saved: false });
+    let mut ledger = FeatureLedger::new(&FeaturesConfig { views: views(), is_saved: false, min_quality: None });
     let expected: Vec<FeatureRow> =
         ticks.iter().flat_map(|(header, versions)| ledger.apply(header, versions)).collect();
     assert!(expected.len() > 500);

@@ -68,7 +68,7 @@ fn rows_are_those_of_a_computation_from_scratch() {
     for seed in 0..16 {
         let horizon = [20, 45, 90, 240][seed as usize % 4];
         let mut market = Market::new(seed, horizon);
-        let config = FeaturesConfig { views: views.clone(), is_saved: true };
+        let config = FeaturesConfig { views: views.clone(), is_saved: true, min_quality: None };
         let mut ledger = FeatureLedger::new(&config);
         let mut latest = Latest::new();
         let mut parts: Vec<SavedFeatures> = Vec::new();
@@ -103,7 +103,7 @@ fn rows_are_those_of_a_computation_from_scratch() {
 
 #[test]
 fn a_restored_ledger_saves_what_the_old_one_would_have() {
-    let config = FeaturesConfig { views: views(), is_saved: true };
+    let config = FeaturesConfig { views: views(), is_saved: true, min_quality: None };
     for seed in 100..104 {
         let mut market = Market::new(seed, 60);
         let mut ledger = FeatureLedger::new(&config);
@@ -130,7 +130,7 @@ fn bytes(saved: &[SavedFeatures]) -> Vec<u8> {
 
 #[test]
 fn what_is_held_does_not_grow() {
-    let config = FeaturesConfig { views: views(), is_saved: false };
+    let config = FeaturesConfig { views: views(), is_saved: false, min_quality: None };
     let mut market = Market::new(7, 30);
     let mut ledger = FeatureLedger::new(&config);
     let mut most = [0; 2];

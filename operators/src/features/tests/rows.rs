@@ -68,7 +68,7 @@ fn header(tick: usize, frozen_minute: i64) -> TickHeader {
 /// Steps: the frozen minute, versions, rows.
 fn check(columns: &[&str], steps: &[(i64, &str, &str)]) {
     let view = View::resolve("mine", 1, Interval::M1, columns).expect("all are features");
-    let mut ledger = FeatureLedger::new(&FeaturesConfig { views: vec![view], is_saved: false });
+    let mut ledger = FeatureLedger::new(&FeaturesConfig { views: vec![view], is_saved: false, min_quality: None });
     for (step, (frozen, versions, expected)) in steps.iter().enumerate() {
         let versions: Vec<BarVersion> = versions.split_whitespace().map(version).collect();
         let rows = ledger.apply(&header(step, *frozen), &versions);
@@ -144,7 +144,7 @@ fn a_frozen_bar_does_not_change() {
 #[test]
 fn a_row_tells_its_quality() {
     let view = View::resolve("mine", 1, Interval::M1, &["rsi_14@talib", "sma_10@talib", SIZE_5M]).expect("features");
-    let mut ledger = FeatureLedger::new(&FeaturesConfig { views: vec![view], is_saved: false });
+    let mut ledger = FeatureLedger::new(&FeaturesConfig { views: vec![view], is_saved: false, min_quality: None });
     let mut rows = Vec::new();
     for minute in 0..90 {
         let mut versions = vec![version(&format!("1m@{minute}={}", 100 + minute % 7))];

@@ -55,7 +55,7 @@ fn all_features_are_those_of_talib_and_numpy() {
     let missing: Vec<&str> = FEATURES.iter().map(|feature| feature.name).filter(|name| !told.contains(name)).collect();
     assert!(missing.is_empty(), "the fixture has no column for {missing:?}");
     let view = View::resolve("all", 1, Interval::M1, &told).expect("the fixture's columns are features");
-    let config = FeaturesConfig { views: vec![view], is_saved: false };
+    let config = FeaturesConfig { views: vec![view], is_saved: false, min_quality: None };
     let (mut compared, mut nulls, mut worst) = (0, 0, (0.0, String::new()));
     let mut problems = Vec::new();
     for (series, bars) in &fixture.bars {

@@ -15,6 +15,9 @@ fn bar(close: f64) -> FeatureBar {
         quote_volume: close,
         signed_volume: 0.0,
         trade_count: 1.0,
+        log_range: 0.0,
+        log_body: 0.0,
+        driftless_variance: 0.0,
     }
 }
 

@@ -198,7 +198,6 @@ fn build(runtime: &tract_onnx::Onnx, proto: &ModelProto, shape: &[usize]) -> Res
 
 impl Network {
     /// Runs it for one input.
-    #[allow(clippy::cast_possible_truncation, reason = "float32 is what the model takes")]
     pub(super) fn score(&self, input: &[f64]) -> Result<f64, Refusal> {
         let failed = |detail: String| Refusal::ModelFailed { detail };
         let input: Vec<f32> = input.iter().map(|value| *value as f32).collect();

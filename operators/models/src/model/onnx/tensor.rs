@@ -48,7 +48,7 @@ pub(super) fn check(tensor: &TensorProto, name: &str) -> Result<Content, ModelEr
         }
     };
     let given = if raw.is_empty() { typed as u64 } else { raw.len() as u64 / width };
-    if given != count || (!raw.is_empty() && (raw.len() as u64 % width != 0 || typed != 0)) {
+    if given != count || (!raw.is_empty() && (!(raw.len() as u64).is_multiple_of(width) || typed != 0)) {
         return Err(malformed(format!("tensor \"{name}\" has {given} numbers for a shape of {count}")));
     }
     if tensor.data_type == INT64 {

@@ -1,8 +1,8 @@
 //! Graphs that are one ONNX-ML tree ensemble: `TreeEnsembleRegressor` or `TreeEnsembleClassifier`.
 //!
 //! The runtime knows only one of the two and follows children unchecked, so these are read into this crate's trees. Around
-//! the ensemble may stand what exporters put there and what changes no number: `Identity`, a cast to float32, and after the
-//! class label anything, which is not read.
+//! the ensemble may stand what exporters put there and what changes no number: `Identity`, a cast to float32, a product with
+//! the constant 1; and behind the class label anything, which is not read.
 
 use super::super::{ModelError, Trees, trees};
 use super::{malformed, mismatch, node_name, output_name, sole_input, tensor, unsupported};
@@ -64,11 +64,23 @@ fn origin<'g>(graph: &'g GraphProto, name: &'g str) -> Result<&'g str, ModelErro
         match (node.op_type.as_str(), node.input.first()) {
             ("Identity", Some(input)) => name = input,
             ("Cast", Some(input)) if to_float() => name = input,
+            // What LightGBM's converter puts behind probabilities.
+            ("Mul", Some(input)) if node.input.get(1).is_some_and(|factor| is_one(graph, factor)) => name = input,
             ("TreeEnsembleRegressor" | "TreeEnsembleClassifier", _) => return Ok(name),
             _ => return Err(unsupported(format!("{} stands beside a tree ensemble", node_name(node)))),
         }
     }
     Err(malformed(format!("\"{name}\" is made of itself")))
+}
+
+/// Whether a name is that of the constant 1.
+fn is_one(graph: &GraphProto, name: &str) -> bool {
+    let tensor = graph.initializer.iter().find(|tensor| tensor.name == name);
+    tensor.is_some_and(|tensor| {
+        let is_single = matches!(tensor::check(tensor, name), Ok(tensor::Content::Floats(shape)) if shape.is_empty() || shape == [1]);
+        let is_one = tensor.raw_data == 1.0_f32.to_le_bytes() || tensor.float_data == [1.0];
+        is_single && is_one
+    })
 }
 
 /// The attributes of the ensemble's node.
@@ -130,6 +142,11 @@ fn parts(manifest: &Manifest, attributes: &Attributes<'_>, is_classifier: bool) 
             return Err(unsupported(format!("post_transform {told} is not taken; use NONE, LOGISTIC or SOFTMAX")));
         }
     };
+    // With a negative weight ONNX Runtime gives a score and its negative in the place of a probability and the rest.
+    let is_score = attributes.floats("class_weights").iter().any(|weight| *weight < 0.0);
+    if is_binary && transform == Transform::Identity && is_score {
+        return Err(unsupported("its two classes have scores, not probabilities; export with LOGISTIC".to_owned()));
+    }
     let base = match attributes.floats("base_values") {
         [] => vec![0.0; sums],
         values => of_length(values, "base_values", sums)?.iter().map(|value| f64::from(*value)).collect(),

@@ -163,7 +163,6 @@ impl Trees {
     }
 
     /// The asked output for one row; NaN for what is missing.
-    #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is what the model was trained with")]
     pub(super) fn score(&self, input: &[f64]) -> f64 {
         let rounded: Vec<f64>;
         let input = if self.is_single {
