@@ -14,7 +14,7 @@ use crate::config::{Cadence, ViewDefinition};
 use crate::engine::{SourceTick, TickInput};
 use crate::pipeline::PipelineConfig;
 use crate::recovery::{ANSWERS, Settings, bindings_folder};
-use crate::scoring::{CommandRecord, ControlFact, Decided, Desk};
+use crate::scoring::{CommandRecord, ControlFact, Decided, Desk, Verdict};
 use crate::tables::{FactTables, KeptRecord, Tables};
 use order::Arrivals;
 use std::collections::BTreeSet;
@@ -37,8 +37,8 @@ pub struct Recorded {
     views: Vec<View>,
     log: LogFiles,
     archive: Archive,
-    /// The records of the control topic, and where they were decided; none where no rows were scored.
-    control: Option<(RowsByTick, Desk)>,
+    /// The records of the control topic, and where they were decided, if models are loaded; none where no rows were scored.
+    control: Option<(RowsByTick, Option<Desk>)>,
     names: Vec<String>,
     /// Names by the numbers that amendments carry, which order them; see [`Arrivals`].
     numbered: Arc<[String]>,
@@ -86,7 +86,8 @@ impl Recorded {
                 let number = FactTables::new(&views).control_number();
                 let tables = Tables::of_run(&views, None, true);
                 let rows = RowsByTick::open(lake, &state, &tables.specs()[usize::from(number)], number, 0)?;
-                Some((rows, Desk::new(&about.registry.unwrap_or_default(), views.clone(), rules.history_rows)))
+                let desk = Desk::new(&about.registry.unwrap_or_default(), views.clone(), rules.history_rows);
+                Some((rows, Some(desk)))
             }
             None => None,
         };
@@ -141,7 +142,14 @@ impl Recorded {
     /// Has models loaded from another registry than the one that the run had.
     pub fn load_models_from(&mut self, registry: &Path) {
         if let (Some((_, desk)), Some(rules)) = (&mut self.control, &self.settings.scoring) {
-            *desk = Desk::new(registry, self.views.clone(), rules.history_rows);
+            *desk = Some(Desk::new(registry, self.views.clone(), rules.history_rows));
+        }
+    }
+
+    /// Loads no models: for those who ask for what comes before scores. The graph must then score nothing.
+    pub fn leave_models_out(&mut self) {
+        if let Some((_, desk)) = &mut self.control {
+            *desk = None;
         }
     }
 
@@ -241,7 +249,13 @@ impl Recorded {
             sources.push(kept.source);
         }
         self.damages.extend(rows.damages());
-        let decided = desk.repeat(binding.tick, &records, &binding.control)?;
+        let decided = match desk {
+            Some(desk) => desk.repeat(binding.tick, &records, &binding.control)?,
+            None => {
+                let as_it_was = |verdict: &Verdict| Decided { verdict: verdict.clone(), activation: None };
+                binding.control.iter().map(as_it_was).collect()
+            }
+        };
         Ok(sources
             .into_iter()
             .zip(records)
