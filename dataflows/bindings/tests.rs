@@ -17,11 +17,18 @@ fn binding(tick: u64) -> Binding {
     }
 }
 
+/// Without views, whose columns would fill a file of the size that tests have.
+fn settings() -> Settings {
+    let mut config = Config::default();
+    config.features.views.clear();
+    Settings::of(&config)
+}
+
 fn opening(run: &str, history: &History) -> Opening {
     Opening {
         run: run.to_owned(),
         version: "1".to_owned(),
-        settings: Settings::of(&Config::default()),
+        settings: settings(),
         partitions: if history.last.is_none() { vec!["trades[0]".to_owned()] } else { history.partitions() },
         ends: history.ends(),
         after_tick: history.last_tick(),

@@ -75,8 +75,10 @@ mod tests {
     use super::*;
     use crate::snapshot::SnapshotReport;
     use crate::status::{PartitionStatus, Recovered};
+    use crate::tables::Tables;
     use std::collections::BTreeSet;
     use std::time::{Duration, Instant};
+    use tidewheel_operators::features::View;
     use tidewheel_schemas::Interval;
 
     /// Names of families in a text, and how many samples each has.
@@ -114,7 +116,8 @@ mod tests {
 
     #[test]
     fn all_are_exposed_in_order_and_with_values_once_there_are_any() {
-        let status = Status::new(&[Interval::S1, Interval::M1]);
+        let mut status = Status::new(&[Interval::S1, Interval::M1]);
+        status.set_tables(&Tables::new(&[View::core_technical()], None));
         let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
         let text = encode(&status);
         assert_eq!(families(&text).iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);

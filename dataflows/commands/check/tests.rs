@@ -46,6 +46,7 @@ write    kafka BROKER, exactly once, as \"tidewheel-tidewheel\"
            linger.ms = 5
            tidewheel.bars.1m: exists, 2 partitions
            tidewheel.bars.1h: would be created, 8 partitions
+           tidewheel.features.core_technical: would be created, 8 partitions
            tidewheel.rejects: would be created, 8 partitions
            tidewheel.late: would be created, 8 partitions
            tidewheel.progress: would be created, 1 partition
@@ -72,8 +73,8 @@ fn missing_topics_are_told_and_the_rest_is_checked() {
     let expected = "\
 3 problems
   1. could not find source.topics \"trade\"; did you mean \"trades\"?
-  2. output topics are missing at BROKER: tidewheel.bars.1m, tidewheel.rejects, tidewheel.late, tidewheel.progress; create \
-     them, or set kafka.create_topics to true
+  2. output topics are missing at BROKER: tidewheel.bars.1m, tidewheel.features.core_technical, \
+     tidewheel.rejects, tidewheel.late, tidewheel.progress; create them, or set kafka.create_topics to true
   3. could not write to lake.path DIR/tidewheel.toml/lake: Not a directory (os error 20); see to its owner and its disk, or \
      choose another folder
 ";

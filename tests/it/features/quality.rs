@@ -68,8 +68,8 @@ fn told(tables: &Tables, rows: &[(u64, Row)]) -> Vec<(u64, Instrument, i64, &'st
 
 #[test]
 fn rows_below_the_bound_raise_events_and_so_does_their_return() {
-    // A thin market: bars of five minutes are missing here and there.
-    let recorded = Recorded::new(MarketConfig { symbols: 12, trades_per_second: 1, ..market(61, 6_000, ALL_FAULTS) });
+    // A thin market: of the rare symbols five minutes are missing here and there.
+    let recorded = Recorded::new(MarketConfig { symbols: 60, trades_per_second: 1, ..market(61, 6_000, ALL_FAULTS) });
     let file = config(&recorded, &BOUND.to_string());
     let tables = Tables::new(&[view()], Some(BOUND));
     let mut first = None;
@@ -98,7 +98,7 @@ fn rows_below_the_bound_raise_events_and_so_does_their_return() {
         let of = |kind: EventKind| found.iter().filter(|(_, _, _, name)| name == kind.name()).count();
         println!("{} low, {} back", of(EventKind::QualityLow), of(EventKind::QualityBack));
         // Each begins cold; some come back, and some of these fall again.
-        assert!(of(EventKind::QualityLow) > 12 && of(EventKind::QualityBack) > 12, "{found:?}");
+        assert!(of(EventKind::QualityLow) > 60 && of(EventKind::QualityBack) > 60, "{found:?}");
         assert!(events == *first.get_or_insert_with(|| events.clone()), "{workers} workers");
     }
 }

@@ -118,7 +118,10 @@ fn metrics_and_state_tell_what_the_run_has_done() {
     let tails =
         (tails.0.and_then(|kafka| kafka.transaction_p99_seconds), tails.1.and_then(|lake| lake.commit_p99_seconds));
     assert!(tails.0.is_some_and(|tail| tail > 0.0) && tails.1.is_some_and(|tail| tail > 0.0), "{tails:?}");
-    let published = counters.rejected + counters.late + report.bar_versions.values().sum::<u64>();
+    let versions = report.bar_versions.values().sum::<u64>();
+    let rows = report.rows.values().sum::<u64>();
+    assert!(rows > 0, "there are rows of features");
+    let published = counters.rejected + counters.late + versions + rows;
     assert_eq!(report.sinks.kafka.as_ref().map(|kafka| kafka.records), Some(published));
 
     let health = run.get("/health");
