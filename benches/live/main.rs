@@ -1,7 +1,7 @@
 //! Live through a real broker, transactions on: how many trades a second, and how soon a trade is in a bar.
 //!
-//! `cargo bench --bench live` starts Apache Kafka by itself, on the same cores; everything takes some ten minutes, `-- latency`
-//! or `-- catch-up` alone less.
+//! `cargo bench --bench live` starts Apache Kafka by itself, on the same cores; everything takes some ten minutes, `-- latency`,
+//! `-- restart` or `-- catch-up` alone less.
 //!
 //! - *bare*: one librdkafka consumer and the decoder in one loop, nothing else. The yardstick.
 //! - *pipeline*: the whole program over the same topic: all intervals, provisional bars every second, archive and changelog
@@ -55,6 +55,10 @@ fn main() {
     if is_asked_for("latency") {
         return table::print_latencies(&latency::open_loop(&broker));
     }
+    let restarts = || [1, 6].into_iter().for_each(|hours| table::print_restart(&recovery::restart(&broker, hours)));
+    if is_asked_for("restart") {
+        return restarts();
+    }
     let topic = throughput::fill(&broker, &throughput::MEASURED);
     let bare: Vec<f64> = (0..RUNS).map(|_| throughput::bare(&broker, &topic.name, topic.trades)).collect();
     let pipeline: Vec<f64> = (0..RUNS).map(|_| throughput::pipeline(&broker, &topic.name, topic.trades)).collect();
@@ -70,9 +74,7 @@ fn main() {
     table::print(&topic, &bare, &pipeline);
     table::print_latencies(&latencies);
     table::print_variants(&variants);
-    for horizon_h in [1, 6] {
-        table::print_restart(&recovery::restart(&broker, horizon_h));
-    }
+    restarts();
     table::print_catch_up(&catch_up::measure(&broker, RUNS));
 }
 

@@ -192,7 +192,12 @@ fn a_full_disk_holds_the_source_back_and_nothing_is_lost_when_there_is_room() {
     let run = Run::start_limited(LakeConfig { faults: disk.faults(), ..lake_config(&root) }, PART);
     // In the middle of a run, twice.
     for (through, limit) in [(PART, 2 * PART), (2 * PART, usize::MAX)] {
-        wait_for(|| (run.status.snapshot().ticks == through as u64).then_some(()));
+        // All is committed: a commit that went on meanwhile would make room again, by the files that it replaces.
+        wait_for(|| {
+            let snapshot = run.status.snapshot();
+            let is_committed = snapshot.lake_frontier == Some(snapshot.tick + 1);
+            (snapshot.ticks == through as u64 && is_committed).then_some(())
+        });
         assert!(run.all > through + 3 * TICKS_ON_THEIR_WAY, "only {} ticks", run.all);
         let commits = run.status.snapshot().lake_commits;
         disk.fill();
