@@ -144,7 +144,8 @@ impl AuditReport {
 /// # Panics
 /// If `workers` is zero.
 pub fn lookahead(config: &AuditConfig) -> Result<AuditReport, AuditError> {
-    let recorded = Recorded::open(&config.lake, config.state.as_deref())?;
+    let mut recorded = Recorded::open(&config.lake, config.state.as_deref())?;
+    recorded.leave_models_out();
     // Without all that came in, rows come out otherwise for another reason.
     recorded.require_all()?;
     let views = recorded.views();
@@ -161,7 +162,12 @@ pub fn lookahead(config: &AuditConfig) -> Result<AuditReport, AuditError> {
     let mut audit =
         Audit { check: LookaheadCheck::new(std::slice::from_ref(&view)), view, tables, rows, sample, report };
     let end = recorded.lake().progress.tick_frontier;
-    let pipeline = PipelineConfig { intervals: audit.view.intervals(), views: Vec::new(), ..recorded.pipeline(false) };
+    let pipeline = PipelineConfig {
+        intervals: audit.view.intervals(),
+        views: Vec::new(),
+        scoring: None,
+        ..recorded.pipeline(false)
+    };
     let (engine, outputs) = engine::start(config.workers, &pipeline, None)?;
     let (checked, (recorded, fed)) = std::thread::scope(|scope| {
         let feeder = scope.spawn(|| feed(recorded, engine, end));

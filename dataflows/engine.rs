@@ -4,19 +4,21 @@
 //! aborts, because a worker that dies quietly would look like the end of the input to the others.
 
 use crate::pipeline::{self, PipelineConfig, WorkerTick};
-use crate::tables::Tables;
+use crate::scoring::{ControlFact, FactMaker};
+use crate::tables::{FactTables, Tables};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidewheel_connectors::decode::render_trade;
 use tidewheel_connectors::kafka::Fingerprint;
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::features::{FeatureSizes, SavedFeatures};
 use tidewheel_operators::lifecycle::SavedBars;
-use tidewheel_operators::saved::RestoredState;
+use tidewheel_operators::saved::{RestoredState, SavedFacts};
+use tidewheel_operators::scoring::{Activation, Prediction, SavedScoring};
 use tidewheel_operators::tape::{RowSlice, TapePart, TapeSizes};
 use tidewheel_schemas::{
     Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, Reject, RejectReason, TickOutput, TradeId,
@@ -36,6 +38,8 @@ pub struct TickInput {
     pub slices: Vec<RowSlice>,
     /// Cancels and corrections.
     pub amendments: Vec<Amendment>,
+    /// Ensembles that take effect with the tick, before its rows are scored.
+    pub activations: Vec<Arc<Activation>>,
     /// What the source already decided.
     pub source: SourceTick,
 }
@@ -47,12 +51,14 @@ pub struct SourceTick {
     pub rejects: Vec<Reject>,
     /// Records further behind their own partition than the horizon.
     pub late: Vec<LateRecord>,
+    /// Records of the control topic, decided.
+    pub control: Vec<ControlFact>,
     /// Counts of the source from the start of the run.
     pub counters: Counters,
     /// The raw messages of the tick, from which conflicts take their bytes.
-    pub raw: Vec<std::sync::Arc<tidewheel_connectors::source::MessageBlock>>,
+    pub raw: Vec<Arc<tidewheel_connectors::source::MessageBlock>>,
     /// The names of the source partitions by number, where they are known.
-    pub partitions: Option<std::sync::Arc<[String]>>,
+    pub partitions: Option<Arc<[String]>>,
     /// Where the source stands, where a snapshot is taken after this tick.
     pub state: Option<Box<SourceState>>,
 }
@@ -74,6 +80,9 @@ pub struct SourceState {
     pub watermark_ns: i64,
     /// The frozen frontier of the tick, nanoseconds.
     pub frozen_ns: i64,
+    /// The records of the control topic that brought what is in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ensembles: Vec<String>,
 }
 
 /// The base state after a tick, as it leaves the workers.
@@ -87,6 +96,10 @@ pub struct SavedState {
     pub bars: Vec<SavedBars>,
     /// Of the features.
     pub features: Vec<SavedFeatures>,
+    /// Of the scoring.
+    pub scoring: Vec<SavedScoring>,
+    /// Of what is computed once the workers are done, where rows are scored.
+    pub facts: Option<SavedFacts>,
     /// The counts of the tapes, all workers together.
     pub tape_counters: Counters,
 }
@@ -102,8 +115,12 @@ pub struct MergedTick {
     pub sizes: TapeSizes,
     /// How much the features hold.
     pub feature_sizes: FeatureSizes,
+    /// Rows that the scoring remembers.
+    pub scoring_rows: usize,
+    /// Rows that ensembles refused to score, by the name of the refusal.
+    pub refused: BTreeMap<&'static str, u64>,
     /// The names of the source partitions by number, where they are known.
-    pub partitions: Option<std::sync::Arc<[String]>>,
+    pub partitions: Option<Arc<[String]>>,
     /// For a snapshot, where the tick asked for one.
     pub saved: Option<Box<SavedState>>,
 }
@@ -120,6 +137,7 @@ struct WorkerInput {
     header: TickHeader,
     slices: Vec<RowSlice>,
     amendments: Vec<Amendment>,
+    activations: Vec<Arc<Activation>>,
 }
 
 /// The engine could not be started.
@@ -136,6 +154,7 @@ pub struct Outputs {
     from_workers: Receiver<WorkerTick>,
     from_source: Receiver<(TickHeader, SourceTick)>,
     waiting: BTreeMap<u64, Vec<WorkerTick>>,
+    facts: Option<FactMaker>,
 }
 
 /// Starts the graph on `workers` threads, from nothing or from what a snapshot held: the first tick must then be
@@ -149,12 +168,14 @@ pub struct Outputs {
 pub fn start(
     workers: usize,
     config: &PipelineConfig,
-    restored: Option<RestoredState>,
+    mut restored: Option<RestoredState>,
 ) -> Result<(Engine, Outputs), EngineError> {
     assert!(workers > 0, "at least one worker");
     let (out, from_workers) = bounded::<WorkerTick>(TICKS_IN_FLIGHT * workers);
     let (to_merger, from_source) = bounded(4 * TICKS_IN_FLIGHT);
     let (to_workers, inputs): (Vec<_>, Vec<_>) = (0..workers).map(|_| bounded::<WorkerInput>(TICKS_IN_FLIGHT)).unzip();
+    let saved = restored.as_mut().and_then(|restored| restored.facts.take());
+    let facts = config.scoring.as_ref().map(|rules| FactMaker::new(rules, FactTables::new(&config.views), saved));
     let mut states: Vec<Option<RestoredState>> = (0..workers).map(|_| None).collect();
     if let Some(restored) = restored {
         states = restored.split(workers).into_iter().map(Some).collect();
@@ -176,7 +197,7 @@ pub fn start(
     })
     .map_err(|detail| EngineError { workers, detail })?;
     let engine = Engine { to_workers, to_merger, workers: guards, next_worker: 0 };
-    Ok((engine, Outputs { workers, from_workers, from_source, waiting: BTreeMap::new() }))
+    Ok((engine, Outputs { workers, from_workers, from_source, waiting: BTreeMap::new(), facts }))
 }
 
 fn run_worker(
@@ -189,8 +210,8 @@ fn run_worker(
     let mut doors = pipeline::build(worker, config, restored, out);
     loop {
         match input.try_recv() {
-            Ok(WorkerInput { header, slices, amendments }) => {
-                doors.send(header, slices, amendments);
+            Ok(WorkerInput { header, slices, amendments, activations }) => {
+                doors.send(header, slices, amendments, activations);
                 worker.step();
             }
             Err(TryRecvError::Empty) => {
@@ -212,13 +233,16 @@ impl Engine {
     /// # Panics
     /// If a worker is gone, which only a panic there explains.
     pub fn send(&mut self, tick: TickInput) -> ControlFlow<()> {
-        let TickInput { header, slices, amendments, source } = tick;
+        let TickInput { header, slices, amendments, activations, source } = tick;
         if self.to_merger.send((header, source)).is_err() {
             return ControlFlow::Break(());
         }
         let workers = self.to_workers.len();
-        let mut parts: Vec<WorkerInput> =
-            (0..workers).map(|_| WorkerInput { header, slices: Vec::new(), amendments: Vec::new() }).collect();
+        let part = |_| {
+            let (slices, amendments, activations) = (Vec::new(), Vec::new(), activations.clone());
+            WorkerInput { header, slices, amendments, activations }
+        };
+        let mut parts: Vec<WorkerInput> = (0..workers).map(part).collect();
         for slice in slices {
             parts[self.next_worker].slices.push(slice);
             self.next_worker = (self.next_worker + 1) % workers;
@@ -237,8 +261,9 @@ impl Engine {
     }
 }
 
-/// The tick that a restored graph begins with: that of its snapshot, at which nothing is published.
-pub fn restore_tick(tick: u64, source: &SourceState) -> TickInput {
+/// The tick that a restored graph begins with: that of its snapshot, at which nothing is published. Ensembles that were active
+/// then are put into their place again.
+pub fn restore_tick(tick: u64, source: &SourceState, activations: Vec<Arc<Activation>>) -> TickInput {
     let header = TickHeader {
         tick,
         frozen_ns: source.frozen_ns,
@@ -250,7 +275,7 @@ pub fn restore_tick(tick: u64, source: &SourceState) -> TickInput {
     };
     let counters = source.counters.clone();
     let source = SourceTick { counters, ..SourceTick::default() };
-    TickInput { header, slices: Vec::new(), amendments: Vec::new(), source }
+    TickInput { header, slices: Vec::new(), amendments: Vec::new(), activations, source }
 }
 
 impl Iterator for Outputs {
@@ -261,7 +286,7 @@ impl Iterator for Outputs {
             let (header, source) = self.from_source.recv().ok()?;
             let parts = self.parts_of(header.tick)?;
             if !header.is_restore {
-                return Some(merge(&header, source, parts));
+                return Some(merge(&header, source, parts, self.facts.as_mut()));
             }
         }
     }
@@ -280,16 +305,27 @@ impl Outputs {
     }
 }
 
-fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> MergedTick {
+fn merge(
+    header: &TickHeader,
+    source: SourceTick,
+    parts: Vec<WorkerTick>,
+    mut facts: Option<&mut FactMaker>,
+) -> MergedTick {
     let mut merged = MergedTick::default();
-    let SourceTick { rejects, late, counters, raw, partitions, state } = source;
+    let SourceTick { rejects, late, control, counters, raw, partitions, state } = source;
     let (mut tapes, mut bars, mut tape_counters) = (Vec::new(), Vec::new(), Counters::default());
     let output = &mut merged.output;
     (output.tick, output.watermark_ns) = (header.tick, header.watermark_ns);
     (output.rejects, output.late, output.counters) = (rejects, late, counters);
     let (mut versions, mut open_bars) = (Vec::new(), Vec::new());
-    let mut features = Vec::new();
+    let (mut features, mut scoring) = (Vec::new(), Vec::new());
+    let (mut predictions, mut acknowledged, mut hours) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
+        predictions.extend(part.scoring.predictions);
+        acknowledged.push(part.scoring.acknowledged);
+        scoring.extend(part.scoring.saved);
+        merged.scoring_rows += part.scoring.rows;
+        hours.extend(part.hours);
         output.rows.extend(part.features.into_iter().map(Tables::of_feature));
         output.rows.extend(part.events);
         features.extend(part.saved_features);
@@ -318,7 +354,17 @@ fn merge(header: &TickHeader, source: SourceTick, parts: Vec<WorkerTick>) -> Mer
     }
     output.counters.add(&tape_counters);
     merged.partitions = partitions;
-    merged.saved = state.map(|source| Box::new(SavedState { source: *source, tapes, bars, features, tape_counters }));
+    for refused in predictions.iter().filter_map(|prediction: &Prediction| prediction.judgement.decision.as_ref().err())
+    {
+        *merged.refused.entry(refused.name).or_default() += 1;
+    }
+    if let Some(facts) = facts.as_deref_mut() {
+        output.rows.extend(facts.make(header.tick, &control, &acknowledged, hours, predictions));
+    }
+    merged.saved = state.map(|source| {
+        let facts = facts.map(|facts| facts.save());
+        Box::new(SavedState { source: *source, tapes, bars, features, scoring, facts, tape_counters })
+    });
     output.bars = merge_bars(versions);
     output.rows.sort_by(|left, right| left.key().cmp(&right.key()));
     merged.open_bars = merge_bars(open_bars);
@@ -362,7 +408,7 @@ fn merge_bars(lists: Vec<Vec<BarVersion>>) -> Vec<BarVersion> {
     merged
 }
 
-fn reject_conflict(record: LateRecord, raw: &[std::sync::Arc<tidewheel_connectors::source::MessageBlock>]) -> Reject {
+fn reject_conflict(record: LateRecord, raw: &[Arc<tidewheel_connectors::source::MessageBlock>]) -> Reject {
     let (partition, position) = record.source();
     let LateRecord::Trade { instrument, trade, receive_time_ns, .. } = record else {
         unreachable!("only trades are in conflict");
@@ -431,11 +477,22 @@ mod tests {
                 amendments: vec![amendment(symbol, 4), amendment(symbol, 5)],
                 ..TapeOutcome::default()
             };
-            let (versions, open_bars, saved, features, saved_features, feature_sizes, events) = Default::default();
-            WorkerTick { tick: 1, versions, open_bars, saved, features, events, saved_features, feature_sizes, outcome }
+            WorkerTick {
+                tick: 1,
+                versions: Vec::new(),
+                open_bars: Vec::new(),
+                saved: Vec::new(),
+                features: Vec::new(),
+                events: Vec::new(),
+                saved_features: Vec::new(),
+                feature_sizes: FeatureSizes::default(),
+                scoring: tidewheel_operators::scoring::ScoringTick::default(),
+                hours: Vec::new(),
+                outcome,
+            }
         };
         let parts = order.map(|worker| part(["AAAUSDT", "BBBUSDT", "CCCUSDT"][worker]));
-        merge(&HEADER, SourceTick::default(), parts.into()).output
+        merge(&HEADER, SourceTick::default(), parts.into(), None).output
     }
 
     #[test]

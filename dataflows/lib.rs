@@ -20,6 +20,7 @@ pub mod quiet;
 pub mod recorded;
 pub mod recovery;
 pub mod replay;
+pub mod scoring;
 pub mod snapshot;
 pub mod status;
 pub mod tables;

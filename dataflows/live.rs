@@ -8,6 +8,7 @@
 use crate::bindings::{Binding, SharedBindings};
 use crate::engine::{SourceState, TickInput};
 use crate::quiet::{Candidate, Quiet};
+use crate::scoring::{self, CommandRecord, ControlFact, Decided, Desk, DeskError};
 use crate::snapshot::SnapshotTimer;
 use crate::status::{self, Status};
 use crate::ticks::{Chunk, Piece, Ticker};
@@ -43,6 +44,33 @@ pub enum LiveError {
         /// The watermark now.
         found: i64,
     },
+    /// What was promoted in a logged tick cannot be taken up again.
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+    /// The control topic has no one order of its records any more.
+    #[error(
+        "control topic \"{topic}\" was given more partitions: its records have no order among them. Make it anew with one partition"
+    )]
+    ControlPartitions {
+        /// The topic.
+        topic: String,
+    },
+}
+
+/// The control topic of a run.
+#[derive(Debug)]
+pub struct Control {
+    /// Its name.
+    pub topic: String,
+    /// Where its records are decided.
+    pub desk: Desk,
+}
+
+impl Control {
+    /// The name of its only partition.
+    pub fn partition(&self) -> String {
+        format!("{}[0]", self.topic)
+    }
 }
 
 /// A source being read live.
@@ -59,6 +87,8 @@ pub struct Live<'a> {
     pub ends: BTreeMap<String, u64>,
     /// Where ticks are written down, if anywhere.
     pub bindings: Option<SharedBindings>,
+    /// What the run is told meanwhile, if anything.
+    pub control: Option<Control>,
     /// When snapshots are due, if they are taken.
     pub snapshots: Option<SnapshotTimer>,
     /// Raised to stop after the open tick.
@@ -97,6 +127,7 @@ impl Live<'_> {
             if !found.is_empty() {
                 tracing::info!(?found, "partitions were added to the topics");
                 names = self.source.partition_names().into();
+                self.refuse_control_partitions(&found)?;
             }
             // A run that goes on must not begin with them later.
             let begin = |name: &String| {
@@ -110,7 +141,10 @@ impl Live<'_> {
             let polled = self.source.poll_until(deadline, BYTES_PER_TICK)?;
             // A tick that is full before its time is called by the moment at which it was cut.
             let tick = now_ms().min(tick_end_ms).max(ticker.last_tick().map_or(0, |last| last + 1));
-            let caught_up: Vec<bool> = (0..names.len() as u32).map(|number| self.source.caught_up(number)).collect();
+            let control = self.control_number(&names);
+            // One that holds no trades has no event time to wait for.
+            let is_caught_up = |number: u32| control == Some(number) || self.source.caught_up(number);
+            let caught_up: Vec<bool> = (0..names.len() as u32).map(is_caught_up).collect();
             let candidate = Candidate {
                 running_ms: begun.elapsed().as_millis() as u64,
                 is_empty: polled.blocks.is_empty() && polled.ignored.is_empty() && found.is_empty(),
@@ -123,7 +157,7 @@ impl Live<'_> {
                 continue;
             }
             quiet.made(&candidate);
-            let pieces = self.decode(polled);
+            let (pieces, records) = self.decode(polled, &names);
             let mut binding = Binding { tick, ..Binding::default() };
             binding.ends =
                 pieces.iter().map(|piece| (names[piece.partition() as usize].clone(), piece.end_position)).collect();
@@ -131,8 +165,15 @@ impl Live<'_> {
             binding.found = found;
             let behind = names.iter().zip(&caught_up).filter(|(_, caught_up)| !**caught_up);
             binding.behind = behind.map(|(name, _)| name.clone()).collect();
+            let decided = match &mut self.control {
+                Some(control) => records.iter().map(|record| control.desk.decide(record)).collect(),
+                None => Vec::new(),
+            };
+            binding.control = decided.iter().map(|decided: &Decided| decided.verdict.clone()).collect();
+            ticker.accept_control(records.len() as u64);
             let mut input = ticker.tick(tick, pieces, &caught_up);
             input.source.partitions = Some(Arc::clone(&names));
+            self.put(&mut input, records, decided);
             self.bind(binding, &mut input, ticker);
             self.status.note_source(|| (status::partitions(&self.source, ticker), self.source.last_error()));
             if send(input).is_break() {
@@ -168,7 +209,12 @@ impl Live<'_> {
             }
         };
         let caught_up: Vec<bool> = names.iter().map(|name| !binding.behind.contains(name)).collect();
-        let pieces = self.decode(polled);
+        let (pieces, records) = self.decode(polled, names);
+        let decided = match &mut self.control {
+            Some(control) => control.desk.repeat(binding.tick, &records, &binding.control)?,
+            None => Vec::new(),
+        };
+        ticker.accept_control(records.len() as u64);
         // Of a stop only the tick is made again: the bars that it left open in the lake are not open ends of this run.
         let mut input =
             if binding.is_last { ticker.pass(binding.tick) } else { ticker.tick(binding.tick, pieces, &caught_up) };
@@ -177,13 +223,26 @@ impl Live<'_> {
             return Err(LiveError::OtherRecords { tick: binding.tick, logged, found });
         }
         input.source.partitions = Some(Arc::clone(names));
+        self.put(&mut input, records, decided);
         self.ends.extend(binding.ends.clone());
         Ok(Some(input))
     }
 
-    fn decode(&self, polled: Polled) -> Vec<Piece> {
-        let mut pieces: Vec<Piece> =
-            polled.blocks.into_iter().map(|block| Chunk::new(self.decoder.decode(block)).take_all()).collect();
+    /// The pieces of what was read, and the records of the control topic in it.
+    fn decode(&self, polled: Polled, names: &[String]) -> (Vec<Piece>, Vec<CommandRecord>) {
+        let control = self.control_number(names);
+        let mut records = Vec::new();
+        let mut pieces = Vec::with_capacity(polled.blocks.len());
+        for block in polled.blocks {
+            let chunk = if control == Some(block.partition) {
+                let (chunk, mut found) = scoring::decode(block);
+                records.append(&mut found);
+                chunk
+            } else {
+                self.decoder.decode(block)
+            };
+            pieces.push(Chunk::new(chunk).take_all());
+        }
         if let (Some(piece), false) = (pieces.first_mut(), polled.ignored.is_empty()) {
             piece.ignore(polled.ignored);
         } else if !polled.ignored.is_empty() {
@@ -192,7 +251,37 @@ impl Live<'_> {
             let chunk = DecodedChunk { ignored: polled.ignored, end_position, ..DecodedChunk::default() };
             pieces.push(Chunk::new(chunk).take_all());
         }
-        pieces
+        (pieces, records)
+    }
+
+    /// The number of the control topic's partition.
+    fn control_number(&self, names: &[String]) -> Option<u32> {
+        let partition = self.control.as_ref()?.partition();
+        names.iter().position(|name| *name == partition).map(|number| number as u32)
+    }
+
+    fn refuse_control_partitions(&self, found: &[String]) -> Result<(), LiveError> {
+        let Some(Control { topic, .. }) = &self.control else { return Ok(()) };
+        let is_of_it = |name: &String| name.rsplit_once('[').is_some_and(|(of, _)| of == topic);
+        if found.iter().any(is_of_it) { Err(LiveError::ControlPartitions { topic: topic.clone() }) } else { Ok(()) }
+    }
+
+    /// Puts what was decided into a tick.
+    fn put(&self, input: &mut TickInput, records: Vec<CommandRecord>, decided: Vec<Decided>) {
+        let Some(control) = &self.control else { return };
+        let source: Arc<str> = control.partition().into();
+        for (record, Decided { verdict, activation }) in records.into_iter().zip(decided) {
+            let (tick, promotion) = (input.header.tick, record.promotion.number);
+            let ensemble = record.promotion.ensemble.to_string();
+            match &verdict.refused {
+                None => tracing::info!(tick, promotion, ensemble, "ensemble takes effect"),
+                Some((reason, detail)) => {
+                    tracing::warn!(tick, promotion, ensemble, reason, detail, "promotion refused")
+                }
+            }
+            input.activations.extend(activation);
+            input.source.control.push(ControlFact { source: Arc::clone(&source), record, verdict });
+        }
     }
 
     /// Writes a tick down, and asks for a snapshot after it where one is due.
@@ -212,6 +301,7 @@ impl Live<'_> {
                 counters: ticker.counters().clone(),
                 watermark_ns: input.header.watermark_ns,
                 frozen_ns: input.header.frozen_ns,
+                ensembles: self.control.as_ref().map(|control| control.desk.in_force()).unwrap_or_default(),
             }));
         }
     }

@@ -7,20 +7,24 @@
 //!                                              |          rollup 5 m -- lifecycle --+---------+-- collect -- out
 //!                                              |               ... 15 m, 1 h, 4 h, 1 d        |
 //!                                              |                 versions of bars -- features +
+//!   activations ---- to every worker --------- | ---------------------- scoring ----+---------+
 //!                                              +-- late, rejects, accepted, counts -----------+
 //! ```
 //!
 //! The only timestamp is the tick. Records of a tick reach `tape` in any order; every operator acts once a tick, when its
 //! input frontier has passed it. What leaves is one [`WorkerTick`] a tick and worker.
 
+use crate::scoring::ScoringRules;
 use crate::tables::Tables;
 use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::features::{FeatureSizes, FeatureStreams, FeaturesConfig, SavedFeatures, View, features};
 use tidewheel_operators::lifecycle::{LifecycleConfig, SavedBars, lifecycle};
 use tidewheel_operators::rollup::rollup;
 use tidewheel_operators::saved::RestoredState;
+use tidewheel_operators::scoring::{Activation, ScoringConfig, ScoringTick, scoring};
 use tidewheel_operators::tape::{Directory, RowSlice, TapeConfig, TapeOutcome, route, tape};
 use tidewheel_schemas::{Amendment, BarVersion, FeatureRow, Interval, Row};
 use timely::dataflow::channels::pact::Pipeline;
@@ -44,6 +48,8 @@ pub struct PipelineConfig {
     pub is_saved: bool,
     /// The views of features to compute.
     pub views: Vec<View>,
+    /// How their rows are scored, if they are.
+    pub scoring: Option<ScoringRules>,
     /// The quality of rows, 0 to 1, below which an event tells of an instrument.
     pub min_quality: Option<f64>,
 }
@@ -67,6 +73,10 @@ pub struct WorkerTick {
     pub saved_features: Vec<SavedFeatures>,
     /// How much the features hold.
     pub feature_sizes: FeatureSizes,
+    /// What was said of the rows.
+    pub scoring: ScoringTick,
+    /// Where rows are scored, the final bars of an hour, which the universe of signals follows.
+    pub hours: Vec<BarVersion>,
     /// What became of the records.
     pub outcome: TapeOutcome,
 }
@@ -76,12 +86,20 @@ pub struct PipelineInputs {
     slices: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<RowSlice>>>,
     amendments: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Amendment>>>,
     headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
+    activations: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Arc<Activation>>>>,
 }
 
 impl PipelineInputs {
-    /// Puts a tick in and closes it. Ticks must ascend.
-    pub fn send(&mut self, header: TickHeader, slices: Vec<RowSlice>, amendments: Vec<Amendment>) {
+    /// Puts a tick in and closes it. Ticks must ascend; every worker gets the same activations.
+    pub fn send(
+        &mut self,
+        header: TickHeader,
+        slices: Vec<RowSlice>,
+        amendments: Vec<Amendment>,
+        activations: Vec<Arc<Activation>>,
+    ) {
         self.advance_to(header.tick);
+        activations.into_iter().for_each(|activation| self.activations.send(activation));
         slices.into_iter().for_each(|slice| self.slices.send(slice));
         amendments.into_iter().for_each(|amendment| self.amendments.send(amendment));
         self.headers.send(header);
@@ -92,6 +110,7 @@ impl PipelineInputs {
         self.slices.advance_to(tick);
         self.amendments.advance_to(tick);
         self.headers.advance_to(tick);
+        self.activations.advance_to(tick);
     }
 }
 
@@ -104,12 +123,17 @@ pub fn build(
     out: Sender<WorkerTick>,
 ) -> PipelineInputs {
     let peers = worker.peers();
-    let mut inputs =
-        PipelineInputs { slices: InputHandle::new(), amendments: InputHandle::new(), headers: InputHandle::new() };
+    let mut inputs = PipelineInputs {
+        slices: InputHandle::new(),
+        amendments: InputHandle::new(),
+        headers: InputHandle::new(),
+        activations: InputHandle::new(),
+    };
     worker.dataflow(|scope| {
         let slices = scope.input_from(&mut inputs.slices);
         let amendments = scope.input_from(&mut inputs.amendments);
         let headers = scope.input_from(&mut inputs.headers);
+        let activations = scope.input_from(&mut inputs.activations);
         let directory = Directory::default();
 
         let tape_config =
@@ -121,14 +145,18 @@ pub fn build(
         let (is_saved, min_quality) = (config.is_saved, config.min_quality);
         let views = FeaturesConfig { views: config.views.clone(), is_saved, min_quality };
         let of_views = config.views.iter().flat_map(View::intervals).collect::<Vec<_>>();
-        let wanted = config.intervals.iter().chain(&of_views).copied();
+        // The universe of signals follows the volume of hours.
+        let of_signals = config.scoring.as_ref().map(|_| Interval::H1);
+        let wanted = config.intervals.iter().chain(&of_views).chain(&of_signals).copied();
         let coarsest = wanted.max().unwrap_or(Interval::S1);
         let rules = |interval: Interval, parent: Option<Interval>| LifecycleConfig {
             interval,
             parent: parent.filter(|parent| *parent <= coarsest),
             lateness_ns: config.lateness_ns,
             // What only the views need is left out again before it leaves.
-            is_published: config.intervals.contains(&interval) || of_views.contains(&interval),
+            is_published: config.intervals.contains(&interval)
+                || of_views.contains(&interval)
+                || of_signals == Some(interval),
             is_saved: config.is_saved,
         };
         let mut ledger = |upserts, rules| {
@@ -149,9 +177,14 @@ pub fn build(
             upserts = rollup(level.children, parent);
         }
         let (versions, open_bars) = (scope.concatenate(versions), scope.concatenate(open_bars));
-        let features = features(versions.clone(), headers, &views, restored.as_mut());
+        let features = features(versions.clone(), headers.clone(), &views, restored.as_mut());
+        let scored = config.scoring.as_ref().map(|rules| {
+            let (history_rows, views) = (rules.history_rows, config.views.len());
+            let config = ScoringConfig { history_rows, views, is_saved: config.is_saved };
+            scoring(features.rows.clone(), activations, headers, config, restored.as_mut())
+        });
         let bars = BarStreams { versions, open_bars, saved: scope.concatenate(saved) };
-        collect(bars, features, taped.outcomes, config, out);
+        collect(bars, features, scored, taped.outcomes, config, out);
     });
     inputs
 }
@@ -168,6 +201,7 @@ struct BarStreams<'scope> {
 fn collect<'scope>(
     bars: BarStreams<'scope>,
     features: FeatureStreams<'scope>,
+    scored: Option<StreamVec<'scope, u64, ScoringTick>>,
     outcomes: StreamVec<'scope, u64, TapeOutcome>,
     config: &PipelineConfig,
     out: Sender<WorkerTick>,
@@ -181,6 +215,7 @@ fn collect<'scope>(
     let mut rows = builder.new_input(features.rows, Pipeline);
     let mut saved_features = builder.new_input(features.saved, Pipeline);
     let mut feature_sizes = builder.new_input(features.sizes, Pipeline);
+    let mut scored = scored.map(|scored| builder.new_input(scored, Pipeline));
     let mut quality = builder.new_input(features.quality, Pipeline);
     let (published, views) = (config.intervals.clone(), config.views.clone());
     let is_hidden =
@@ -199,13 +234,25 @@ fn collect<'scope>(
                         events: Vec::new(),
                         saved_features: Vec::new(),
                         feature_sizes: FeatureSizes::default(),
+                        scoring: ScoringTick::default(),
+                        hours: Vec::new(),
                         outcome: TapeOutcome::default(),
                     })
                 };
             }
             // Lists are of one interval each.
             let shown = |data: &mut Vec<BarVersion>| Some(std::mem::take(data)).filter(|data| !is_hidden(data));
-            versions.for_each(|time, data| at!(time).versions.extend(shown(data)));
+            let is_scored = scored.is_some();
+            versions.for_each(|time, data| {
+                let is_hour = |version: &&BarVersion| version.interval == Interval::H1 && version.is_final;
+                if is_scored && data.first().is_some_and(|version| version.interval == Interval::H1) {
+                    at!(time).hours.extend(data.iter().filter(is_hour).cloned());
+                }
+                at!(time).versions.extend(shown(data));
+            });
+            if let Some(scored) = &mut scored {
+                scored.for_each(|time, data| at!(time).scoring = data.pop().expect("one list a tick"));
+            }
             open_bars.for_each(|time, data| at!(time).open_bars.extend(shown(data)));
             rows.for_each(|time, data| at!(time).features.append(data));
             quality.for_each(|time, data| {

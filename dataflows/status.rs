@@ -11,14 +11,14 @@ pub use partitions::{PartitionStatus, partitions};
 
 use crate::engine::MergedTick;
 use crate::snapshot::SnapshotReport;
-use crate::tables::Tables;
-use std::collections::BTreeMap;
+use crate::tables::{Tables, event_text};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tidewheel_connectors::lake::CommitReport;
 use tidewheel_operators::features::FeatureSizes;
 use tidewheel_operators::tape::TapeSizes;
-use tidewheel_schemas::{BarVersion, Counters, Instrument, Interval, TickOutput};
+use tidewheel_schemas::{BarVersion, Counters, Instrument, Interval, Row, TickOutput};
 
 /// How often the state of the source partitions is taken down.
 const PARTITIONS_EVERY: Duration = Duration::from_millis(500);
@@ -50,6 +50,12 @@ pub struct Snapshot {
     pub revisions: u64,
     /// How much the features hold.
     pub feature_sizes: FeatureSizes,
+    /// Rows that the scoring remembers.
+    pub scoring_rows: usize,
+    /// Rows that ensembles refused to score, by the name of the refusal.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// The last events, as text.
+    pub events: VecDeque<String>,
     /// Rows published of the tables beside the bars, by the number of the table.
     pub rows: Vec<u64>,
     /// Whether a lake is written.
@@ -134,6 +140,16 @@ impl Snapshot {
         self.snapshot = Some(*report);
         self.snapshot_at = Some(Instant::now());
         self.snapshots += 1;
+    }
+
+    /// Takes note of an event.
+    fn note_event(&mut self, row: &Row) {
+        /// So many are shown.
+        const EVENTS: usize = 12;
+        self.events.extend(event_text(row));
+        while self.events.len() > EVENTS {
+            self.events.pop_front();
+        }
     }
 
     /// Ticks between the source and the sinks.
@@ -288,12 +304,19 @@ impl Status {
             snapshot.counters = counters.clone();
             snapshot.sizes = tick.sizes;
             snapshot.feature_sizes = tick.feature_sizes;
+            snapshot.scoring_rows = tick.scoring_rows;
+            for (name, count) in &tick.refused {
+                *snapshot.refused.entry(name).or_default() += count;
+            }
             for row in rows {
                 let number = usize::from(row.table);
                 if snapshot.rows.len() <= number {
                     snapshot.rows.resize(number + 1, 0);
                 }
                 snapshot.rows[number] += 1;
+                if self.tables.get(number).is_some_and(|table| table == "events") {
+                    snapshot.note_event(row);
+                }
             }
         });
     }

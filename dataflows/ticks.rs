@@ -187,6 +187,12 @@ impl Ticker {
         self.watermark.ns()
     }
 
+    /// Counts records of the control topic that were understood. They are in no piece.
+    pub const fn accept_control(&mut self, records: u64) {
+        self.counters.read += records;
+        self.counters.accepted += records;
+    }
+
     /// Makes a tick. `caught_up` tells for each partition, by number, whether the tick holds all that the source had.
     ///
     /// # Panics
@@ -262,7 +268,8 @@ impl Ticker {
             save: None,
             is_restore: false,
         };
-        TickInput { header, slices: Vec::new(), amendments: Vec::new(), source: SourceTick::default() }
+        let (slices, amendments, activations) = (Vec::new(), Vec::new(), Vec::new());
+        TickInput { header, slices, amendments, activations, source: SourceTick::default() }
     }
 
     /// Puts the records of a piece where they belong. Tells whether a trade was taken: only those move a clock, and a

@@ -17,8 +17,10 @@ pub use read::{BindingsError, History, LastLine, read, read_lines};
 pub use stream::LogFiles;
 
 use crate::recovery::Settings;
+use crate::scoring::Verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// What a tick holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +42,9 @@ pub struct Binding {
     /// Where these began, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub begins: BTreeMap<String, u64>,
+    /// What was decided about the records of the control topic, by their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub control: Vec<Verdict>,
 }
 
 /// The beginning of a file.
@@ -59,6 +64,9 @@ pub struct Opening {
     pub after_tick: Option<u64>,
     /// The file before, up to the line that counts; none at the beginning of everything.
     pub follows: Option<LastLine>,
+    /// The registry that models were loaded from, where rows are scored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<PathBuf>,
 }
 
 impl Opening {

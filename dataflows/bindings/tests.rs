@@ -13,6 +13,7 @@ fn binding(tick: u64) -> Binding {
         is_last: tick % 10 == 9,
         found: if tick == 5 { vec!["trades[2]".to_owned()] } else { Vec::new() },
         begins: BTreeMap::new(),
+        control: Vec::new(),
     }
 }
 
@@ -32,6 +33,7 @@ fn opening(run: &str, history: &History) -> Opening {
         ends: history.ends(),
         after_tick: history.last_tick(),
         follows: history.last.clone(),
+        registry: None,
     }
 }
 

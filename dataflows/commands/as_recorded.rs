@@ -30,6 +30,7 @@ impl ReplayArgs {
         }
         let mut recorded = Recorded::open(input, self.state.as_deref())?;
         recorded.require_all()?;
+        self.registry.iter().for_each(|registry| recorded.load_models_from(registry));
         let settings = recorded.settings().clone();
         let sources = recorded.sources().to_vec();
         let tables = recorded.tables();

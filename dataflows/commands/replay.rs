@@ -72,6 +72,9 @@ pub struct ReplayArgs {
     /// With --as-recorded, the folder that recovery.folder named, where it was not in the lake
     #[arg(long, requires = "as_recorded", value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// With --as-recorded, the registry of models, where it is not where the run had it
+    #[arg(long, requires = "as_recorded", value_name = "DIR")]
+    pub registry: Option<PathBuf>,
     /// Kafka topics to read instead, from their start to their end
     #[arg(long, value_delimiter = ',', requires = "brokers")]
     pub topic: Vec<String>,
@@ -238,6 +241,8 @@ impl ReplayArgs {
             archive: self.archive,
             is_saved: false,
             views,
+            // Promotions come by the control topic of a live run; `--as-recorded` has them.
+            scoring: None,
             min_quality,
         };
         let mut ticker = Ticker::new(TickConfig {

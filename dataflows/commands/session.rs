@@ -4,7 +4,7 @@ use super::CommandError;
 use crate::bindings::{self, Binding, Opening, SharedBindings};
 use crate::config::{Config, LogPlace};
 use crate::engine::{self, SourceState};
-use crate::live::Live;
+use crate::live::{Control, Live, LiveError};
 use crate::log;
 use crate::outbox::{LakeOutput, Outbox, OutboxError, SnapshotOutput};
 use crate::recovery::{self, Committed, RecoveryError, Resumption, Settings, StateLock};
@@ -22,6 +22,7 @@ use tidewheel_connectors::kafka::sink::{KafkaSink, SinkBegin};
 use tidewheel_connectors::kafka::source::{KafkaSource, KafkaSourceConfig, Start};
 use tidewheel_connectors::lake::{CommitProgress, Lake, LakeError, OnExisting};
 use tidewheel_operators::saved::RestoredState;
+use tidewheel_operators::scoring::Activation;
 use tidewheel_schemas::Counters;
 
 /// Whether a run goes on.
@@ -44,6 +45,9 @@ pub struct Session {
     workers: usize,
     /// The tick and the state to begin with.
     restored: Option<(u64, SourceState, RestoredState)>,
+    /// What the run is told, and the ensembles that were active at the snapshot.
+    control: Option<Control>,
+    active: Vec<Arc<Activation>>,
     logged: Vec<Binding>,
     ends: BTreeMap<String, u64>,
     timer: Option<SnapshotTimer>,
@@ -115,6 +119,7 @@ impl Session {
             None => KafkaSource::connect(&source_config(config, resumption.as_ref()))?,
         };
         let names = source.partition_names();
+        let mut control = control_of(config, &names)?;
         let positions = names.iter().enumerate().map(|(number, name)| (name.clone(), source.position(number as u32)));
         let positions: BTreeMap<String, u64> = positions.collect();
         let mut resumption = resumption.unwrap_or_default();
@@ -128,6 +133,7 @@ impl Session {
             ends: positions.iter().map(|(name, at)| (name.clone(), *resumption.ends.get(name).unwrap_or(at))).collect(),
             after_tick: resumption.last_tick,
             follows: resumption.last.take(),
+            registry: control.as_ref().map(|control| control.desk.registry().to_owned()),
         };
         let place = log_place.display().to_string();
         let bindings = if is_in_topic {
@@ -141,6 +147,11 @@ impl Session {
         } else {
             let opened = SharedBindings::open(&log_place, opening);
             opened.map_err(|source| OutboxError::Bindings { path: place, source })?
+        };
+        let in_force = resumption.loaded.as_ref().map(|loaded| loaded.snapshot.source.ensembles.as_slice());
+        let active = match &mut control {
+            Some(control) => control.desk.restore(in_force.unwrap_or_default()).map_err(LiveError::from)?,
+            None => Vec::new(),
         };
         let base = resumption.loaded.as_ref().map(|loaded| &loaded.snapshot);
         let (snapshots, timer) = match config.snapshot_every() {
@@ -168,6 +179,8 @@ impl Session {
             pipeline: config.pipeline(),
             workers: workers.unwrap_or_else(|| config.worker_count()),
             restored: resumption.loaded.map(|loaded| (loaded.snapshot.tick, loaded.snapshot.source, loaded.state)),
+            control,
+            active,
             logged: resumption.logged,
             ends: where_read(config, resumption.starts, positions),
             timer,
@@ -198,7 +211,8 @@ impl Session {
     /// # Panics
     /// If a thread panicked; in the program the panic has ended the process by then.
     pub fn run(mut self, stop: &Arc<AtomicBool>) -> Result<Counters, CommandError> {
-        let first = self.restored.as_ref().map(|(tick, source, _)| engine::restore_tick(*tick, source));
+        let first =
+            self.restored.as_ref().map(|(tick, source, _)| engine::restore_tick(*tick, source, self.active.clone()));
         let restored = self.restored.map(|(_, _, state)| state);
         let (mut engine, outputs) = engine::start(self.workers, &self.pipeline, restored)?;
         let mut outbox = self.outbox;
@@ -213,6 +227,7 @@ impl Session {
             logged: self.logged,
             ends: self.ends,
             bindings,
+            control: self.control,
             snapshots: self.timer,
             stop,
             status: &status,
@@ -265,13 +280,27 @@ fn where_read(
     mut starts: BTreeMap<String, u64>,
     positions: BTreeMap<String, u64>,
 ) -> BTreeMap<String, u64> {
+    let topics = config.kafka_source().topics;
     for (name, position) in positions {
         // One of a topic that is not read any more stands nowhere.
-        if name.rsplit_once('[').is_some_and(|(topic, _)| config.source.topics.iter().any(|read| read == topic)) {
+        if name.rsplit_once('[').is_some_and(|(topic, _)| topics.iter().any(|read| read == topic)) {
             starts.entry(name).or_insert(position);
         }
     }
     starts
+}
+
+/// The control topic, where there is one: its records must have one order.
+fn control_of(config: &Config, names: &[String]) -> Result<Option<Control>, CommandError> {
+    let (Some(topic), Some(desk)) = (config.control.topic.clone(), config.desk()) else { return Ok(None) };
+    let is_of_it = |name: &&String| name.rsplit_once('[').is_some_and(|(of, _)| of == topic);
+    let partitions = names.iter().filter(is_of_it).count();
+    if partitions == 1 {
+        return Ok(Some(Control { topic, desk }));
+    }
+    Err(CommandError::Usage(format!(
+        "control topic {topic:?} has {partitions} partitions, and its records have no order among them: make it with one"
+    )))
 }
 
 /// What a run goes on from, for those who started it.

@@ -41,6 +41,9 @@ pub struct VerifyArgs {
     /// The folder that recovery.folder named, where it was not in the lake
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// The registry of models, where it is not where the run had it
+    #[arg(long, value_name = "DIR")]
+    registry: Option<PathBuf>,
     /// Only what was published from this time on (RFC 3339, a date, or a tick in milliseconds)
     #[arg(long, value_parser = time_ns, value_name = "T")]
     from: Option<i64>,
@@ -87,7 +90,15 @@ impl VerifyArgs {
             }
         };
         let workers = self.workers.unwrap_or_else(cores);
-        let report = verify(&VerifyConfig { lake: self.lake, state, kafka, ticks, workers, limit: self.limit })?;
+        let report = verify(&VerifyConfig {
+            lake: self.lake,
+            state,
+            registry: self.registry,
+            kafka,
+            ticks,
+            workers,
+            limit: self.limit,
+        })?;
         let text = if self.json {
             serde_json::to_string_pretty(&report).map_err(|error| CommandError::Output(error.into()))? + "\n"
         } else {

@@ -205,8 +205,8 @@ fn typed_value<'t>(field: &FieldInfo, text: &'t str, span: &Range<usize>) -> Spa
             let items = items.map(|item| text_value(item, span)).collect();
             Spanned::new(span.clone(), DeValue::Array(items))
         }
-        Value::Integer(_) | Value::Boolean(_) => match DeValue::parse(text.trim()) {
-            Ok(value) if value.get_ref().is_integer() || value.get_ref().is_bool() => {
+        Value::Integer(_) | Value::Boolean(_) | Value::Float(_) => match DeValue::parse(text.trim()) {
+            Ok(value) if value.get_ref().is_integer() || value.get_ref().is_bool() || value.get_ref().is_float() => {
                 Spanned::new(span.clone(), value.into_inner())
             }
             _ => text_value(text, span),

@@ -15,6 +15,7 @@ mod outputs;
 mod properties;
 mod recovery;
 mod schema;
+mod scoring;
 mod secrets;
 mod source;
 mod time_span;
@@ -29,6 +30,7 @@ pub use http::HttpSection;
 pub use outputs::{KafkaSection, LakeSection};
 pub use properties::{Properties, is_secret};
 pub use recovery::{LogPlace, RecoverySection};
+pub use scoring::{ControlSection, ScoringSection, SignalsSection};
 pub use source::{CsvSection, IsolationLevel, SourceSection, StartAt};
 pub use time_span::{Cadence, TimeSpan, TimeSpanError};
 
@@ -38,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The whole configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Documented, DocumentedFields)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Threads that compute, 1 to 256; without it one a core.
@@ -54,6 +56,15 @@ pub struct Config {
     /// What is made of the bars.
     #[serde(default)]
     pub features: FeaturesSection,
+    /// What a run is told while it goes on.
+    #[serde(default)]
+    pub control: ControlSection,
+    /// What is said of the features.
+    #[serde(default)]
+    pub scoring: ScoringSection,
+    /// What is made of what was said.
+    #[serde(default)]
+    pub signals: SignalsSection,
     /// Bars out to Kafka, where there is such a section.
     #[serde(default)]
     pub kafka: Option<KafkaSection>,
@@ -76,6 +87,9 @@ impl Default for Config {
             source: SourceSection::default(),
             bars: BarsSection::default(),
             features: FeaturesSection::default(),
+            control: ControlSection::default(),
+            scoring: ScoringSection::default(),
+            signals: SignalsSection::default(),
             kafka: Some(KafkaSection::default()),
             lake: Some(LakeSection::default()),
             recovery: RecoverySection::default(),

@@ -2,8 +2,8 @@
 //! environment, and the hunt for unknown keys.
 
 use super::{
-    BarsSection, Config, CsvSection, FeaturesSection, HttpSection, KafkaSection, LakeSection, RecoverySection,
-    SourceSection,
+    BarsSection, Config, ControlSection, CsvSection, FeaturesSection, HttpSection, KafkaSection, LakeSection,
+    RecoverySection, ScoringSection, SignalsSection, SourceSection,
 };
 use documented::{Documented, DocumentedFields};
 use serde::Serialize;
@@ -50,6 +50,9 @@ pub static SECTIONS: LazyLock<Vec<SectionInfo>> = LazyLock::new(|| {
         SectionInfo { is_rare: true, ..section("source.csv", &CsvSection::default()) },
         section("bars", &BarsSection::default()),
         section("features", &FeaturesSection::default()),
+        section("control", &ControlSection::default()),
+        section("scoring", &ScoringSection::default()),
+        section("signals", &SignalsSection::default()),
         section("kafka", &KafkaSection::default()),
         section("lake", &LakeSection::default()),
         section("recovery", &RecoverySection::default()),
@@ -70,7 +73,8 @@ pub fn join(section: &str, name: &str) -> String {
 /// The words before an example at the end of a field's docs.
 const EXAMPLE: &str = "Example: `";
 
-const SECTION_NAMES: [&str; 8] = ["source", "source.csv", "bars", "features", "kafka", "lake", "recovery", "http"];
+const SECTION_NAMES: [&str; 11] =
+    ["source", "source.csv", "bars", "features", "control", "scoring", "signals", "kafka", "lake", "recovery", "http"];
 
 fn section<T: Serialize + Documented + DocumentedFields>(name: &'static str, defaults: &T) -> SectionInfo {
     let defaults = toml::Table::try_from(defaults).expect("a section is a table");

@@ -30,6 +30,7 @@ pub fn complaints(config: &Config) -> Vec<Complaint> {
     if config.features.known().is_ok() {
         out.extend(config.features.resolve().err().map(|detail| ("features.views", detail)));
     }
+    scoring(config, out);
     if let Some(kafka) = &config.kafka {
         output_topics(kafka, &config.source, config, out);
     }
@@ -163,6 +164,43 @@ fn bars(bars: &BarsSection, out: &mut Vec<Complaint>) {
     }
 }
 
+fn scoring(config: &Config, out: &mut Vec<Complaint>) {
+    let Config { control, scoring, signals, source, features, .. } = config;
+    if let Some(topic) = &control.topic {
+        out.extend(illegal_topic(topic, TOPIC_LIMIT).map(|detail| ("control.topic", detail)));
+        if source.topics.contains(topic) {
+            out.push(("control.topic", format!("{topic:?} is read for trades already: choose another topic")));
+        }
+        if features.views.is_empty() {
+            out.push(("features.views", "is empty, and models score rows of views: name at least one".into()));
+        }
+    }
+    match (&control.topic, &scoring.registry) {
+        (Some(_), None) => {
+            let detail = "missing: promotions of control.topic are loaded from the registry of models";
+            out.push(("scoring.registry", detail.into()));
+        }
+        (None, Some(_)) => {
+            let detail =
+                "missing: without it nothing is promoted and nothing scored; name a topic, or remove scoring.registry";
+            out.push(("control.topic", detail.into()));
+        }
+        _ => {}
+    }
+    if !(1..=4_096).contains(&scoring.history_rows) {
+        out.push(("scoring.history_rows", "must be 1 to 4096".into()));
+    }
+    if !(0.5..=1.0).contains(&signals.consider) {
+        out.push(("signals.consider", format!("must be 0.5 to 1, is {}", signals.consider)));
+    }
+    if !(signals.consider..=1.0).contains(&signals.act) {
+        out.push(("signals.act", format!("must be signals.consider to 1, is {}", signals.act)));
+    }
+    if signals.universe == 0 {
+        out.push(("signals.universe", "must be at least 1".into()));
+    }
+}
+
 fn output_topics(kafka: &KafkaSection, source: &SourceSection, config: &Config, out: &mut Vec<Complaint>) {
     out.extend(kafka.brokers.as_deref().and_then(brokers).map(|detail| ("kafka.brokers", detail)));
     out.extend(illegal_topic(&kafka.prefix, PREFIX_LIMIT).map(|detail| ("kafka.prefix", detail)));
@@ -180,7 +218,8 @@ fn output_topics(kafka: &KafkaSection, source: &SourceSection, config: &Config, 
         out.push(("kafka.replication", "must be -1 (the broker's default) or 1 to 100".into()));
     }
     let is_same_cluster = kafka.brokers.as_ref().is_none_or(|brokers| *brokers == source.brokers);
-    for topic in config.output_topics().into_iter().filter(|topic| is_same_cluster && source.topics.contains(topic)) {
+    let is_read = |topic: &String| source.topics.contains(topic) || config.control.topic.as_ref() == Some(topic);
+    for topic in config.output_topics().into_iter().filter(|topic| is_same_cluster && is_read(topic)) {
         let detail = format!("{topic:?} would be read and written, a circle without end: choose another prefix");
         out.push(("kafka.prefix", detail));
     }

@@ -2,6 +2,7 @@
 
 use super::{Cadence, Config, IsolationLevel, LogPlace, StartAt};
 use crate::pipeline::PipelineConfig;
+use crate::scoring::{Desk, ScoringRules};
 use crate::tables::Tables;
 use crate::ticks::TickConfig;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use tidewheel_connectors::kafka::source::{Isolation, KafkaSourceConfig, Start};
 use tidewheel_connectors::lake::{LakeConfig, OnExisting};
 use tidewheel_operators::features::View;
 use tidewheel_operators::intake::IntakeLimits;
+use tidewheel_operators::signals::SignalsConfig;
 
 impl Config {
     /// Threads that compute: as configured, else one a core.
@@ -24,11 +26,13 @@ impl Config {
     pub fn kafka_source(&self) -> KafkaSourceConfig {
         let source = &self.source;
         KafkaSourceConfig {
-            topics: source.topics.clone(),
+            topics: source.topics.iter().chain(&self.control.topic).cloned().collect(),
             start: match source.start {
                 StartAt::Earliest => Start::Earliest,
                 StartAt::Latest => Start::Latest,
             },
+            // What was promoted before the run began is in force when it begins.
+            from_oldest: self.control.topic.iter().cloned().collect(),
             isolation: match source.isolation {
                 IsolationLevel::ReadCommitted => Isolation::ReadCommitted,
                 IsolationLevel::ReadUncommitted => Isolation::ReadUncommitted,
@@ -74,6 +78,7 @@ impl Config {
             archive: self.lake().is_some_and(|lake| lake.archive),
             is_saved: self.snapshot_every().is_some(),
             views: self.views(),
+            scoring: self.scoring_rules(),
             min_quality: self.min_quality(),
         }
     }
@@ -83,6 +88,27 @@ impl Config {
         self.features.resolve().unwrap_or_default()
     }
 
+    /// How rows are scored, where they are.
+    pub fn scoring_rules(&self) -> Option<ScoringRules> {
+        let signals = &self.signals;
+        Some(ScoringRules {
+            topic: self.control.topic.clone()?,
+            history_rows: self.scoring.history_rows as usize,
+            signals: SignalsConfig {
+                consider: signals.consider,
+                act: signals.act,
+                cool_down_ns: signals.cool_down.as_ns(),
+                universe: signals.universe as usize,
+            },
+        })
+    }
+
+    /// Where promotions are decided, where rows are scored.
+    pub fn desk(&self) -> Option<Desk> {
+        let (rules, registry) = (self.scoring_rules()?, self.scoring.registry.as_ref()?);
+        Some(Desk::new(registry, self.views(), rules.history_rows))
+    }
+
     /// The quality of rows below which an event tells of an instrument.
     pub fn min_quality(&self) -> Option<f64> {
         self.features.min_quality.map(f64::from)
@@ -90,7 +116,7 @@ impl Config {
 
     /// The tables beside the bars.
     pub fn tables(&self) -> Tables {
-        Tables::new(&self.views(), self.min_quality())
+        Tables::of_run(&self.views(), self.min_quality(), self.scoring_rules().is_some())
     }
 
     /// Where a run keeps its log of ticks and its snapshots.

@@ -5,6 +5,7 @@
 
 use crate::status::{Latencies, PartitionStatus, Recovered, Snapshot, Status};
 use prometheus::Histogram;
+use tidewheel_models::Refusal;
 use tidewheel_schemas::RejectReason;
 
 /// What values are read from: a run, at a moment.
@@ -299,7 +300,22 @@ pub const METRICS: &[Metric] = &[
         "Rows of features that can still be revised; bounded by the correction horizon.",
         Read::One(|view| Some(view.snapshot.feature_sizes.rows as f64)),
     ),
+    gauge(
+        "tidewheel_state_scoring_rows",
+        "rows",
+        "Rows of features that sequences look back at; bounded by scoring.history_rows for each instrument and view.",
+        Read::One(|view| Some(view.snapshot.scoring_rows as f64)),
+    ),
     // What is published.
+    counter(
+        "tidewheel_prediction_refusals_total",
+        "rows",
+        "Rows that an ensemble refused to score, by the name of the refusal.",
+        Read::Each("reason", |view| {
+            let count = |name| view.snapshot.refused.get(name).copied().unwrap_or(0) as f64;
+            Refusal::NAMES.into_iter().map(|name| (name.to_owned(), count(name))).collect()
+        }),
+    ),
     counter(
         "tidewheel_bar_versions_total",
         "versions",

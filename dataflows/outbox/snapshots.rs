@@ -160,6 +160,8 @@ mod tests {
                 tapes: Vec::new(),
                 bars: vec![SavedBars::nothing(Interval::M1, 0, tick == first)],
                 features: Vec::new(),
+                scoring: Vec::new(),
+                facts: None,
                 tape_counters: Counters::default(),
             };
             saved.send((tick, Box::new(state))).expect("the receiver is here");

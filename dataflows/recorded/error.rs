@@ -2,6 +2,7 @@
 
 use crate::bindings::BindingsError;
 use crate::recovery::ANSWERS;
+use crate::scoring::DeskError;
 use std::path::PathBuf;
 use tidewheel_connectors::lake::LakeError;
 use tidewheel_connectors::lake::archive::Damage;
@@ -116,6 +117,17 @@ pub enum RecordedError {
         /// What was and is.
         differences: Vec<String>,
     },
+    /// A record of the control topic that is not understood.
+    #[error(
+        "the lake's table control holds a record of tick {tick} that is not what was understood then: restore it from a copy"
+    )]
+    Control {
+        /// The tick.
+        tick: u64,
+    },
+    /// What was promoted cannot be taken up again.
+    #[error(transparent)]
+    Desk(#[from] DeskError),
     /// The log of ticks.
     #[error(transparent)]
     Bindings(#[from] BindingsError),

@@ -14,12 +14,14 @@ use crate::config::{Cadence, ViewDefinition};
 use crate::engine::{SourceTick, TickInput};
 use crate::pipeline::PipelineConfig;
 use crate::recovery::{ANSWERS, Settings, bindings_folder};
-use crate::tables::Tables;
+use crate::scoring::{CommandRecord, ControlFact, Decided, Desk, Verdict};
+use crate::tables::{FactTables, KeptRecord, Tables};
 use order::Arrivals;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidewheel_connectors::lake::archive::{Archive, ArchivedTick, Damage};
+use tidewheel_connectors::lake::rows::RowsByTick;
 use tidewheel_connectors::lake::{LakeState, Table, versions};
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::features::View;
@@ -35,6 +37,8 @@ pub struct Recorded {
     views: Vec<View>,
     log: LogFiles,
     archive: Archive,
+    /// The records of the control topic, and where they were decided, if models are loaded; none where no rows were scored.
+    control: Option<(RowsByTick, Option<Desk>)>,
     names: Vec<String>,
     /// Names by the numbers that amendments carry, which order them; see [`Arrivals`].
     numbered: Arc<[String]>,
@@ -76,10 +80,22 @@ impl Recorded {
             closings.insert(state.progress.tick_frontier - 1);
         }
         let archive = Archive::open(lake, &state, &about.names)?;
+        let views = views(&folder, &about.settings)?;
+        let control = match &about.settings.scoring {
+            Some(rules) => {
+                let number = FactTables::new(&views).control_number();
+                let tables = Tables::of_run(&views, None, true);
+                let rows = RowsByTick::open(lake, &state, &tables.specs()[usize::from(number)], number, 0)?;
+                let desk = Desk::new(&about.registry.unwrap_or_default(), views.clone(), rules.history_rows);
+                Some((rows, Some(desk)))
+            }
+            None => None,
+        };
         Ok(Self {
             root: lake.to_owned(),
             log: LogFiles::open(&folder)?,
-            views: views(&folder, &about.settings)?,
+            views,
+            control,
             settings: about.settings,
             first_tick: about.first_tick,
             arrivals: Arrivals::new(about.names.len()),
@@ -120,7 +136,21 @@ impl Recorded {
 
     /// Records that the archive holds of those that were taken in.
     pub fn archived(&self) -> u64 {
-        self.state.of(Table::Trades).map(|file| file.rows).sum()
+        [Table::Trades, Table::Control].into_iter().flat_map(|table| self.state.of(table)).map(|file| file.rows).sum()
+    }
+
+    /// Has models loaded from another registry than the one that the run had.
+    pub fn load_models_from(&mut self, registry: &Path) {
+        if let (Some((_, desk)), Some(rules)) = (&mut self.control, &self.settings.scoring) {
+            *desk = Some(Desk::new(registry, self.views.clone(), rules.history_rows));
+        }
+    }
+
+    /// Loads no models: for those who ask for what comes before scores. The graph must then score nothing.
+    pub fn leave_models_out(&mut self) {
+        if let Some((_, desk)) = &mut self.control {
+            *desk = None;
+        }
     }
 
     /// Refuses where the archive is not all that was taken in.
@@ -144,6 +174,7 @@ impl Recorded {
             archive,
             is_saved: false,
             views: self.views.clone(),
+            scoring: self.settings.scoring.clone(),
             min_quality: self.settings.min_quality.map(f64::from),
         }
     }
@@ -155,7 +186,8 @@ impl Recorded {
 
     /// The tables beside the bars.
     pub fn tables(&self) -> Tables {
-        Tables::new(&self.views, self.settings.min_quality.map(f64::from))
+        let min_quality = self.settings.min_quality.map(f64::from);
+        Tables::of_run(&self.views, min_quality, self.settings.scoring.is_some())
     }
 
     /// Files that are not what their manifest says, as far as they were read.
@@ -195,17 +227,52 @@ impl Recorded {
         }
         let taken = self.archive.take(binding.tick);
         self.damages.extend(self.archive.damages());
-        Ok(Some(self.input(&binding, taken?)))
+        let taken = taken?;
+        let control = self.control(&binding)?;
+        let mut input = self.input(&binding, taken, control.len() as u64);
+        for (source, record, Decided { verdict, activation }) in control {
+            input.activations.extend(activation);
+            input.source.control.push(ControlFact { source, record, verdict });
+        }
+        Ok(Some(input))
     }
 
-    fn input(&mut self, binding: &Binding, taken: ArchivedTick) -> TickInput {
+    /// The records of the control topic in a tick, with what was decided about them then.
+    fn control(&mut self, binding: &Binding) -> Result<Vec<(Arc<str>, CommandRecord, Decided)>, RecordedError> {
+        let Some((rows, desk)) = &mut self.control else { return Ok(Vec::new()) };
+        let (mut sources, mut records) = (Vec::new(), Vec::new());
+        for row in rows.take(binding.tick)? {
+            let other = || RecordedError::Control { tick: binding.tick };
+            let kept = KeptRecord::of(&row).ok_or_else(other)?;
+            let record = CommandRecord::parse(kept.raw.as_bytes(), kept.position, kept.receive_time_ns);
+            records.push(record.map_err(|_| other())?);
+            sources.push(kept.source);
+        }
+        self.damages.extend(rows.damages());
+        let decided = match desk {
+            Some(desk) => desk.repeat(binding.tick, &records, &binding.control)?,
+            None => {
+                let as_it_was = |verdict: &Verdict| Decided { verdict: verdict.clone(), activation: None };
+                binding.control.iter().map(as_it_was).collect()
+            }
+        };
+        Ok(sources
+            .into_iter()
+            .zip(records)
+            .zip(decided)
+            .map(|((source, record), decided)| (source, record, decided))
+            .collect())
+    }
+
+    fn input(&mut self, binding: &Binding, taken: ArchivedTick, control: u64) -> TickInput {
         let ArchivedTick { trades, mut amendments, late, rejects } = taken;
         let header = self.header(binding);
         self.arrivals.order(&mut amendments);
         self.arrivals.advance(binding, &self.names, self.settings.horizon.as_ns());
         self.name(&amendments);
         let rows: usize = trades.iter().map(|trades| trades.rows.len()).sum();
-        self.counters.read += (rows + amendments.len() + late.len() + rejects.len()) as u64;
+        self.counters.read += (rows + amendments.len() + late.len() + rejects.len()) as u64 + control;
+        self.counters.accepted += control;
         self.counters.late += late.len() as u64;
         rejects.iter().for_each(|reject| self.counters.reject(reject.reason));
         let slices = trades.into_iter().map(|trades| RowSlice { columns: trades.columns, ranges: vec![trades.rows] });
@@ -222,7 +289,7 @@ impl Recorded {
             partitions: Some(Arc::clone(&self.numbered)),
             ..SourceTick::default()
         };
-        TickInput { header, slices: slices.collect(), amendments, source }
+        TickInput { header, slices: slices.collect(), amendments, activations: Vec::new(), source }
     }
 
     /// As the run's own ticker made it.
@@ -276,6 +343,8 @@ struct About {
     /// Whether the newest commit is that of a stop.
     stops_at_frontier: bool,
     first_tick: u64,
+    /// The registry of the last run.
+    registry: Option<PathBuf>,
 }
 
 impl About {
@@ -283,7 +352,7 @@ impl About {
         let mut files = LogFiles::open(folder)?;
         let last_committed = state.progress.tick_frontier.checked_sub(1);
         let (mut settings, mut names) = (None::<Settings>, Vec::new());
-        let (mut last, mut first_tick, mut stops_at_frontier) = (None, None, false);
+        let (mut last, mut first_tick, mut stops_at_frontier, mut registry) = (None, None, false, None);
         while let Some((opening, ticks)) = files.next_file()? {
             check(folder, &opening, settings.as_ref())?;
             if settings.is_none() && opening.follows.is_some() {
@@ -297,6 +366,7 @@ impl About {
             stops_at_frontier |=
                 at_frontier.is_some_and(|binding| binding.is_last && opening.run == state.progress.run);
             settings = Some(opening.settings);
+            registry = opening.registry.or(registry);
         }
         let Some(settings) = settings else {
             return Err(RecordedError::NoLog { folder: folder.to_owned() });
@@ -305,7 +375,7 @@ impl About {
             let junk = files.junk().map(|(path, line)| format!("{} line {line} is damaged", path.display()));
             return Err(RecordedError::LogBehind { folder: folder.to_owned(), last, committed: last_committed, junk });
         }
-        Ok(Self { settings, names, stops_at_frontier, first_tick: first_tick.unwrap_or_default() })
+        Ok(Self { settings, names, stops_at_frontier, first_tick: first_tick.unwrap_or_default(), registry })
     }
 }
 

@@ -2,6 +2,7 @@
 //! either is used again: state computed under others would give answers that no run gives.
 
 use crate::config::{Cadence, Config, Share, TimeSpan, ViewDefinition};
+use crate::scoring::ScoringRules;
 use serde::{Deserialize, Serialize};
 use tidewheel_operators::features::View;
 use tidewheel_schemas::Interval;
@@ -36,6 +37,9 @@ pub struct Settings {
     /// What their columns mean: view and features with their versions.
     #[serde(rename = "versions of features")]
     pub contracts: Vec<Vec<String>>,
+    /// How rows are scored, where they are.
+    #[serde(rename = "control, scoring and signals", default)]
+    pub scoring: Option<ScoringRules>,
     /// The quality below which rows raise events.
     #[serde(rename = "features.min_quality", default)]
     pub min_quality: Option<Share>,
@@ -69,6 +73,7 @@ impl Settings {
             provisional_every: bars.provisional_every,
             views: config.views().iter().map(ViewDefinition::of).collect(),
             contracts: config.views().iter().map(View::contract).collect(),
+            scoring: config.scoring_rules(),
             min_quality: config.features.min_quality,
             source,
         }

@@ -59,8 +59,13 @@ pub fn load(folder: &Path, tick: u64) -> Result<Loaded, SnapshotError> {
         contents.insert(name, fs::read(&path).map_err(SnapshotError::io("read", &path))?);
     }
     let section = |section: &Section| part_of(folder, &contents, section);
-    let (tapes, others): (Vec<_>, Vec<_>) = snapshot.sections.iter().partition(|section| section.of == Part::Tape);
-    let (features, bars): (Vec<_>, Vec<_>) = others.into_iter().partition(|section| section.of == Part::Features);
+    let of = |is_wanted: fn(Part) -> bool| {
+        snapshot.sections.iter().filter(move |section| is_wanted(section.of)).collect::<Vec<_>>()
+    };
+    let tapes = of(|part| part == Part::Tape);
+    let bars = of(|part| matches!(part, Part::Bars(_)));
+    let (features, scoring) = (of(|part| part == Part::Features), of(|part| part == Part::Scoring));
+    let facts = of(|part| part == Part::Facts);
     // About half of the time each, on two cores.
     let (tapes, bars, features) = std::thread::scope(|scope| {
         let tapes = scope.spawn(|| tapes.into_iter().map(section).collect::<Result<Vec<_>, _>>());
@@ -75,6 +80,8 @@ pub fn load(folder: &Path, tick: u64) -> Result<Loaded, SnapshotError> {
         tapes: tapes?,
         bars: bars?,
         features: features?,
+        scoring: scoring.into_iter().map(|at| part_of(folder, &contents, at)).collect::<Result<Vec<_>, _>>()?,
+        facts: facts.last().map(|at| part_of(folder, &contents, at)).transpose()?,
     };
     let bytes = snapshot.sections.iter().map(|section| section.bytes).sum();
     Ok(Loaded { snapshot, state, bytes })

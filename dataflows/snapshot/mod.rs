@@ -57,6 +57,10 @@ pub enum Part {
     Bars(Interval),
     /// The features'.
     Features,
+    /// The scoring's.
+    Scoring,
+    /// That of what is computed once the workers are done: all of it each time, as the first shard's.
+    Facts,
 }
 
 /// A part of a file.

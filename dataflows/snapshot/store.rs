@@ -168,6 +168,12 @@ fn write_parts(path: &Path, name: &str, saved: &SavedState) -> Result<(Vec<Secti
     for features in &saved.features {
         writer.add(features, features.shard, Part::Features, features.is_whole)?;
     }
+    for scoring in &saved.scoring {
+        writer.add(scoring, scoring.shard, Part::Scoring, scoring.is_whole)?;
+    }
+    if let Some(facts) = &saved.facts {
+        writer.add(facts, 0, Part::Facts, true)?;
+    }
     let SectionWriter { file, offset, sections, .. } = writer;
     let synced = file.into_inner().map_err(std::io::IntoInnerError::into_error).and_then(|file| file.sync_all());
     synced.map_err(SnapshotError::io("write", path))?;
@@ -196,12 +202,14 @@ impl SectionWriter<'_> {
 
 /// Leaves out what lies before the last whole part of its shard and kind.
 fn needed(sections: Vec<Section>) -> Vec<Section> {
-    let kinds = Interval::ALL.len() + 2;
+    let kinds = Interval::ALL.len() + 4;
     let slot = |section: &Section| {
         let kind = match section.of {
             Part::Tape => 0,
             Part::Features => 1,
-            Part::Bars(interval) => interval as usize + 2,
+            Part::Scoring => 2,
+            Part::Facts => 3,
+            Part::Bars(interval) => interval as usize + 4,
         };
         section.shard as usize * kinds + kind
     };

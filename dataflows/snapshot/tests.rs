@@ -17,6 +17,8 @@ fn saved(shard: u32, is_whole: bool) -> SavedState {
         tapes: Vec::new(),
         bars: vec![SavedBars::nothing(Interval::M1, shard, is_whole)],
         features: Vec::new(),
+        scoring: Vec::new(),
+        facts: None,
         tape_counters: Counters::default(),
     }
 }

@@ -4,6 +4,10 @@
 //! | --- | --- | --- |
 //! | `quality_low` | the view's table | the newest row of an instrument is worse than `features.min_quality` |
 //! | `quality_back` | the same | it is not any more |
+//! | `ensemble_activated` | the ensemble | a promotion took effect; its members and what follows come after it |
+//! | `member_activated` | the model and its version | the same |
+//! | `downstream_switched` | the table | the same |
+//! | `promotion_refused` | the ensemble | it could not be used; what was active goes on |
 
 use tidewheel_operators::features::{QualityChange, View};
 use tidewheel_schemas::{ColumnKind, ColumnSpec, Row, TableKind, TableSpec, Value};
@@ -30,9 +34,25 @@ impl EventKind {
     }
 }
 
-/// The table. Events of one instrument, time and tick are told apart by `event`, `KIND:SUBJECT`.
+/// Its columns. Those from `alias` on say which record of the control topic an event came of, and are null where none did.
+const COLUMNS: [(&str, ColumnKind); 11] = [
+    ("kind", ColumnKind::Text),
+    ("subject", ColumnKind::Text),
+    ("detail", ColumnKind::Text),
+    ("alias", ColumnKind::Text),
+    ("for_symbol", ColumnKind::Text),
+    ("target", ColumnKind::Text),
+    ("promotion", ColumnKind::Integer),
+    ("who", ColumnKind::Text),
+    ("why", ColumnKind::Text),
+    ("source", ColumnKind::Text),
+    ("position", ColumnKind::Integer),
+];
+
+/// The table. Events of one instrument, time and tick are told apart by `event`: `KIND:SUBJECT`, or the number in the run of
+/// those that come of the control topic.
 pub(super) fn spec() -> TableSpec {
-    let columns = ["kind", "subject", "detail"].map(|name| ColumnSpec::new(name, ColumnKind::Text));
+    let columns = COLUMNS.map(|(name, kind)| ColumnSpec::new(name, kind));
     TableSpec {
         family: "events".into(),
         member: None,
@@ -52,13 +72,14 @@ pub(super) fn of_quality(table: u16, view: &View, change: &QualityChange) -> Row
         staleness_ns / 1_000_000
     );
     let subject = format!("features.{}", view.name);
-    let values = [kind.name(), &subject, &detail].map(Value::text);
+    let own = [kind.name(), &subject, &detail].map(Value::text);
+    let values: Box<[Value]> = own.into_iter().chain(std::iter::repeat(Value::Null)).take(COLUMNS.len()).collect();
     Row {
         table,
         instrument: change.instrument.clone(),
         qualifier: format!("{}:{subject}", kind.name()).into(),
         event_time_ns: change.close_time_ns,
         revision: 0,
-        values: Some(values.into()),
+        values: Some(values),
     }
 }

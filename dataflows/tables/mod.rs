@@ -3,12 +3,18 @@
 //! | family | rows | kind |
 //! | --- | --- | --- |
 //! | `features.VIEW` | a view's row for each final bar | view |
-//! | `events` | rows of an instrument that are worse than they should be; only where a bound is set | fact |
+//! | `events` | ensembles that took effect, promotions that were refused; rows that are worse than a bound, where one is set | fact |
+//! | `predictions` | what the ensemble that decides said of a row of features | fact |
+//! | `shadow_predictions` | what a challenger said of it | fact |
+//! | `signals` | what was made of a prediction, and why | fact |
+//! | `control` | the records of the control topic that were understood | fact |
 
 mod events;
+mod facts;
 mod features;
 
 pub use events::EventKind;
+pub use facts::{EventRow, FactTables, KeptRecord, event_text};
 
 use std::sync::Arc;
 use tidewheel_operators::features::{QualityChange, View};
@@ -23,11 +29,21 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// The tables of a run with these views, and with events where a quality is asked for.
+    /// The tables of a run with these views that scores nothing, and with events where a quality is asked for.
     pub fn new(views: &[View], min_quality: Option<f64>) -> Self {
-        let of_views = views.iter().map(features::spec);
-        let events = Self::events(views, min_quality).map(|_| events::spec());
-        Self { specs: of_views.chain(events).map(Arc::new).collect(), views: views.to_vec() }
+        Self::of_run(views, min_quality, false)
+    }
+
+    /// As [`new`](Self::new), and those of scoring where there is any.
+    pub fn of_run(views: &[View], min_quality: Option<f64>, is_scored: bool) -> Self {
+        let mut specs: Vec<TableSpec> = views.iter().map(features::spec).collect();
+        if is_scored || Self::events(views, min_quality).is_some() {
+            specs.push(events::spec());
+        }
+        if is_scored {
+            specs.extend(facts::specs());
+        }
+        Self { specs: specs.into_iter().map(Arc::new).collect(), views: views.to_vec() }
     }
 
     /// What they are, by number.

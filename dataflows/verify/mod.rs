@@ -33,6 +33,8 @@ pub struct VerifyConfig {
     pub lake: PathBuf,
     /// The folder of the run's log of ticks; `_tidewheel` in the lake if absent.
     pub state: Option<PathBuf>,
+    /// The registry of models; that of the run if absent.
+    pub registry: Option<PathBuf>,
     /// The topics to compare too, as the sink that writes them is configured. Its intervals are taken from the log.
     pub kafka: Option<KafkaSinkConfig>,
     /// The ticks to compare, milliseconds. Those before them are computed all the same.
@@ -46,7 +48,7 @@ pub struct VerifyConfig {
 impl VerifyConfig {
     /// All ticks of a lake without topics, on two workers.
     pub fn new(lake: impl Into<PathBuf>) -> Self {
-        Self { lake: lake.into(), state: None, kafka: None, ticks: 0..u64::MAX, workers: 2, limit: 20 }
+        Self { lake: lake.into(), state: None, registry: None, kafka: None, ticks: 0..u64::MAX, workers: 2, limit: 20 }
     }
 }
 
@@ -83,7 +85,8 @@ pub enum VerifyError {
 /// # Panics
 /// If `workers` is zero.
 pub fn verify(config: &VerifyConfig) -> Result<Report, VerifyError> {
-    let recorded = Recorded::open(&config.lake, config.state.as_deref())?;
+    let mut recorded = Recorded::open(&config.lake, config.state.as_deref())?;
+    config.registry.iter().for_each(|registry| recorded.load_models_from(registry));
     let frontier = recorded.lake().progress.tick_frontier;
     let ticks = config.ticks.start.max(recorded.first_tick())..config.ticks.end.min(frontier);
     if ticks.is_empty() {

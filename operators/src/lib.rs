@@ -17,6 +17,8 @@ pub mod intake;
 pub mod lifecycle;
 pub mod rollup;
 pub mod saved;
+pub mod scoring;
+pub mod signals;
 pub mod tape;
 mod tick;
 pub mod watermark;

@@ -7,6 +7,8 @@
 
 use crate::features::SavedFeatures;
 use crate::lifecycle::SavedBars;
+use crate::scoring::SavedScoring;
+use crate::signals::SavedSignals;
 use crate::tape::SavedTape;
 use serde::{Deserialize, Serialize};
 use tidewheel_schemas::{Counters, InstrumentId};
@@ -58,12 +60,25 @@ pub struct RestoredState {
     pub bars: Vec<SavedBars>,
     /// Parts of the features, likewise for each shard.
     pub features: Vec<SavedFeatures>,
+    /// Parts of the scoring, likewise.
+    pub scoring: Vec<SavedScoring>,
+    /// What is computed once the workers are done with a tick. Taken out before the parts go to the workers.
+    pub facts: Option<SavedFacts>,
+}
+
+/// What the facts of a run depend on beside its ticks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SavedFacts {
+    /// Events so far.
+    pub events: u64,
+    /// What signals depend on.
+    pub signals: SavedSignals,
 }
 
 impl RestoredState {
     /// The parts of each worker.
     pub fn split(self, workers: usize) -> Vec<Self> {
-        let Self { frozen_ns, watermark_ns, mut counters, tapes, bars, features } = self;
+        let Self { frozen_ns, watermark_ns, mut counters, tapes, bars, features, scoring, facts: _ } = self;
         let mut states: Vec<Self> = (0..workers)
             .map(|_| Self { frozen_ns, watermark_ns, counters: std::mem::take(&mut counters), ..Self::default() })
             .collect();
@@ -75,6 +90,9 @@ impl RestoredState {
         }
         for part in features {
             states[worker_of(part.shard, workers)].features.push(part);
+        }
+        for part in scoring {
+            states[worker_of(part.shard, workers)].scoring.push(part);
         }
         states
     }

@@ -92,7 +92,7 @@ fn what_cannot_be_is_refused_with_line_and_field() {
         ("[lake]\nworkers = 2", "line 2: lake.workers: unknown key here; it belongs above the first section"),
         (
             "xyzzy = 1",
-            "line 1: xyzzy: unknown key; there are workers, source, source.csv, bars, features, kafka, lake, recovery, http",
+            "line 1: xyzzy: unknown key; there are workers, source, source.csv, bars, features, control, scoring, signals, kafka, lake, recovery, http",
         ),
         ("[source.cvs]\n[lake]", "line 1: source.cvs: unknown key; did you mean csv?"),
         (

@@ -48,6 +48,7 @@ fn run(arrivals: &[Arrival], feeding: Feeding) -> Run {
         archive: true,
         is_saved: false,
         views: vec![View::core_technical()],
+        scoring: None,
         min_quality: None,
     };
     let (mut engine, outputs) = engine::start(feeding.workers, &config, None).expect("threads");

@@ -19,6 +19,7 @@ mod readers;
 mod recorded;
 mod replay;
 mod restart;
+mod scoring;
 mod simulation;
 mod tidy;
 mod truth;

@@ -19,7 +19,7 @@ use tidewheel_operators::features::View;
 use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::{Interval, SECOND_NS};
 
-const TICKS: TickConfig = TickConfig {
+pub const TICKS: TickConfig = TickConfig {
     limits: IntakeLimits { horizon_ns: HORIZON_NS, skew_ns: SKEW_NS },
     provisional_every_ms: Some(60_000),
 };
@@ -28,15 +28,15 @@ const TICKS: TickConfig = TickConfig {
 const MIN_QUALITY: f64 = 0.4;
 
 /// One tick as the log would have it: what it is called and which arrivals it holds.
-struct Planned {
-    tick: u64,
-    arrivals: Range<usize>,
-    positions: Vec<u64>,
-    seed: u64,
+pub struct Planned {
+    pub tick: u64,
+    pub arrivals: Range<usize>,
+    pub positions: Vec<u64>,
+    pub seed: u64,
 }
 
 /// Cuts a market into ticks.
-fn plan(arrivals: &[Arrival], feeding: Feeding) -> Vec<Planned> {
+pub fn plan(arrivals: &[Arrival], feeding: Feeding) -> Vec<Planned> {
     let random = &mut ChaCha8Rng::seed_from_u64(feeding.seed);
     let mut positions = vec![0; feeding.partitions];
     let (mut plan, mut start) = (Vec::<Planned>::new(), 0);
@@ -88,6 +88,7 @@ impl Life<'_> {
             archive: true,
             is_saved: true,
             views: vec![View::core_technical()],
+            scoring: None,
             min_quality: Some(MIN_QUALITY),
         };
         let mut timer = SnapshotTimer::new(Duration::ZERO, restored.is_some());
@@ -95,7 +96,7 @@ impl Life<'_> {
         let (mut ticker, first, state) = match restored {
             Some(snapshot::Loaded { snapshot, state, .. }) => {
                 let ticker = Ticker::restore(TICKS, snapshot.tick, &snapshot.source);
-                (ticker, Some(engine::restore_tick(snapshot.tick, &snapshot.source)), Some(state))
+                (ticker, Some(engine::restore_tick(snapshot.tick, &snapshot.source, Vec::new())), Some(state))
             }
             None => (Ticker::new(TICKS), None, None),
         };
@@ -127,7 +128,7 @@ impl Life<'_> {
 }
 
 /// Writes what was handed out, as far as the crash let it, and reads the newest back.
-fn through_the_disk(
+pub fn through_the_disk(
     folder: &Path,
     base: Option<&snapshot::Snapshot>,
     saved: Vec<(u64, Box<SavedState>)>,

@@ -159,6 +159,7 @@ impl World<'_> {
             ends: plan.ends.clone(),
             after_tick: plan.last_tick,
             follows: plan.last.take(),
+            registry: None,
         };
         let bindings = SharedBindings::open(&log, opening).map_err(|error| told(&error))?;
         let base = plan.loaded.as_ref().map(|loaded| loaded.snapshot.clone());
@@ -188,7 +189,7 @@ impl World<'_> {
                 let (tick, source) = (loaded.snapshot.tick, loaded.snapshot.source);
                 let ticker = Ticker::restore(TICKS, tick, &source);
                 let at = source.ends[PLACE] as usize;
-                (ticker, Some(engine::restore_tick(tick, &source)), Some(loaded.state), at)
+                (ticker, Some(engine::restore_tick(tick, &source, Vec::new())), Some(loaded.state), at)
             }
             None => (Ticker::new(TICKS), None, None, 0),
         };
@@ -351,6 +352,7 @@ fn check(broker: Option<&EmbeddedBroker>, seed: u64, folder: &Path) -> u32 {
         archive: true,
         is_saved: true,
         views: vec![View::core_technical()],
+        scoring: None,
         min_quality: Some(0.4),
     };
     let script = Script::new(random, seed);

@@ -30,6 +30,8 @@ pub struct KafkaSourceConfig {
     pub topics: Vec<String>,
     /// Where to begin.
     pub start: Start,
+    /// Topics that begin at their oldest record though others begin after the newest.
+    pub from_oldest: Vec<String>,
     /// Partitions, as `topic[3]`, in the order of the numbers that a former run gave them: they keep these, others follow.
     /// One whose topic is no longer read keeps its number too, and has nothing.
     pub known: Vec<String>,
@@ -58,6 +60,7 @@ impl KafkaSourceConfig {
             brokers: brokers.to_owned(),
             topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
             start: Start::Earliest,
+            from_oldest: Vec::new(),
             known: Vec::new(),
             fingerprints: BTreeMap::new(),
             isolation: Isolation::ReadCommitted,
@@ -125,7 +128,7 @@ impl KafkaSource {
     /// If no broker answers in time, a topic is missing, an offset to resume from is gone, a partition that a former run knew
     /// is missing, or a property is not usable.
     pub fn connect(config: &KafkaSourceConfig) -> Result<Self, KafkaError> {
-        let Opened { lanes, consumer, finder } = open(config, |found| start_offset(&config.start, found))?;
+        let Opened { lanes, consumer, finder } = open(config, |found| start_offset(config, found))?;
         let (wake, woken) = crossbeam_channel::unbounded();
         let mut source = Self {
             lanes: Vec::with_capacity(lanes.len()),
@@ -293,9 +296,10 @@ impl KafkaSource {
     }
 }
 
-fn start_offset(start: &Start, found: &Found) -> Result<u64, KafkaError> {
-    match start {
+fn start_offset(config: &KafkaSourceConfig, found: &Found) -> Result<u64, KafkaError> {
+    match &config.start {
         Start::Earliest => Ok(found.low),
+        Start::Latest if config.from_oldest.contains(&found.topic) => Ok(found.low),
         Start::Latest => Ok(found.end),
         Start::Offsets(offsets) => match offsets.get(&found.name) {
             None => Ok(found.low),

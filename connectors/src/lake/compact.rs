@@ -291,9 +291,12 @@ impl Compaction<'_> {
             Table::Trades => trades_file::kind(),
             Table::Late => trades_file::late_kind(),
             Table::Rejects => rejects_file::kind(),
-            Table::Features | Table::Predictions | Table::ShadowPredictions | Table::Signals | Table::Events => {
-                rows_file::compacted_kind()
-            }
+            Table::Features
+            | Table::Predictions
+            | Table::ShadowPredictions
+            | Table::Signals
+            | Table::Events
+            | Table::Control => rows_file::compacted_kind(),
         };
         let rows: u64 = group.iter().map(|file| file.rows).sum();
         let path = folder.join(staged_name(0));

@@ -39,11 +39,13 @@ pub enum Table {
     Signals,
     /// What changed in the run: ensembles, and what was refused.
     Events,
+    /// What came on the control topic.
+    Control,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Bars,
         Self::BarsChangelog,
         Self::Trades,
@@ -54,6 +56,7 @@ impl Table {
         Self::ShadowPredictions,
         Self::Signals,
         Self::Events,
+        Self::Control,
     ];
 
     /// The name of its folder.
@@ -69,13 +72,16 @@ impl Table {
             Self::ShadowPredictions => "shadow_predictions",
             Self::Signals => "signals",
             Self::Events => "events",
+            Self::Control => "control",
         }
     }
 
     /// The table that rows of a family are kept in.
     pub(super) fn of_family(family: &str) -> Option<Self> {
-        use Table::{Events, Features, Predictions, ShadowPredictions, Signals};
-        [Features, Predictions, ShadowPredictions, Signals, Events].into_iter().find(|table| table.name() == family)
+        use Table::{Control, Events, Features, Predictions, ShadowPredictions, Signals};
+        [Features, Predictions, ShadowPredictions, Signals, Events, Control]
+            .into_iter()
+            .find(|table| table.name() == family)
     }
 }
 

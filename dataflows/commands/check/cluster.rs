@@ -50,7 +50,15 @@ impl Clusters {
         for wanted in &source.topics {
             match &topics {
                 None => findings.fact("", format!("  {wanted}: not checked")),
-                Some(topics) => source_topic(wanted, topics, findings),
+                Some(topics) => source_topic("source.topics", wanted, topics, findings),
+            }
+        }
+        if let (Some(wanted), Some(topics)) = (&config.control.topic, &topics) {
+            source_topic("control.topic", wanted, topics, findings);
+            let partitions = topics.iter().find(|topic| topic.topic == *wanted).map(|topic| topic.partitions.len());
+            if partitions.is_some_and(|partitions| partitions != 1) {
+                findings
+                    .problem(format!("control.topic {wanted:?} must have one partition: its records need an order"));
             }
         }
     }
@@ -98,10 +106,10 @@ impl Clusters {
     }
 }
 
-fn source_topic(wanted: &str, topics: &[TopicListing], findings: &mut Findings) {
+fn source_topic(field: &str, wanted: &str, topics: &[TopicListing], findings: &mut Findings) {
     let Some(found) = topics.iter().find(|topic| topic.topic == wanted) else {
         findings.fact("", format!("  {wanted}: missing"));
-        return findings.problem(format!("could not find source.topics {wanted:?}; {}", hint(wanted, topics)));
+        return findings.problem(format!("could not find {field} {wanted:?}; {}", hint(wanted, topics)));
     };
     let (partitions, messages) = (count(found.partitions.len(), "partition"), found.messages());
     findings.fact("", format!("  {wanted}: {partitions}, up to {messages} messages"));

@@ -3,6 +3,7 @@
 //! The broker is librdkafka's mock cluster inside this process, the trades come from the market generator; what reads,
 //! computes and writes is what `run` runs.
 
+mod models;
 mod view;
 
 use super::generate::send::{Pace, publish};
@@ -10,6 +11,7 @@ use super::run::stop_on_signal;
 use super::session::{Begin, Session};
 use super::{CommandError, now_ns, summary};
 use crate::config::{Config, TimeSpan};
+use models::{Promoter, VIEW};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +24,9 @@ use tidewheel_connectors::kafka::publish::Publisher;
 use view::View;
 
 const TRADES_TOPIC: &str = "trades";
+const CONTROL_TOPIC: &str = "control";
+/// When the second version of the demo's model is promoted, or at half of `--for` if that is sooner.
+const PROMOTED_AFTER: Duration = Duration::from_secs(20);
 const PARTITIONS: i32 = 4;
 /// How long the market is open where `--for` does not say.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -29,7 +34,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Show the whole pipeline at work: an embedded broker, a generated market, bars in topics and in a lake
 ///
 /// A market with all the troubles of real feeds is written to a Kafka topic inside this process; the pipeline reads it,
-/// and publishes bars to topics and to a lake folder. Ctrl-C ends it.
+/// and publishes bars, features, predictions and signals to topics and to a lake folder. Another model is promoted after
+/// 20 seconds. Ctrl-C ends it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tidewheel demo
@@ -66,15 +72,23 @@ impl DemoArgs {
         let session = Session::open(&config, None, Begin::Anew, &stop)?;
         let status = session.status();
         let feed_over = Arc::new(AtomicBool::new(false));
+        let mut promoter = Promoter::new(&self.registry(), broker.bootstrap())?;
+        promoter.begin()?;
 
         let feeder = self.feed(broker.bootstrap(), Arc::clone(&feed_over))?;
         let (is_over, deadline) = (Arc::clone(&stop), self.duration.map(|time| Instant::now() + time.as_duration()));
         let watched = Arc::clone(&status);
         let is_terminal = std::io::stdout().is_terminal();
+        let half = self.duration.map_or(PROMOTED_AFTER, |time| time.as_duration() / 2);
+        let promoted_at = Instant::now() + half.min(PROMOTED_AFTER);
         let watcher = std::thread::spawn(move || {
             let mut view = View::new(is_terminal);
+            let (mut promoter, mut promoted) = (Some(promoter), Ok(()));
             while !is_over.load(Ordering::Relaxed) && deadline.is_none_or(|deadline| Instant::now() < deadline) {
                 view.show(&watched, now_ns());
+                if let Some(promoter) = promoter.take_if(|_| Instant::now() >= promoted_at) {
+                    promoted = promoter.go_on();
+                }
                 std::thread::sleep(view.period());
             }
             // First the market closes, then the pipeline reads what is left of it.
@@ -82,9 +96,10 @@ impl DemoArgs {
             std::thread::sleep(Duration::from_millis(500));
             is_over.store(true, Ordering::Relaxed);
             view.clear();
+            promoted
         });
         let counters = session.run(&stop)?;
-        watcher.join().expect("a panic ends the process");
+        watcher.join().expect("a panic ends the process")?;
         let sent = feeder.join().expect("a panic ends the process")?;
         drop(broker);
 
@@ -96,16 +111,26 @@ impl DemoArgs {
         Ok(if counters.reconcile() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
+    /// The folder of the models, in the part of the lake that is the program's own.
+    fn registry(&self) -> PathBuf {
+        self.lake.join("_tidewheel").join("models")
+    }
+
     fn start_broker(&self) -> Result<(EmbeddedBroker, Config), CommandError> {
         let broker = EmbeddedBroker::start(&[TRADES_TOPIC], PARTITIONS)?;
-        let lake = toml::Value::String(self.lake.display().to_string());
+        let path = |path: PathBuf| toml::Value::String(path.display().to_string());
+        let (lake, registry, columns) = (path(self.lake.clone()), path(self.registry()), models::COLUMNS);
         let text = format!(
             "[source]\nbrokers = \"{}\"\ntopics = [\"{TRADES_TOPIC}\"]\n\
              [kafka]\nprefix = \"demo\"\n\
-             [lake]\npath = {lake}\ncommit_every = \"10s\"\n",
+             [lake]\npath = {lake}\ncommit_every = \"10s\"\n\
+             [features]\nviews = [\"core_technical\", \"{VIEW}\"]\n\
+             define = [{{ name = \"{VIEW}\", version = 1, base = \"1s\", columns = {columns:?} }}]\n\
+             [control]\ntopic = \"{CONTROL_TOPIC}\"\n[scoring]\nregistry = {registry}\n",
             broker.bootstrap()
         );
         let config = Config::parse(&text, &[]).map_err(|problems| CommandError::Usage(problems.to_string()))?;
+        broker.create_topic(CONTROL_TOPIC, 1)?;
         // The embedded broker creates no topic on request.
         config.output_topics().iter().try_for_each(|topic| broker.create_topic(topic, PARTITIONS))?;
         Ok((broker, config))

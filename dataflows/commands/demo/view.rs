@@ -16,12 +16,14 @@ pub struct View {
     lines_drawn: usize,
     before: Option<(Instant, u64)>,
     rate: u64,
+    /// Events shown.
+    told: Vec<String>,
 }
 
 impl View {
     /// A view for a terminal, or for a file or pipe.
     pub fn new(is_terminal: bool) -> Self {
-        Self { is_terminal, lines_drawn: 0, before: None, rate: 0 }
+        Self { is_terminal, lines_drawn: 0, before: None, rate: 0, told: Vec::new() }
     }
 
     /// How often to draw.
@@ -41,6 +43,10 @@ impl View {
                 self.before = Some((now, read));
                 if !self.is_terminal {
                     println!("{}", line(&snapshot, self.rate, now_ns));
+                    for event in snapshot.events.iter().filter(|event| !self.told.contains(event)) {
+                        println!("{event}");
+                    }
+                    self.told = snapshot.events.iter().cloned().collect();
                 }
             }
             None => self.before = Some((now, read)),
@@ -117,6 +123,11 @@ fn screen(snapshot: &Snapshot, status: &Status, rate: u64, now_ns: i64) -> Strin
         number(snapshot.lake_commits),
         number(snapshot.sizes.trades as u64),
     );
+    let tables = status.tables().iter().zip(&snapshot.rows).map(|(name, rows)| format!("{name} {}", number(*rows)));
+    let _ = writeln!(text, "{}", tables.collect::<Vec<_>>().join("  "));
+    for event in &snapshot.events {
+        let _ = writeln!(text, "{event}");
+    }
     let head = ["bar", "open time", "open", "high", "low", "close", "volume", "trades", "state"];
     let _ = writeln!(text, "\n{}", row(&head.map(str::to_owned)));
     let mut latest: Vec<&BarVersion> = snapshot.latest.values().collect();

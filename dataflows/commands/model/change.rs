@@ -1,6 +1,7 @@
 //! `register`, `promote` and `rollback`: what changes the registry.
 
 use super::RegistryArgs;
+use super::send::{Remarks, send};
 use crate::commands::CommandError;
 use crate::models::{self, ModelsError};
 use serde_json::json;
@@ -88,6 +89,11 @@ pub(super) struct PromoteArgs {
     ensemble: PathBuf,
     #[command(flatten)]
     subject: SubjectArgs,
+    /// Send it to the run that has this configuration, by its control topic; it takes effect there at one tick
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    remarks: Remarks,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -101,7 +107,8 @@ impl PromoteArgs {
         })?;
         let SubjectArgs { target, symbol, alias } = self.subject;
         let promotion = models::promote(&self.registry.open()?, alias.into(), &symbol, &target, definition)?;
-        tell(out, &promotion, self.registry.json)
+        tell(out, &promotion, self.registry.json)?;
+        tell_sent(out, &promotion, self.config.as_ref(), &self.remarks, self.registry.json)
     }
 }
 
@@ -113,6 +120,11 @@ pub(super) struct RollbackArgs {
     to: Option<u64>,
     #[command(flatten)]
     subject: SubjectArgs,
+    /// Send it to the run that has this configuration, by its control topic; it takes effect there at one tick
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    remarks: Remarks,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -121,14 +133,14 @@ impl RollbackArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         let SubjectArgs { target, symbol, alias } = self.subject;
         let promotion = models::rollback(&self.registry.open()?, alias.into(), &symbol, &target, self.to)?;
-        tell(out, &promotion, self.registry.json)
+        tell(out, &promotion, self.registry.json)?;
+        tell_sent(out, &promotion, self.config.as_ref(), &self.remarks, self.registry.json)
     }
 }
 
-fn tell(out: &mut dyn Write, promotion: &Promotion, as_json: bool) -> Result<ExitCode, CommandError> {
+fn tell(out: &mut dyn Write, promotion: &Promotion, as_json: bool) -> Result<(), CommandError> {
     if as_json {
-        RegistryArgs::answer(out, &json!(promotion))?;
-        return Ok(ExitCode::SUCCESS);
+        return RegistryArgs::answer(out, &json!(promotion));
     }
     let who = models::who(promotion.alias, &promotion.symbol, &promotion.target);
     let mut text = match promotion.rolled_back_to {
@@ -140,6 +152,22 @@ fn tell(out: &mut dyn Write, promotion: &Promotion, as_json: bool) -> Result<Exi
     for member in &promotion.members {
         text += &format!("  {} version {}  sha256 {}\n", member.model, member.version, member.sha256);
     }
-    out.write_all(text.as_bytes()).map_err(CommandError::Output)?;
+    out.write_all(text.as_bytes()).map_err(CommandError::Output)
+}
+
+/// Sends what is in the registry by now to a run, where one is named. If that fails, `send` does it later.
+fn tell_sent(
+    out: &mut dyn Write,
+    promotion: &Promotion,
+    config: Option<&PathBuf>,
+    remarks: &Remarks,
+    as_json: bool,
+) -> Result<ExitCode, CommandError> {
+    if let Some(config) = config {
+        let topic = send(promotion, config, remarks)?;
+        if !as_json {
+            writeln!(out, "  sent to {topic}").map_err(CommandError::Output)?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 mod change;
 mod compare;
 mod look;
+mod send;
 
 use super::CommandError;
 use crate::models::ModelsError;
@@ -22,6 +23,8 @@ Examples:
   tidewheel model show any-return_15m-gbt@1 --registry models
   tidewheel model verify --registry models                  checksums and golden vectors of all versions
   tidewheel model promote ensemble.json --target return_15m --registry models
+  tidewheel model promote ensemble.json --target return_15m --registry models --config run.toml
+  tidewheel model send 7 --registry models --config run.toml             what could not be sent then
   tidewheel model rollback --target return_15m --registry models
   tidewheel model diff any-return_15m-gbt@1 any-return_15m-gbt@2 --registry models")]
 pub struct ModelArgs {
@@ -37,6 +40,7 @@ enum Action {
     Verify(look::VerifyArgs),
     Promote(change::PromoteArgs),
     Rollback(change::RollbackArgs),
+    Send(send::SendArgs),
     Diff(compare::DiffArgs),
 }
 
@@ -53,6 +57,7 @@ impl ModelArgs {
             Action::Verify(args) => args.run(out),
             Action::Promote(args) => args.run(out),
             Action::Rollback(args) => args.run(out),
+            Action::Send(args) => args.run(out),
             Action::Diff(args) => args.run(out),
         }
     }

@@ -46,6 +46,7 @@ fn undisturbed(setup: &Setup) -> Vec<TickOutput> {
         logged: history.ticks,
         ends,
         bindings: None,
+        control: None,
         snapshots: None,
         stop: &stop,
         status: &status,

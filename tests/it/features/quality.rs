@@ -80,7 +80,8 @@ fn rows_below_the_bound_raise_events_and_so_does_their_return() {
         let found: Vec<_> = events
             .iter()
             .map(|(tick, row)| {
-                let Some([Value::Text(kind), Value::Text(subject), Value::Text(detail)]) = row.values.as_deref() else {
+                let Some([Value::Text(kind), Value::Text(subject), Value::Text(detail), ..]) = row.values.as_deref()
+                else {
                     panic!("{row:?}")
                 };
                 assert_eq!((&**subject, &*row.qualifier), ("features.few", &*format!("{kind}:features.few")));

@@ -19,6 +19,7 @@ pub fn pipeline() -> PipelineConfig {
         archive: true,
         is_saved: false,
         views: Vec::new(),
+        scoring: None,
         min_quality: None,
     }
 }

@@ -1,0 +1,65 @@
+//! Records of the control topic: what is understood, and what is refused as none. Which promotions can be used is tested with
+//! a registry, in the tests of the whole.
+
+use super::*;
+use serde_json::json;
+use tidewheel_connectors::source::MessageBlock;
+
+/// A record that is understood, changed.
+fn record(change: impl FnOnce(&mut serde_json::Value)) -> String {
+    let mut record = json!({
+        "type": "promotion", "who": "anna", "why": "better", "number": 3, "alias": "challenger", "symbol": "BTC-USD",
+        "target": "up", "members": [{ "model": "any-up-gbt", "version": 2, "sha256": "ab" }],
+        "ensemble": { "name": "blend", "version": 1, "output": "probability", "method": { "kind": "median" },
+            "members": [{ "model": "any-up-gbt", "version": 2 }] },
+    });
+    change(&mut record);
+    record.to_string()
+}
+
+#[track_caller]
+fn check(raw: &[u8], expected: &str) {
+    let told = match CommandRecord::parse(raw, 7, None) {
+        Ok(record) => format!("{} {}", record.promotion.number, record.promotion.subject()),
+        Err((reason, detail)) => format!("{reason}: {detail}"),
+    };
+    assert!(told.starts_with(expected), "{told:?} does not begin with {expected:?}");
+}
+
+#[test]
+fn what_is_no_promotion_is_told() {
+    check(record(|_| {}).as_bytes(), "3 BTC-USD-up");
+    check(record(|record| record["who"] = json!(null)).as_bytes(), "3 BTC-USD-up");
+    check(b"", "malformed: EOF");
+    check(b"\xff{}", "malformed: invalid utf-8");
+    check(b"[]", "malformed: not an object");
+    check(b"{}", "field: type: missing");
+    check(record(|record| record["type"] = json!("halt")).as_bytes(), "field: type: \"halt\" is unknown");
+    check(record(|record| record["type"] = json!(1)).as_bytes(), "field: type: not a text");
+    check(record(|record| record["why"] = json!("x".repeat(5_000))).as_bytes(), "field: why: not a text");
+    check(record(|record| record["number"] = json!(-1)).as_bytes(), "field: promotion: invalid value");
+    check(record(|record| record["more"] = json!(1)).as_bytes(), "field: promotion: unknown field `more`");
+    check(record(|record| record["symbol"] = json!("a|b")).as_bytes(), "field: symbol");
+    check(record(|record| record["target"] = json!("a|b")).as_bytes(), "field: target");
+    check(record(|record| record["ensemble"]["method"] = json!("mode")).as_bytes(), "field: promotion: ");
+    check(&vec![b' '; 200_000], "oversized: 200000 bytes");
+    // Deep nesting must not overflow the stack.
+    check("[".repeat(100_000).as_bytes(), "malformed: recursion limit");
+}
+
+#[test]
+fn a_block_gives_records_and_rejects_and_none_is_lost() {
+    let mut block = MessageBlock { partition: 4, ..MessageBlock::default() };
+    let texts = [record(|_| {}), "x".to_owned(), record(|record| record["number"] = json!(4)), String::new()];
+    for (position, text) in (10..).zip(&texts) {
+        block.push(text.as_bytes(), position, Some(position as i64));
+    }
+    let (chunk, records) = decode(block);
+    let numbers: Vec<(u64, u64)> = records.iter().map(|record| (record.position, record.promotion.number)).collect();
+    assert_eq!(numbers, [(10, 3), (12, 4)]);
+    assert_eq!((&*records[0].raw, records[0].receive_time_ns), (texts[0].as_str(), Some(10)));
+    let rejects: Vec<_> =
+        chunk.rejects.iter().map(|reject| (reject.partition, reject.position, &*reject.raw)).collect();
+    assert_eq!(rejects, [(4, 11, &b"x"[..]), (4, 13, b"")]);
+    assert_eq!((chunk.end_position, chunk.columns.partition, chunk.columns.len()), (14, 4, 0));
+}

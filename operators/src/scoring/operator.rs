@@ -1,0 +1,97 @@
+//! The scoring ledger as a timely operator.
+
+use super::{Activation, Prediction, SavedScoring, ScoringConfig, ScoringLedger};
+use crate::TickHeader;
+use crate::saved::RestoredState;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tidewheel_schemas::FeatureRow;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+/// What the scoring of a tick gave on one worker.
+#[derive(Clone, Debug, Default)]
+pub struct ScoringTick {
+    /// What was said of rows.
+    pub predictions: Vec<Prediction>,
+    /// The promotions that this worker put into their place, before the tick's rows.
+    pub acknowledged: Vec<u64>,
+    /// For a snapshot, where the tick asks for one.
+    pub saved: Vec<SavedScoring>,
+    /// Rows that are remembered.
+    pub rows: usize,
+}
+
+struct Pending {
+    header: Option<TickHeader>,
+    rows: Vec<FeatureRow>,
+    activations: Vec<Arc<Activation>>,
+    capability: Capability<u64>,
+}
+
+/// Scores rows of features by the ensembles that are active.
+///
+/// **Input** rows of views, those of an instrument on one worker; on every worker the same activations, in their order, and one
+/// header a tick. **Output** once a tick: predictions, by view and instrument. **Order** activations before rows; those of one
+/// instrument and view ascend. **State** the configured number of rows of each instrument and view, and the active ensembles.
+/// **Late** rows that are older than what was scored are remembered and not scored.
+///
+/// It begins with what a snapshot held, where there is one: its parts are taken out of `restored`. The ensembles that were
+/// active then come with the tick of the restore.
+///
+/// # Panics
+/// If a tick has rows but no header on this worker.
+pub fn scoring<'scope>(
+    rows: StreamVec<'scope, u64, FeatureRow>,
+    activations: StreamVec<'scope, u64, Arc<Activation>>,
+    headers: StreamVec<'scope, u64, TickHeader>,
+    config: ScoringConfig,
+    restored: Option<&mut RestoredState>,
+) -> StreamVec<'scope, u64, ScoringTick> {
+    let mut builder = OperatorBuilder::new("Scoring".to_owned(), rows.scope());
+    let mut rows = builder.new_input(rows, Pipeline);
+    let mut activations = builder.new_input(activations, Pipeline);
+    let mut headers = builder.new_input(headers, Pipeline);
+    let (output, stream) = builder.new_output::<Vec<ScoringTick>>();
+    let mut output = OutputBuilder::from(output);
+
+    let mut ledger = restored.map_or_else(|| ScoringLedger::new(config), |state| ScoringLedger::restore(config, state));
+    builder.build(move |_| {
+        let mut open: BTreeMap<u64, Pending> = BTreeMap::new();
+        move |frontiers| {
+            macro_rules! pending {
+                ($time:expr) => {
+                    open.entry(*$time.time()).or_insert_with(|| Pending {
+                        header: None,
+                        rows: Vec::new(),
+                        activations: Vec::new(),
+                        capability: $time.retain(0),
+                    })
+                };
+            }
+            rows.for_each(|time, data| pending!(time).rows.append(data));
+            activations.for_each(|time, data| pending!(time).activations.append(data));
+            headers.for_each(|time, data| pending!(time).header = data.pop());
+
+            while let Some(entry) = open.first_entry()
+                && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))
+            {
+                let pending = entry.remove();
+                let header = pending.header.expect("every tick has a header on every worker");
+                let mut tick = ScoringTick::default();
+                for activation in pending.activations {
+                    tick.acknowledged.push(activation.number);
+                    ledger.activate(activation);
+                }
+                tick.predictions = ledger.apply(&header, &pending.rows);
+                tick.saved = header.save.map(|saving| ledger.save(saving)).unwrap_or_default();
+                tick.rows = ledger.rows();
+                output.activate().session(&pending.capability).give(tick);
+            }
+        }
+    });
+    stream
+}

@@ -1,0 +1,6 @@
+//! Scoring in the stream: promotions every few ticks under load, refusals, restarts, and the history made again.
+
+mod live;
+mod script;
+mod shelf;
+mod streams;

@@ -1,0 +1,97 @@
+//! What the control topic says tick by tick, and the records of a tick as a live run decides them.
+
+use super::shelf::Shelf;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::json;
+use std::collections::BTreeMap;
+use tidewheel::scoring::{self, CommandRecord, Decided, Desk, Verdict};
+use tidewheel::ticks::{Chunk, Piece};
+use tidewheel_connectors::source::MessageBlock;
+
+/// How many versions there are of each model.
+pub const VERSIONS: u32 = 12;
+
+/// The records of each tick, and where each tick begins.
+pub struct Script {
+    pub records: Vec<Vec<String>>,
+    begins: Vec<u64>,
+    /// What is expected of each, by the name of its refusal, `""` for what takes effect, `reject` for what is none.
+    pub expected: BTreeMap<&'static str, u64>,
+}
+
+impl Script {
+    /// Promotions every few ticks, of all kinds, and one in three that must be refused.
+    pub fn new(seed: u64, ticks: usize, shelf: &Shelf) -> Self {
+        let random = &mut ChaCha8Rng::seed_from_u64(seed);
+        let mut script = Self { records: Vec::new(), begins: Vec::new(), expected: BTreeMap::new() };
+        let (mut number, mut end) = (0, 0);
+        for _ in 0..ticks {
+            let mut records = Vec::new();
+            let count = if random.random_bool(0.4) { random.random_range(1..4) } else { 0 };
+            for _ in 0..count {
+                let (name, record) = script.record(random, shelf, &mut number);
+                *script.expected.entry(name).or_default() += 1;
+                records.push(record);
+            }
+            script.begins.push(end);
+            end += records.len() as u64;
+            script.records.push(records);
+        }
+        script
+    }
+
+    fn record(&self, random: &mut ChaCha8Rng, shelf: &Shelf, number: &mut u64) -> (&'static str, String) {
+        let version = random.random_range(1..=VERSIONS);
+        let alias = if random.random_bool(0.3) { "challenger" } else { "production" };
+        let symbol = if random.random_bool(0.3) { "BTCUSDT" } else { "any" };
+        let is_first = *number == 0;
+        *number += 1;
+        let bad = if is_first { 9 } else { random.random_range(0..15) };
+        let blend = |members: serde_json::Value| json!({ "name": "blend", "version": 1, "output": "probability", "method": { "kind": "median" }, "members": members });
+        let (name, record) = match bad {
+            0 => ("unknown_version", shelf.promotion(*number, alias, symbol, 99)),
+            1 => {
+                let mut record = shelf.promotion(*number, alias, symbol, version);
+                record["members"][1]["sha256"] = json!("1".repeat(64));
+                ("other_checksum", record)
+            }
+            2 => {
+                let members = json!([{ "model": "any-up-other", "version": 1 }]);
+                ("view_not_computed", shelf.promote(*number, alias, symbol, blend(members)))
+            }
+            // What the very first said is never new.
+            3 => ("not_newer", shelf.promotion(1, "production", "any", version)),
+            4 => ("ensemble", shelf.promote(*number, alias, symbol, blend(json!([])))),
+            5 => ("reject", json!({ "type": "promotion", "number": *number })),
+            6 => ("reject", json!([1, 2])),
+            9 if is_first => ("", shelf.promotion(*number, "production", "any", version)),
+            _ => ("", shelf.promotion(*number, alias, symbol, version)),
+        };
+        (name, record.to_string())
+    }
+
+    /// The records of a tick as they come from the topic, and what is decided about them: now, or as `log` has it.
+    pub fn decide(
+        &self,
+        number: usize,
+        (tick, partition): (u64, u32),
+        desk: &mut Desk,
+        log: &mut BTreeMap<u64, Vec<Verdict>>,
+    ) -> (Option<Piece>, Vec<CommandRecord>, Vec<Decided>) {
+        if self.records[number].is_empty() {
+            return (None, Vec::new(), Vec::new());
+        }
+        let mut block = MessageBlock { partition, ..MessageBlock::default() };
+        for (position, record) in (self.begins[number]..).zip(&self.records[number]) {
+            block.push(record.as_bytes(), position, None);
+        }
+        let (chunk, records) = scoring::decode(block);
+        let decided = match log.get(&tick) {
+            Some(verdicts) => desk.repeat(tick, &records, verdicts).expect("what was usable then is usable now"),
+            None => records.iter().map(|record| desk.decide(record)).collect(),
+        };
+        log.insert(tick, decided.iter().map(|decided| decided.verdict.clone()).collect());
+        (Some(Chunk::new(chunk).take_all()), records, decided)
+    }
+}
