@@ -144,6 +144,9 @@ pub enum CommandError {
     /// A model cannot be registered, loaded or promoted.
     #[error(transparent)]
     Models(#[from] crate::models::ModelsError),
+    /// What a registry stands for cannot score a replay.
+    #[error(transparent)]
+    Standing(#[from] crate::scoring::StandingError),
     /// The HTTP server cannot be started.
     #[error(transparent)]
     Http(#[from] crate::http::HttpError),

@@ -3,11 +3,12 @@
 use super::CommandError;
 use super::arguments::{csv_columns, duration_ns, duration_or_none_ns, duration_or_zero_ns, interval, time_ns};
 use super::summary;
-use crate::config::{Config, FeaturesSection};
+use crate::config::{ComputedSections, FeaturesSection};
 use crate::engine;
 use crate::outbox::{LakeOutput, Outbox};
 use crate::pipeline::PipelineConfig;
 use crate::replay::{AtEnd, Prefetch, Prepare, replay};
+use crate::scoring::{Desk, REGISTRY, Standing};
 use crate::status::Status;
 use crate::tables::Tables;
 use crate::ticks::{TickConfig, Ticker};
@@ -26,7 +27,6 @@ use tidewheel_connectors::kafka::{
 };
 use tidewheel_connectors::lake::{Lake, LakeConfig, OnExisting};
 use tidewheel_connectors::source::{DecodedChunk, PartitionReader, Progress};
-use tidewheel_operators::features::View;
 use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::Interval;
 
@@ -72,8 +72,9 @@ pub struct ReplayArgs {
     /// With --as-recorded, the folder that recovery.folder named, where it was not in the lake
     #[arg(long, requires = "as_recorded", value_name = "DIR")]
     pub state: Option<PathBuf>,
-    /// With --as-recorded, the registry of models, where it is not where the run had it
-    #[arg(long, requires = "as_recorded", value_name = "DIR")]
+    /// Score the rows of the views by what the aliases of this registry of models stand for, from the first row on. With
+    /// --as-recorded, the registry where it is not where the run had it
+    #[arg(long, value_name = "DIR")]
     pub registry: Option<PathBuf>,
     /// Kafka topics to read instead, from their start to their end
     #[arg(long, value_delimiter = ',', requires = "brokers")]
@@ -141,7 +142,7 @@ pub struct ReplayArgs {
     /// The views of features to compute: core_technical, or those of --config [default: none, or as --config says]
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub views: Option<Vec<String>>,
-    /// A configuration whose [features] section defines views
+    /// A configuration whose [features] section defines views, and whose [scoring] and [signals] say how rows are scored
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// No progress bar
@@ -219,8 +220,17 @@ impl ReplayArgs {
             csv: self.csv.clone().unwrap_or_default(),
             ..DecodeConfig::default()
         });
-        let (views, min_quality) = self.features()?;
-        let tables = Tables::new(&views, min_quality);
+        let computed = self.computed()?;
+        let views = computed.features.resolve().map_err(|detail| CommandError::Usage(format!("--views: {detail}")))?;
+        let min_quality = computed.features.min_quality.map(f64::from);
+        let scoring = self.registry.as_ref().map(|_| computed.scoring_rules(REGISTRY));
+        let mut standing = match (&self.registry, &scoring) {
+            (Some(registry), Some(rules)) => {
+                Some(Standing::of(Desk::new(registry, views.clone(), rules.history_rows))?)
+            }
+            _ => None,
+        };
+        let tables = Tables::of_run(&views, min_quality, scoring.is_some());
         let sources: Vec<String> = readers.iter().map(|reader| reader.name().to_owned()).collect();
         let kafka = self
             .kafka
@@ -241,8 +251,7 @@ impl ReplayArgs {
             archive: self.archive,
             is_saved: false,
             views,
-            // Promotions come by the control topic of a live run; `--as-recorded` has them.
-            scoring: None,
+            scoring,
             min_quality,
         };
         let mut ticker = Ticker::new(TickConfig {
@@ -255,8 +264,9 @@ impl ReplayArgs {
         let writer = writer.map_err(|error| CommandError::Usage(format!("could not start a thread: {error}")))?;
         let progress = ProgressLine::start(self.quiet);
         let at_end = if self.leave_open { AtEnd::LeaveOpen } else { AtEnd::Finish };
-        let replayed = replay(&source, &mut ticker, (self.tick / 1_000_000) as u64, self.skew, at_end, |tick| {
+        let replayed = replay(&source, &mut ticker, (self.tick / 1_000_000) as u64, self.skew, at_end, |mut tick| {
             progress.show(|| source.progress(), &status);
+            standing.take().into_iter().for_each(|standing| standing.put(&mut tick));
             engine.send(tick)
         });
         engine.finish();
@@ -266,18 +276,24 @@ impl ReplayArgs {
         self.report(&counters, &status, out)
     }
 
-    /// The views to compute, and the quality below which their rows raise events.
-    fn features(&self) -> Result<(Vec<View>, Option<f64>), CommandError> {
-        let mut section = match &self.config {
-            Some(path) => Config::load(path, &[])?.features,
-            None => FeaturesSection { views: Vec::new(), ..FeaturesSection::default() },
+    /// What is computed of the bars.
+    fn computed(&self) -> Result<ComputedSections, CommandError> {
+        let mut sections = match &self.config {
+            Some(path) => ComputedSections::load(path)?,
+            None => {
+                let features = FeaturesSection { views: Vec::new(), ..FeaturesSection::default() };
+                ComputedSections { features, ..ComputedSections::default() }
+            }
         };
         if let Some(views) = &self.views {
-            section.views.clone_from(views);
+            sections.features.views.clone_from(views);
         }
-        let min_quality = section.min_quality.map(f64::from);
-        let views = section.resolve().map_err(|detail| CommandError::Usage(format!("--views: {detail}")))?;
-        Ok((views, min_quality))
+        if self.registry.is_some() && sections.features.views.is_empty() {
+            let text =
+                "--registry: models score rows of views, and none is computed: name those that they want with --views";
+            return Err(CommandError::Usage(text.to_owned()));
+        }
+        Ok(sections)
     }
 
     pub(super) fn open_lake(

@@ -6,6 +6,7 @@
 //! of this file but of the command line. Nothing is connected to and no folder is looked at: `tidewheel check` does that.
 
 mod bars;
+mod computed;
 mod document;
 mod error;
 mod example;
@@ -23,6 +24,7 @@ mod validate;
 mod wiring;
 
 pub use bars::BarsSection;
+pub use computed::ComputedSections;
 pub use error::{ConfigError, Place, Problem, Problems};
 pub use example::example;
 pub use features::{FeaturesSection, Share, ViewDefinition};

@@ -1,7 +1,8 @@
 //! Whether a configuration makes sense: limits of single fields, and contradictions between them.
 
 use super::{
-    BarsSection, Cadence, Config, CsvSection, HttpSection, KafkaSection, LakeSection, LogPlace, SourceSection, TimeSpan,
+    BarsSection, Cadence, Config, CsvSection, FeaturesSection, HttpSection, KafkaSection, LakeSection, LogPlace,
+    ScoringSection, SignalsSection, SourceSection, TimeSpan,
 };
 use tidewheel_connectors::decode::Format;
 use tidewheel_schemas::Instrument;
@@ -26,11 +27,9 @@ pub fn complaints(config: &Config) -> Vec<Complaint> {
     }
     source(&config.source, out);
     bars(&config.bars, out);
-    out.extend(config.features.known().err().map(|detail| ("features.define", detail)));
-    if config.features.known().is_ok() {
-        out.extend(config.features.resolve().err().map(|detail| ("features.views", detail)));
-    }
+    features(&config.features, out);
     scoring(config, out);
+    models(&config.scoring, &config.signals, out);
     if let Some(kafka) = &config.kafka {
         output_topics(kafka, &config.source, config, out);
     }
@@ -164,8 +163,16 @@ fn bars(bars: &BarsSection, out: &mut Vec<Complaint>) {
     }
 }
 
+/// What is wrong with the views.
+pub(super) fn features(features: &FeaturesSection, out: &mut Vec<Complaint>) {
+    out.extend(features.known().err().map(|detail| ("features.define", detail)));
+    if features.known().is_ok() {
+        out.extend(features.resolve().err().map(|detail| ("features.views", detail)));
+    }
+}
+
 fn scoring(config: &Config, out: &mut Vec<Complaint>) {
-    let Config { control, scoring, signals, source, features, .. } = config;
+    let Config { control, scoring, source, features, .. } = config;
     if let Some(topic) = &control.topic {
         out.extend(illegal_topic(topic, TOPIC_LIMIT).map(|detail| ("control.topic", detail)));
         if source.topics.contains(topic) {
@@ -187,6 +194,10 @@ fn scoring(config: &Config, out: &mut Vec<Complaint>) {
         }
         _ => {}
     }
+}
+
+/// What is wrong with what is said of the rows of views, and with what is made of it.
+pub(super) fn models(scoring: &ScoringSection, signals: &SignalsSection, out: &mut Vec<Complaint>) {
     if !(1..=4_096).contains(&scoring.history_rows) {
         out.push(("scoring.history_rows", "must be 1 to 4096".into()));
     }

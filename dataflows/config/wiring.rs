@@ -1,6 +1,6 @@
 //! The configuration in the words of those who are configured: sources, decoders, the graph, sinks.
 
-use super::{Cadence, Config, IsolationLevel, LogPlace, StartAt};
+use super::{Cadence, Config, IsolationLevel, LogPlace, StartAt, computed};
 use crate::pipeline::PipelineConfig;
 use crate::scoring::{Desk, ScoringRules};
 use crate::tables::Tables;
@@ -13,7 +13,6 @@ use tidewheel_connectors::kafka::source::{Isolation, KafkaSourceConfig, Start};
 use tidewheel_connectors::lake::{LakeConfig, OnExisting};
 use tidewheel_operators::features::View;
 use tidewheel_operators::intake::IntakeLimits;
-use tidewheel_operators::signals::SignalsConfig;
 
 impl Config {
     /// Threads that compute: as configured, else one a core.
@@ -90,17 +89,7 @@ impl Config {
 
     /// How rows are scored, where they are.
     pub fn scoring_rules(&self) -> Option<ScoringRules> {
-        let signals = &self.signals;
-        Some(ScoringRules {
-            topic: self.control.topic.clone()?,
-            history_rows: self.scoring.history_rows as usize,
-            signals: SignalsConfig {
-                consider: signals.consider,
-                act: signals.act,
-                cool_down_ns: signals.cool_down.as_ns(),
-                universe: signals.universe as usize,
-            },
-        })
+        Some(computed::scoring_rules(self.control.topic.as_deref()?, &self.scoring, &self.signals))
     }
 
     /// Where promotions are decided, where rows are scored.

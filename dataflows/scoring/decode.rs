@@ -72,6 +72,19 @@ impl CommandRecord {
         let (who, why) = (who.map(Into::into), why.map(Into::into));
         Ok(Self { position, receive_time_ns, raw: text.into(), who, why, promotion })
     }
+
+    /// The record that says a promotion, of which nobody knows who sent it.
+    pub fn of(promotion: Promotion, position: u64) -> Self {
+        let raw = promotion_json(&promotion).to_string().into();
+        Self { position, receive_time_ns: None, raw, who: None, why: None, promotion }
+    }
+}
+
+/// A promotion as a record says it, without `who` and `why`.
+pub fn promotion_json(promotion: &Promotion) -> serde_json::Value {
+    let mut record = serde_json::json!(promotion);
+    record["type"] = "promotion".into();
+    record
 }
 
 /// Decodes the records of a block. What is none of them is a reject in the chunk, which holds nothing else.

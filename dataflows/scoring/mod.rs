@@ -17,13 +17,15 @@ mod candidate;
 mod decode;
 mod desk;
 mod facts;
+mod standing;
 
 #[cfg(test)]
 mod tests;
 
-pub use decode::{CommandRecord, decode};
+pub use decode::{CommandRecord, decode, promotion_json};
 pub use desk::{Decided, Desk, DeskError, Verdict};
 pub use facts::FactMaker;
+pub use standing::{REGISTRY, Standing, StandingError};
 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! Scoring in the stream: promotions every few ticks under load, refusals, restarts, and the history made again.
 
 mod live;
+mod replayed;
 mod script;
 mod shelf;
 mod streams;

@@ -2,7 +2,7 @@
 
 use super::super::arguments::time_ns;
 use super::super::{CommandError, number};
-use crate::config::{Config, FeaturesSection};
+use crate::config::{ComputedSections, FeaturesSection};
 use crate::export::{ExportConfig, Form, Known, Label, export};
 use std::io::Write;
 use std::path::PathBuf;
@@ -71,7 +71,7 @@ impl ExportArgs {
             return Err(CommandError::Usage("--from is not before --to".to_owned()));
         }
         let section = match &self.config {
-            Some(path) => Config::load(path, &[])?.features,
+            Some(path) => ComputedSections::load(path)?.features,
             None => FeaturesSection::default(),
         };
         let views = section.known().map_err(CommandError::Usage)?;

@@ -4,6 +4,7 @@ use super::RegistryArgs;
 use crate::commands::CommandError;
 use crate::config::{self, Config};
 use crate::models::ModelsError;
+use crate::scoring::promotion_json;
 use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -63,8 +64,7 @@ pub(super) fn send(promotion: &Promotion, config: &Path, remarks: &Remarks) -> R
     let Some(topic) = config.control.topic.clone() else {
         return Err(CommandError::Usage("the configuration has no control.topic to send to".to_owned()));
     };
-    let mut record = json!(promotion);
-    record["type"] = json!("promotion");
+    let mut record = promotion_json(promotion);
     let remarks = [("who", &remarks.who), ("why", &remarks.why)];
     for (name, text) in remarks.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?))) {
         record[name] = json!(text);

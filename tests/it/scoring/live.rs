@@ -16,7 +16,7 @@ use tidewheel_connectors::lake::rows::RowsByTick;
 
 const FAMILIES: [&str; 5] = ["predictions", "shadow_predictions", "signals", "events", "control"];
 
-fn sections(control: &str, registry: &Path) -> String {
+pub fn sections(control: &str, registry: &Path) -> String {
     format!(
         "[recovery]\nsnapshot_every = \"700ms\"\n[features]\nviews = [\"small\"]\n\
          define = [{{ name = \"small\", version = 1, base = \"1m\", columns = {COLUMNS:?} }}]\n\
@@ -31,13 +31,13 @@ fn model(shelf: &Shelf, setup: &Setup, arguments: &[&str]) -> Command {
     command
 }
 
-fn promote(shelf: &Shelf, setup: &Setup, version: u32, more: &[&str]) {
+pub fn promote(shelf: &Shelf, setup: &Setup, version: u32, more: &[&str]) {
     let file = ensemble_file(&shelf.beside(""), version);
     let told = succeeds(model(shelf, setup, &[&["promote", &file, "--target", "up"], more].concat()));
     assert!(told.contains("\n  sent to "), "{told}");
 }
 
-fn wait_for_event(setup: &Setup, kind: &str, promotion: u64) -> Record {
+pub fn wait_for_event(setup: &Setup, kind: &str, promotion: u64) -> Record {
     wait_for_record(&setup.brokers, &format!("{}.events", setup.prefix), |record| {
         let value = record.value.as_ref().expect("facts have values");
         value["kind"] == kind && value["promotion"] == promotion
@@ -157,6 +157,12 @@ fn a_run_is_told_what_to_score_by_and_its_history_is_made_again() {
     assert!(told.contains("as the run counted"), "{told}");
     assert_eq!(facts(&folder.path().join("again")), in_lake);
     assert_eq!(published(brokers, &prefix), in_topics);
+
+    // The rows that were scored did not know the future, and whoever asks needs no models.
+    let mut audit = tidewheel(&["audit", "lookahead", "--view", "small", "--json", "--config", &setup.file()]);
+    audit.arg(&setup.lake);
+    let report: Json = serde_json::from_str(&succeeds(audit)).expect("JSON");
+    println!("audit: {report}");
 
     // A registry elsewhere is as good; one that lacks what took effect is told.
     let moved = shelf.beside("moved");
