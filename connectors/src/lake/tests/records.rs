@@ -109,8 +109,8 @@ fn committed(folder: &TempDir) -> PathBuf {
     let sources = vec!["trades[0]".to_owned(), "trades[1]".to_owned()];
     let mut lake = Lake::open(LakeConfig { sources, ..config(folder) }).expect("a new lake");
     lake.append(output());
-    // Two rows of each of the six tables beside the bars.
-    assert_eq!(lake.buffered_rows(), 5 + 2 + 2 + 2 + 6 * 2);
+    // Two rows of each of the seven tables beside the bars.
+    assert_eq!(lake.buffered_rows(), 5 + 2 + 2 + 2 + 7 * 2);
     lake.commit(&progress(2_000_000_000_000)).expect("a commit");
     check_consistent(&config(folder).root);
     config(folder).root
@@ -173,7 +173,7 @@ fn without_the_archive_trades_are_not_even_buffered() {
     let folder = TempDir::new().expect("a temporary folder");
     let mut lake = Lake::open(LakeConfig { archive: false, ..config(&folder) }).expect("a new lake");
     lake.append(output());
-    assert_eq!(lake.buffered_rows(), 4 + 6 * 2);
+    assert_eq!(lake.buffered_rows(), 4 + 7 * 2);
     lake.commit(&progress(2_000_000_000_000)).expect("a commit");
     assert_eq!(lake.state().of(Table::Trades).count(), 0);
 }
