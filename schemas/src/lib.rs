@@ -3,6 +3,7 @@
 //! Nothing here knows a clock, a file, a socket or a thread. Prices and quantities are integers with eight decimals
 //! (`_e8`), their products integers with sixteen (`_e16`), times are nanoseconds since the Unix epoch in UTC (`_ns`).
 
+mod account;
 mod bar;
 mod chunk;
 mod decimal;
@@ -14,6 +15,7 @@ mod row;
 mod trade;
 mod trade_id;
 
+pub use account::{CashMovement, ContractKind, Fill, FillChange, Holder, InstrumentReference, OrderIntent, Side};
 pub use bar::{Bar, BarVersion, TradeKey};
 pub use chunk::{AcceptedRows, TradeColumns};
 pub use decimal::{

@@ -1,0 +1,4 @@
+//! Risk arithmetic: what accounts hold and what that is worth, how much they can lose, what they may do.
+//!
+//! No dataflow here: records and marks in, numbers and decisions out, the same for the same set of records whatever their order of
+//! arrival. Money is exact, in integers with sixteen decimals; floats begin where a ratio or a root does.
