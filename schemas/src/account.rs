@@ -106,6 +106,19 @@ pub struct CashMovement {
     pub event_time_ns: i64,
 }
 
+/// A funding payment of a perpetual contract: longs pay shorts where the rate is above zero. For every position of that time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Funding {
+    /// Of what. A venue makes at most one payment at a time.
+    pub instrument: Instrument,
+    /// Part of the notional value, twelve decimals.
+    pub rate_e12: i64,
+    /// The mark price it is reckoned with, eight decimals, above zero.
+    pub mark_price_e8: i64,
+    /// When it is paid, nanoseconds. A rate that is only announced is no payment.
+    pub event_time_ns: i64,
+}
+
 /// An order that somebody wants to send, if it is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderIntent {

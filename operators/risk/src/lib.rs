@@ -2,3 +2,11 @@
 //!
 //! No dataflow here: records and marks in, numbers and decisions out, the same for the same set of records whatever their order of
 //! arrival. Money is exact, in integers with sixteen decimals; floats begin where a ratio or a root does.
+
+pub mod book;
+pub mod equity;
+pub mod exact;
+pub mod metrics;
+pub mod positions;
+pub mod scenarios;
+pub mod valuation;

@@ -1,0 +1,138 @@
+//! What a book keeps of an account beside its positions: cash, samples, and which sums are its own.
+
+use super::{AccountBook, MINUTE_NS};
+use crate::equity::Curve;
+use crate::scenarios::PnlVector;
+use crate::valuation::{Cell, Scope};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tidewheel_schemas::{CashMovement, Instrument};
+
+/// Refused fills of more instruments than this leave no further faults on an account: one is enough to stop it.
+const REFUSED_LIMIT: usize = 100;
+
+/// Amounts by currency.
+pub(super) type Amounts = BTreeMap<Arc<str>, i128>;
+
+/// What an account had at the end of a minute, by currency.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sample {
+    /// Cash and unrealised.
+    pub(super) sums: Amounts,
+    /// Deposits less withdrawals since the sample before.
+    pub(super) flows: Amounts,
+    /// Positions that held something without a mark.
+    pub(super) unmarked: i64,
+}
+
+/// What positions have in common, and the currency it is summed in.
+pub(super) type CellKey = (Scope, Arc<str>);
+
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) name: Arc<str>,
+    pub(super) base_currency: Arc<str>,
+    /// Deposits less withdrawals, all of them.
+    pub(super) deposits: Amounts,
+    /// Those behind the horizon.
+    pub(super) deposits_base: Amounts,
+    /// Those inside it, by id.
+    pub(super) movements: BTreeMap<Arc<str>, CashMovement>,
+    /// Fees paid, by strategy and currency; the whole account's under none.
+    pub(super) fees: BTreeMap<(Option<Arc<str>>, Arc<str>), i128>,
+    pub(super) samples: BTreeMap<i64, Sample>,
+    /// Samples behind the horizon.
+    pub(super) curve: Curve,
+    pub(super) refused: BTreeSet<Instrument>,
+    /// Numbers of its positions.
+    pub(super) positions: Vec<usize>,
+    pub(super) cells: BTreeMap<CellKey, usize>,
+    pub(super) tops: BTreeMap<Arc<str>, usize>,
+    /// By strategy and settlement currency; the whole account's under none.
+    pub(super) vectors: BTreeMap<(Option<Arc<str>>, Arc<str>), usize>,
+}
+
+impl Account {
+    /// Puts a fault on the account.
+    pub(super) fn refuse(&mut self, instrument: &Instrument) {
+        if self.refused.len() < REFUSED_LIMIT {
+            self.refused.insert(instrument.clone());
+        }
+    }
+}
+
+/// Adds to a sum by currency and keeps no zeros: nothing needs a rate for nothing.
+pub(super) fn add(amounts: &mut Amounts, currency: &Arc<str>, amount: i128) {
+    if amount == 0 {
+        return;
+    }
+    let sum = amounts.entry(currency.clone()).or_default();
+    *sum += amount;
+    if *sum == 0 {
+        amounts.remove(currency);
+    }
+}
+
+impl AccountBook {
+    /// The number of an account, which is made if it is new. A new one had nothing in the minutes sampled so far.
+    pub(super) fn account(&mut self, name: &Arc<str>) -> usize {
+        if let Some(&number) = self.account_numbers.get(name) {
+            return number;
+        }
+        let base_currency = self.config.base_currencies.get(name).unwrap_or(&self.config.base_currency).clone();
+        let samples = self.sample_times.iter().map(|time| (*time, Sample::default())).collect();
+        self.accounts.push(Account {
+            name: name.clone(),
+            base_currency,
+            deposits: Amounts::new(),
+            deposits_base: Amounts::new(),
+            movements: BTreeMap::new(),
+            fees: BTreeMap::new(),
+            samples,
+            curve: Curve::default(),
+            refused: BTreeSet::new(),
+            positions: Vec::new(),
+            cells: BTreeMap::new(),
+            tops: BTreeMap::new(),
+            vectors: BTreeMap::new(),
+        });
+        self.account_numbers.insert(name.clone(), self.accounts.len() - 1);
+        self.accounts.len() - 1
+    }
+
+    /// The place of a sum.
+    pub(super) fn cell(&mut self, account: usize, scope: Scope, currency: &Arc<str>) -> usize {
+        *self.accounts[account].cells.entry((scope, currency.clone())).or_insert_with(|| {
+            self.cells.push(Cell::default());
+            self.cells.len() - 1
+        })
+    }
+
+    /// The place of the set of gross exposures.
+    pub(super) fn top(&mut self, account: usize, currency: &Arc<str>) -> usize {
+        *self.accounts[account].tops.entry(currency.clone()).or_insert_with(|| {
+            self.tops.push(BTreeSet::new());
+            self.tops.len() - 1
+        })
+    }
+
+    /// The place of a vector.
+    pub(super) fn vector(&mut self, account: usize, strategy: Option<&Arc<str>>, currency: &Arc<str>) -> usize {
+        let slots = self.grid.slots();
+        *self.accounts[account].vectors.entry((strategy.cloned(), currency.clone())).or_insert_with(|| {
+            self.vectors.push(PnlVector::new(slots));
+            self.vectors.len() - 1
+        })
+    }
+
+    /// Samples that count an event of some time: those that end after it.
+    pub(super) fn samples_after(&self, event_time_ns: i64) -> impl Iterator<Item = i64> {
+        self.sample_times.range(event_time_ns.saturating_add(1)..).copied()
+    }
+
+    /// The last end of a minute at or before a time.
+    pub(super) const fn minute_at(time_ns: i64) -> i64 {
+        time_ns.div_euclid(MINUTE_NS) * MINUTE_NS
+    }
+}

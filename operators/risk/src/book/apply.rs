@@ -1,0 +1,361 @@
+//! What accounts do: references, fills and their changes, cash, funding.
+//!
+//! Every record is first worked out as a whole; only then is anything changed.
+
+use super::account::add;
+use super::held::shown;
+use super::{AccountBook, Known, Outcome, Refusal};
+use crate::exact::{ONE_E8, POSITIONS_LIMIT};
+use crate::positions::{
+    Contract, Entry, EntryKey, EntryKind, FillState, Logged, OutOfRange, Position, Prepared, bounded,
+};
+use crate::valuation::{Cell, MarkHistory};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tidewheel_schemas::{
+    CashMovement, Fill, FillChange, Funding, Instrument, InstrumentReference, PRICE_LIMIT_E8, is_notional_in_range,
+};
+
+/// One past the largest fee or movement, eight decimals: ten thousand million units.
+const AMOUNT_LIMIT_E8: i64 = 1_000_000_000_000_000_000;
+
+/// A position with other entries than it has, worked out.
+struct Change {
+    /// The position, or the one that is to be made.
+    position: Result<usize, Box<Position>>,
+    prepared: Prepared,
+    cell: Cell,
+    without: Option<EntryKey>,
+    with: Option<(EntryKey, Entry)>,
+}
+
+impl AccountBook {
+    pub(super) fn reference(&mut self, reference: InstrumentReference) -> Result<Outcome, Refusal> {
+        if reference.multiplier_e8 <= 0 {
+            return Err(Refusal::NotPositive("multiplier"));
+        }
+        for (name, text) in [
+            ("asset class", &reference.asset_class),
+            ("sector", &reference.sector),
+            ("base currency", &reference.base_currency),
+            ("quote currency", &reference.quote_currency),
+        ] {
+            named(name, text)?;
+        }
+        let Some(&number) = self.instrument_numbers.get(&reference.instrument) else {
+            let number = self.grid.add_instrument(reference.kind);
+            self.pairs.add(&reference);
+            self.instrument_numbers.insert(reference.instrument.clone(), number);
+            let marks = std::array::from_fn(|_| MarkHistory::default());
+            self.instruments.push(Known {
+                reference,
+                marks,
+                fundings: BTreeMap::new(),
+                positions: Vec::new(),
+                open: 0,
+            });
+            return Ok(Outcome::Applied);
+        };
+        let known = &mut self.instruments[number];
+        if known.reference == reference {
+            return Ok(Outcome::Duplicate);
+        }
+        let made_of = |reference: &InstrumentReference| {
+            let InstrumentReference { base_currency, quote_currency, kind, multiplier_e8, .. } = reference;
+            (base_currency.clone(), quote_currency.clone(), *kind, *multiplier_e8)
+        };
+        if made_of(&known.reference) != made_of(&reference) {
+            return Err(Refusal::ReferenceInUse(reference.instrument));
+        }
+        known.reference = reference;
+        for position in known.positions.clone() {
+            self.move_scopes(position);
+        }
+        Ok(Outcome::Applied)
+    }
+
+    pub(super) fn fill(&mut self, fill: &Fill) -> Result<Outcome, Refusal> {
+        check_fill(fill)?;
+        let instrument = self.known_to(&fill.holder.account, &fill.instrument)?;
+        if fill.event_time_ns < self.frozen_ns {
+            return Ok(Outcome::Late);
+        }
+        let account = self.account(&fill.holder.account);
+        let logged = self.logs.entry((account, instrument)).or_default().with_fill(fill);
+        self.take_logged(account, instrument, &fill.fill_id, logged, "fill")
+    }
+
+    pub(super) fn fill_change(
+        &mut self,
+        account: &Arc<str>,
+        instrument: &Instrument,
+        fill_id: &Arc<str>,
+        change: &FillChange,
+        event_time_ns: i64,
+    ) -> Result<Outcome, Refusal> {
+        named("account", account)?;
+        named("fill id", fill_id)?;
+        let mut oldest_ns = event_time_ns;
+        if let FillChange::Correct { fill, .. } = change {
+            check_fill(fill)?;
+            if (&fill.holder.account, &fill.instrument, &fill.fill_id) != (account, instrument, fill_id) {
+                return Err(Refusal::OtherFill);
+            }
+            oldest_ns = oldest_ns.min(fill.event_time_ns);
+        }
+        let instrument = self.known_to(account, instrument)?;
+        if oldest_ns < self.frozen_ns {
+            return Ok(Outcome::Late);
+        }
+        let account = self.account(account);
+        let logged = self.logs.entry((account, instrument)).or_default().with_change(fill_id, change, event_time_ns);
+        self.take_logged(account, instrument, fill_id, logged, "correction")
+    }
+
+    /// The number of an instrument; if there is none, a fault on the account: it holds more than is known.
+    fn known_to(&mut self, account: &Arc<str>, instrument: &Instrument) -> Result<usize, Refusal> {
+        self.known(instrument).inspect_err(|_| {
+            let account = self.account(account);
+            self.accounts[account].refuse(instrument);
+        })
+    }
+
+    fn take_logged(
+        &mut self,
+        account: usize,
+        instrument: usize,
+        fill_id: &Arc<str>,
+        logged: Logged,
+        what: &'static str,
+    ) -> Result<Outcome, Refusal> {
+        let state = match logged {
+            Logged::Duplicate => return Ok(Outcome::Duplicate),
+            Logged::Conflict => return Err(Refusal::Conflict(what)),
+            Logged::Changed(state) => state,
+        };
+        let known = self.logs.get(&(account, instrument)).and_then(|log| log.get(fill_id));
+        let before = known.and_then(FillState::effective).cloned();
+        if before.as_ref().is_some_and(|fill| fill.event_time_ns < self.frozen_ns)
+            || state.effective().is_some_and(|fill| fill.event_time_ns < self.frozen_ns)
+        {
+            return Ok(Outcome::Late);
+        }
+        let outcome = if state.original.is_some() { Outcome::Applied } else { Outcome::Waiting };
+        if before.as_ref() != state.effective() {
+            self.replace_fill(instrument, before.as_ref(), state.effective())?;
+        }
+        self.logs.entry((account, instrument)).or_default().put(fill_id.clone(), state);
+        Ok(outcome)
+    }
+
+    /// Takes one fill out and puts another in, of the same or of another position.
+    fn replace_fill(&mut self, instrument: usize, out: Option<&Fill>, into: Option<&Fill>) -> Result<(), Refusal> {
+        let contract = Contract::from(&self.instruments[instrument].reference);
+        let old_key = out.map(key_of);
+        let new = into.map(|fill| entry_of(fill, &contract).map(|entry| (key_of(fill), entry))).transpose()?;
+        let changes = match (out, into) {
+            (Some(out), Some(into)) if out.holder != into.holder => {
+                vec![self.change(out, instrument, old_key, None)?, self.change(into, instrument, None, new)?]
+            }
+            (Some(fill), _) | (None, Some(fill)) => vec![self.change(fill, instrument, old_key, new)?],
+            (None, None) => return Ok(()),
+        };
+        let earliest = [out, into].into_iter().flatten().map(|fill| fill.event_time_ns).min();
+        let holders: Vec<_> = match (out, into) {
+            (Some(out), Some(into)) if out.holder != into.holder => vec![out.holder.clone(), into.holder.clone()],
+            _ => out.or(into).map(|fill| fill.holder.clone()).into_iter().collect(),
+        };
+        let changes = changes
+            .into_iter()
+            .zip(holders)
+            .map(|(change, holder)| {
+                let number = match change.position {
+                    Ok(number) => number,
+                    Err(position) => self.add_position(holder, instrument, *position),
+                };
+                (number, change.prepared, change.cell, change.without, change.with)
+            })
+            .collect();
+        self.make(changes, earliest.unwrap_or(i64::MAX));
+        Ok(())
+    }
+
+    /// Works out a change of the position of a fill.
+    fn change(
+        &self,
+        fill: &Fill,
+        instrument: usize,
+        without: Option<EntryKey>,
+        with: Option<(EntryKey, Entry)>,
+    ) -> Result<Change, Refusal> {
+        let number = self.position_numbers.get(&(fill.holder.clone(), instrument)).copied();
+        let fresh = match number {
+            Some(_) => None,
+            None if self.positions.len() >= POSITIONS_LIMIT => return Err(Refusal::TooManyPositions),
+            None => Some(Box::new(self.fresh(instrument)?)),
+        };
+        let position = match (&fresh, number) {
+            (Some(fresh), _) => fresh,
+            (None, Some(number)) => &self.positions[number].position,
+            (None, None) => unreachable!("a position that has no number is fresh"),
+        };
+        let prepared = position.prepare(without.as_ref(), with.as_ref().map(|(key, entry)| (key, entry)))?;
+        let cell = shown(prepared.holding(), position, self.price_e8(instrument))?;
+        let position = match (fresh, number) {
+            (Some(fresh), _) => Err(fresh),
+            (None, number) => Ok(number.expect("a position that is not fresh has a number")),
+        };
+        Ok(Change { position, prepared, cell, without, with })
+    }
+
+    /// A position that holds nothing, and was there when the horizon's funding was paid.
+    fn fresh(&self, instrument: usize) -> Result<Position, OutOfRange> {
+        let known = &self.instruments[instrument];
+        let settlement = known.reference.settlement_currency().clone();
+        let mut position = Position::new((&known.reference).into(), settlement, self.config.cost_method);
+        for funding in known.fundings.values() {
+            let (key, entry) = funding_entry(funding);
+            let prepared = position.prepare(None, Some((&key, &entry)))?;
+            position.commit(prepared, None, Some((key, entry)));
+        }
+        Ok(position)
+    }
+
+    /// Makes changes that were worked out, and corrects the samples after the earliest of them.
+    #[expect(clippy::type_complexity, reason = "one private list with one maker for each of two callers")]
+    fn make(
+        &mut self,
+        changes: Vec<(usize, Prepared, Cell, Option<EntryKey>, Option<(EntryKey, Entry)>)>,
+        earliest_ns: i64,
+    ) {
+        let times: Vec<i64> = self.samples_after(earliest_ns).collect();
+        for (number, prepared, cell, without, with) in changes {
+            self.sample_position(number, &times, -1);
+            self.positions[number].position.commit(prepared, without.as_ref(), with);
+            self.sample_position(number, &times, 1);
+            self.show(number, cell);
+            self.show_fees(number);
+        }
+    }
+
+    pub(super) fn funding(&mut self, funding: Funding) -> Result<Outcome, Refusal> {
+        if funding.mark_price_e8 <= 0 {
+            return Err(Refusal::NotPositive("mark price"));
+        }
+        if funding.mark_price_e8 >= PRICE_LIMIT_E8 {
+            return Err(OutOfRange("mark price").into());
+        }
+        // More than everything is no rate.
+        if funding.rate_e12.abs() > 1_000_000_000_000 {
+            return Err(OutOfRange("rate").into());
+        }
+        let instrument = self.known(&funding.instrument)?;
+        if funding.event_time_ns < self.frozen_ns {
+            return Ok(Outcome::Late);
+        }
+        match self.instruments[instrument].fundings.get(&funding.event_time_ns) {
+            Some(known) if *known == funding => return Ok(Outcome::Duplicate),
+            Some(_) => return Err(Refusal::Conflict("funding payment")),
+            None => {}
+        }
+        let (key, entry) = funding_entry(&funding);
+        let price = self.price_e8(instrument);
+        let mut changes = Vec::new();
+        for &number in &self.instruments[instrument].positions {
+            let position = &self.positions[number].position;
+            let prepared = position.prepare(None, Some((&key, &entry)))?;
+            let cell = shown(prepared.holding(), position, price)?;
+            changes.push((number, prepared, cell, None, Some((key.clone(), entry.clone()))));
+        }
+        let time_ns = funding.event_time_ns;
+        self.make(changes, time_ns);
+        self.instruments[instrument].fundings.insert(time_ns, funding);
+        Ok(Outcome::Applied)
+    }
+
+    pub(super) fn cash(&mut self, movement: CashMovement) -> Result<Outcome, Refusal> {
+        for (name, text) in [("account", &movement.account), ("id", &movement.id), ("currency", &movement.currency)] {
+            named(name, text)?;
+        }
+        if movement.amount_e8 == 0 {
+            return Err(Refusal::NotPositive("amount"));
+        }
+        if movement.amount_e8.unsigned_abs() >= AMOUNT_LIMIT_E8.unsigned_abs() {
+            return Err(OutOfRange("amount").into());
+        }
+        if movement.event_time_ns < self.frozen_ns {
+            return Ok(Outcome::Late);
+        }
+        let number = self.account(&movement.account);
+        let account = &self.accounts[number];
+        match account.movements.get(&movement.id) {
+            Some(known) if *known == movement => return Ok(Outcome::Duplicate),
+            Some(_) => return Err(Refusal::Conflict("movement")),
+            None => {}
+        }
+        let amount = i128::from(movement.amount_e8) * ONE_E8;
+        let so_far = account.deposits.get(&movement.currency).copied().unwrap_or(0);
+        bounded(so_far + amount, "deposits")?;
+        let times: Vec<i64> = self.samples_after(movement.event_time_ns).collect();
+        let account = &mut self.accounts[number];
+        add(&mut account.deposits, &movement.currency, amount);
+        for (at, time) in times.iter().enumerate() {
+            let sample = account.samples.get_mut(time).expect("accounts are sampled at the book's times");
+            add(&mut sample.sums, &movement.currency, amount);
+            if at == 0 {
+                add(&mut sample.flows, &movement.currency, amount);
+            }
+        }
+        account.movements.insert(movement.id.clone(), movement);
+        Ok(Outcome::Applied)
+    }
+}
+
+fn key_of(fill: &Fill) -> EntryKey {
+    EntryKey { event_time_ns: fill.event_time_ns, kind: EntryKind::Fill, id: fill.fill_id.clone() }
+}
+
+fn entry_of(fill: &Fill, contract: &Contract) -> Result<Entry, OutOfRange> {
+    let quantity_e8 = fill.quantity_e8 * fill.side.sign();
+    Ok(Entry::Fill {
+        quantity_e8,
+        worth_e16: contract.worth_e16(fill.price_e8, quantity_e8)?,
+        fee_e16: i128::from(fill.fee_e8) * ONE_E8,
+        fee_currency: fill.fee_currency.clone(),
+    })
+}
+
+fn funding_entry(funding: &Funding) -> (EntryKey, Entry) {
+    let key = EntryKey { event_time_ns: funding.event_time_ns, kind: EntryKind::Funding, id: "".into() };
+    (key, Entry::Funding { rate_e12: funding.rate_e12, mark_price_e8: funding.mark_price_e8 })
+}
+
+fn named(name: &'static str, text: &str) -> Result<(), Refusal> {
+    if text.is_empty() { Err(Refusal::Missing(name)) } else { Ok(()) }
+}
+
+fn check_fill(fill: &Fill) -> Result<(), Refusal> {
+    for (name, text) in [
+        ("account", &fill.holder.account),
+        ("strategy", &fill.holder.strategy),
+        ("fill id", &fill.fill_id),
+        ("fee currency", &fill.fee_currency),
+    ] {
+        named(name, text)?;
+    }
+    for (name, value) in [("quantity", fill.quantity_e8), ("price", fill.price_e8)] {
+        if value <= 0 {
+            return Err(Refusal::NotPositive(name));
+        }
+    }
+    if fill.price_e8 >= PRICE_LIMIT_E8 {
+        return Err(OutOfRange("price").into());
+    }
+    if !is_notional_in_range(fill.price_e8, fill.quantity_e8) {
+        return Err(OutOfRange("price times quantity").into());
+    }
+    if fill.fee_e8.unsigned_abs() >= AMOUNT_LIMIT_E8.unsigned_abs() {
+        return Err(OutOfRange("fee").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! Event time: samples of equity at the ends of minutes, and what leaves the correction horizon.
+
+use super::account::{Amounts, Sample, add};
+use super::{AccountBook, MINUTE_NS};
+use crate::equity::{Curve, Point};
+use crate::exact::ONE_E8;
+use crate::valuation::{NoRate, Rate, Seen};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Rates into the base currency of one account, each looked for once.
+pub(super) struct Rates<'a> {
+    book: &'a AccountBook,
+    to: Arc<str>,
+    /// The end of a minute, or none for now.
+    at_ns: Option<i64>,
+    known: BTreeMap<Arc<str>, Result<Rate, NoRate>>,
+}
+
+impl<'a> Rates<'a> {
+    pub(super) fn new(book: &'a AccountBook, to: &Arc<str>, at_ns: Option<i64>) -> Self {
+        Self { book, to: to.clone(), at_ns, known: BTreeMap::new() }
+    }
+
+    /// The rate of a currency.
+    pub(super) fn rate(&mut self, from: &Arc<str>) -> &Result<Rate, NoRate> {
+        let Self { book, to, at_ns, known } = self;
+        if !known.contains_key(from) {
+            let time_ns = at_ns.unwrap_or(book.now_ns);
+            let oldest = time_ns.saturating_sub(book.config.mark_stale_after_ns);
+            let rate = book.pairs.rate(from, to, &book.config.hops, |instrument| {
+                let known = &book.instruments[*book.instrument_numbers.get(instrument)?];
+                let marks = &known.marks[book.config.mark_source as usize];
+                let mark = at_ns.map_or_else(|| marks.current(), |time| marks.at(time))?;
+                Some(Seen { price_e8: mark.price_e8, is_stale: mark.event_time_ns < oldest })
+            });
+            known.insert(from.clone(), rate);
+        }
+        &known[from]
+    }
+
+    /// The sum of amounts. None if there is no rate of one, or if it does not fit. Nothing needs no rate.
+    pub(super) fn sum(&mut self, amounts: &Amounts) -> Option<i128> {
+        amounts.iter().filter(|(_, amount)| **amount != 0).try_fold(0i128, |sum, (currency, amount)| {
+            sum.checked_add(self.rate(currency).as_ref().ok()?.convert(*amount)?)
+        })
+    }
+
+    /// All rates that were looked for.
+    pub(super) fn into_known(self) -> BTreeMap<Arc<str>, Result<Rate, NoRate>> {
+        self.known
+    }
+}
+
+impl AccountBook {
+    /// Moves event time on, never back. At each minute that ends, equity is sampled, and what leaves the horizon is frozen.
+    ///
+    /// Records older than the whole horizon are late from then on. Of a time that jumps by more than the horizon only the minutes
+    /// inside it are sampled.
+    pub fn advance(&mut self, now_ns: i64) {
+        if now_ns <= self.now_ns {
+            return;
+        }
+        let is_first = self.now_ns == i64::MIN;
+        let minute = Self::minute_at(now_ns);
+        let last = if is_first { minute - MINUTE_NS } else { Self::minute_at(self.now_ns) };
+        self.now_ns = now_ns;
+        if minute == last {
+            return;
+        }
+        let first = (last + MINUTE_NS).max(minute - self.config.horizon_ns + MINUTE_NS);
+        for time in (first..=minute).step_by(MINUTE_NS as usize) {
+            self.sample(time);
+        }
+        self.freeze(minute.saturating_sub(self.config.horizon_ns));
+    }
+
+    fn sample(&mut self, time_ns: i64) {
+        let since = self.sample_times.last().copied().unwrap_or(i64::MIN);
+        self.sample_times.insert(time_ns);
+        for account in &mut self.accounts {
+            let mut sample = Sample { sums: account.deposits.clone(), ..Sample::default() };
+            for movement in account.movements.values() {
+                let amount = i128::from(movement.amount_e8) * ONE_E8;
+                if movement.event_time_ns >= time_ns {
+                    add(&mut sample.sums, &movement.currency, -amount);
+                } else if movement.event_time_ns >= since {
+                    add(&mut sample.flows, &movement.currency, amount);
+                }
+            }
+            account.samples.insert(time_ns, sample);
+        }
+        for number in 0..self.positions.len() {
+            self.sample_position(number, &[time_ns], 1);
+        }
+    }
+
+    fn freeze(&mut self, frozen_ns: i64) {
+        if frozen_ns <= self.frozen_ns {
+            return;
+        }
+        for number in 0..self.accounts.len() {
+            let curve = self.curve_until(number, frozen_ns);
+            let account = &mut self.accounts[number];
+            account.curve = curve;
+            account.samples = account.samples.split_off(&(frozen_ns + 1));
+            let base = &mut account.deposits_base;
+            account.movements.retain(|_, movement| {
+                let is_kept = movement.event_time_ns >= frozen_ns;
+                if !is_kept {
+                    add(base, &movement.currency, i128::from(movement.amount_e8) * ONE_E8);
+                }
+                is_kept
+            });
+        }
+        self.frozen_ns = frozen_ns;
+        self.sample_times = self.sample_times.split_off(&(frozen_ns + 1));
+        for held in &mut self.positions {
+            held.position.freeze(frozen_ns);
+        }
+        self.logs.retain(|_, log| {
+            log.freeze(frozen_ns);
+            !log.is_empty()
+        });
+        for known in &mut self.instruments {
+            known.marks.iter_mut().for_each(|marks| marks.freeze(frozen_ns));
+            known.fundings = known.fundings.split_off(&frozen_ns);
+        }
+    }
+
+    /// The curve of an account through its samples up to a time.
+    pub(super) fn curve_until(&self, account: usize, until_ns: i64) -> Curve {
+        let account = &self.accounts[account];
+        account.samples.range(..=until_ns).fold(account.curve, |curve, (time, sample)| {
+            let mut rates = Rates::new(self, &account.base_currency, Some(*time));
+            let flow = rates.sum(&sample.flows);
+            // A flow without a rate leaves no equity either, since it is part of it; it is then lost to the day's profit, and
+            // the numbers of now, in which the same rate is missing, say so.
+            let equity = if sample.unmarked > 0 || flow.is_none() { None } else { rates.sum(&sample.sums) };
+            let point = Point { time_ns: *time, equity_e16: equity, flow_e16: flow.unwrap_or(0) };
+            curve.step(&point, self.config.day_offset_ns).unwrap_or(curve)
+        })
+    }
+}

@@ -1,0 +1,140 @@
+//! The fold of equity samples.
+
+use crate::exact::mul_div;
+use serde::{Deserialize, Serialize};
+
+/// Nanoseconds in a day.
+pub const DAY_NS: i64 = 86_400_000_000_000;
+
+/// Equity at a time, in the account's base currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// The end of what it counts, nanoseconds: events before it.
+    pub time_ns: i64,
+    /// Cash and unrealised, sixteen decimals; none where something had no mark or no rate.
+    pub equity_e16: Option<i128>,
+    /// Deposits less withdrawals since the sample before.
+    pub flow_e16: i128,
+}
+
+/// The state after some samples.
+///
+/// The peak includes the first equity. Money put in or taken out is no profit and no loss: it scales the peak by what it did to the
+/// equity, `peak * equity / (equity - flow)` rounded half to even, so that the drawdown stays what it was; where equity was not above
+/// zero before or after the flow, the peak begins anew at the equity. A day's profit is the equity less that at the day's beginning
+/// and less the day's flows. A sample without equity keeps its flows for the next that has one, and moves nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Curve {
+    /// Equity of the last sample that had one; zero before the first.
+    pub equity_e16: i128,
+    /// The running peak, none before the first sample.
+    pub peak_e16: Option<i128>,
+    /// The number of the day of the last sample.
+    pub day: Option<i64>,
+    /// Equity at the beginning of that day.
+    pub day_equity_e16: i128,
+    /// Deposits less withdrawals of that day.
+    pub day_flow_e16: i128,
+    /// Flows of samples without equity.
+    pub waiting_flow_e16: i128,
+    /// The deepest drawdown so far: equity and peak at that time.
+    pub deepest: Option<(i128, i128)>,
+}
+
+impl Curve {
+    /// Takes the next sample, by time. Days begin `day_offset_ns` after midnight UTC. None if a number does not fit.
+    #[must_use]
+    pub fn step(mut self, point: &Point, day_offset_ns: i64) -> Option<Self> {
+        // A sample at the very boundary closes the day before.
+        let day = (point.time_ns - 1 - day_offset_ns).div_euclid(DAY_NS);
+        if self.day != Some(day) {
+            (self.day, self.day_equity_e16, self.day_flow_e16) = (Some(day), self.equity_e16, 0);
+        }
+        let flow = self.waiting_flow_e16.checked_add(point.flow_e16)?;
+        self.day_flow_e16 = self.day_flow_e16.checked_add(point.flow_e16)?;
+        let Some(equity) = point.equity_e16 else {
+            self.waiting_flow_e16 = flow;
+            return Some(self);
+        };
+        let without_flow = equity.checked_sub(flow)?;
+        let peak = match self.peak_e16 {
+            Some(peak) if flow == 0 => peak,
+            Some(peak) if equity > 0 && without_flow > 0 => mul_div(peak, equity, without_flow)?,
+            _ => equity,
+        };
+        let peak = peak.max(equity);
+        (self.waiting_flow_e16, self.equity_e16, self.peak_e16) = (0, equity, Some(peak));
+        if self.deepest.is_none_or(|deepest| ratio(equity, peak) < ratio(deepest.0, deepest.1)) {
+            self.deepest = Some((equity, peak));
+        }
+        Some(self)
+    }
+
+    /// Equity over its running peak less one, zero or below; none before the first sample or where the peak is not above zero.
+    pub fn drawdown(&self) -> Option<f64> {
+        let peak = self.peak_e16.filter(|peak| *peak > 0)?;
+        Some(ratio(self.equity_e16, peak))
+    }
+
+    /// The deepest drawdown so far, zero or below.
+    pub fn max_drawdown(&self) -> Option<f64> {
+        self.deepest.filter(|(_, peak)| *peak > 0).map(|(equity, peak)| ratio(equity, peak))
+    }
+
+    /// Profit of the day of the last sample.
+    pub const fn day_profit_e16(&self) -> Option<i128> {
+        match self.equity_e16.checked_sub(self.day_equity_e16) {
+            Some(change) => change.checked_sub(self.day_flow_e16),
+            None => None,
+        }
+    }
+}
+
+/// The difference is exact; one rounding to a float each and one division follow.
+fn ratio(equity: i128, peak: i128) -> f64 {
+    if peak <= 0 { 0.0 } else { (equity - peak) as f64 / peak as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE_NS: i64 = 60_000_000_000;
+
+    fn fold(points: &[(i64, Option<i128>, i128)], offset_ns: i64) -> Curve {
+        points.iter().fold(Curve::default(), |curve, (minute, equity_e16, flow_e16)| {
+            let point = Point { time_ns: minute * MINUTE_NS, equity_e16: *equity_e16, flow_e16: *flow_e16 };
+            curve.step(&point, offset_ns).expect("the numbers of the table fit")
+        })
+    }
+
+    #[test]
+    fn the_peak_includes_the_first_equity_and_flows_are_no_profit() {
+        let curve = fold(&[(1, Some(1000), 1000), (2, Some(900), 0)], 0);
+        assert_eq!((curve.peak_e16, curve.drawdown(), curve.day_profit_e16()), (Some(1000), Some(-0.1), Some(-100)));
+        // Half of it is taken out: the drawdown stays.
+        let curve = fold(&[(1, Some(1000), 1000), (2, Some(900), 0), (3, Some(450), -450)], 0);
+        assert_eq!((curve.peak_e16, curve.drawdown(), curve.day_profit_e16()), (Some(500), Some(-0.1), Some(-100)));
+        // All of it, and some put in again: a new beginning.
+        let curve = fold(&[(1, Some(1000), 1000), (2, Some(0), -900), (3, Some(70), 70)], 0);
+        assert_eq!((curve.peak_e16, curve.drawdown(), curve.max_drawdown()), (Some(70), Some(0.0), Some(0.0)));
+        assert_eq!(curve.day_profit_e16(), Some(-100));
+    }
+
+    #[test]
+    fn a_sample_without_equity_moves_nothing_but_its_flow() {
+        let curve = fold(&[(1, Some(1000), 1000), (2, None, 500), (3, Some(1500), 0)], 0);
+        assert_eq!((curve.peak_e16, curve.day_profit_e16()), (Some(1500), Some(0)));
+        assert_eq!(fold(&[(1, None, 0)], 0).drawdown(), None);
+    }
+
+    #[test]
+    fn a_day_begins_with_the_sample_at_its_boundary() {
+        let day = DAY_NS / MINUTE_NS;
+        let points = [(day - 1, Some(100), 100), (day, Some(110), 0), (day + 1, Some(125), 10)];
+        assert_eq!(fold(&points, 0).day_profit_e16(), Some(5));
+        assert_eq!(fold(&points[..2], 0).day_profit_e16(), Some(10));
+        // A day that begins an hour later holds them all.
+        assert_eq!(fold(&points, 60 * MINUTE_NS).day_profit_e16(), Some(15));
+    }
+}
