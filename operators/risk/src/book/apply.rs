@@ -92,10 +92,10 @@ impl AccountBook {
         fill_id: &Arc<str>,
         change: &FillChange,
         event_time_ns: i64,
+        mut oldest_ns: i64,
     ) -> Result<Outcome, Refusal> {
         named("account", account)?;
         named("fill id", fill_id)?;
-        let mut oldest_ns = event_time_ns;
         if let FillChange::Correct { fill, .. } = change {
             check_fill(fill)?;
             if (&fill.holder.account, &fill.instrument, &fill.fill_id) != (account, instrument, fill_id) {

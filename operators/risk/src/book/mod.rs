@@ -33,7 +33,7 @@ mod samples;
 mod saved;
 
 pub use numbers::{AccountNumbers, Lines, StrategyNumbers};
-pub use records::{BookConfig, BookEvent, Fault, Outcome, Refusal};
+pub use records::{BookConfig, BookEvent, ExpiredChange, Fault, Outcome, Refusal};
 pub use reports::{BookSize, Component, PositionNumbers};
 pub use saved::SavedBook;
 
@@ -156,8 +156,9 @@ impl AccountBook {
         match event {
             BookEvent::Reference(reference) => self.reference(reference),
             BookEvent::Fill(fill) => self.fill(&fill),
-            BookEvent::FillChange { account, instrument, fill_id, change, event_time_ns } => {
-                self.fill_change(&account, &instrument, &fill_id, &change, event_time_ns)
+            BookEvent::FillChange { account, instrument, fill_id, change, original_time_ns, event_time_ns } => {
+                let oldest_ns = original_time_ns.map_or(event_time_ns, |original| original.min(event_time_ns));
+                self.fill_change(&account, &instrument, &fill_id, &change, event_time_ns, oldest_ns)
             }
             BookEvent::Cash(movement) => self.cash(movement),
             BookEvent::Funding(funding) => self.funding(funding),

@@ -117,6 +117,13 @@ struct Gathered {
     unmarked: i64,
 }
 
+impl Gathered {
+    /// Whether anything is held or was made.
+    fn is_of_anything(&self) -> bool {
+        self.open > 0 || self.realised.values().chain(self.funding.values()).any(|amount| *amount != 0)
+    }
+}
+
 impl AccountBook {
     /// The accounts there are, in the order they came.
     pub fn accounts(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -167,7 +174,13 @@ impl AccountBook {
             tail,
             faults: Vec::new(),
         };
-        for (scope, gathered) in scopes {
+        // What was held and is not is no part of any list, so that it does not matter whether a cancelled fill ever came.
+        let mut parts = scopes;
+        parts.retain(|scope, gathered| match scope {
+            Scope::Strategy(strategy) => gathered.is_of_anything() || !fees_of(account, Some(strategy)).is_empty(),
+            _ => gathered.open > 0,
+        });
+        for (scope, gathered) in parts {
             let list = match scope {
                 Scope::Sector(name) => (&mut numbers.sectors, name),
                 Scope::AssetClass(name) => (&mut numbers.asset_classes, name),
@@ -323,17 +336,20 @@ impl AccountBook {
         Tail::of(&profits.into_iter().map(|(_, profit)| profit).collect::<Vec<_>>())
     }
 
-    /// The vectors of an account or a strategy, each with its rate. None where a rate is missing.
+    /// The vectors of an account or a strategy in which something is held, each with its rate. None where a rate is missing.
     pub(super) fn vectors_of(
         &self,
         account: &Account,
         strategy: Option<&Arc<str>>,
         rates: &mut Rates<'_>,
     ) -> Option<Vec<(&PnlVector, Rate)>> {
-        let vectors = account.vectors.iter().filter(|((owner, _), _)| owner.as_ref() == strategy);
-        let vectors = vectors.map(|((_, currency), vector)| (currency, &self.vectors[*vector]));
-        let moving = vectors.filter(|(_, vector)| !vector.is_zero());
-        moving.map(|(currency, vector)| Some((vector, rates.rate(currency).clone().ok()?))).collect()
+        let scope = strategy.map_or(Scope::Account, |strategy| Scope::Strategy(strategy.clone()));
+        let is_open = |currency: &Arc<str>| {
+            account.cells.get(&(scope.clone(), currency.clone())).is_some_and(|cell| self.cells[*cell].open > 0)
+        };
+        let own = account.vectors.iter().filter(|((owner, _), _)| owner.as_ref() == strategy);
+        let open = own.filter(|((_, currency), _)| is_open(currency));
+        open.map(|((_, currency), vector)| Some((&self.vectors[*vector], rates.rate(currency).clone().ok()?))).collect()
     }
 
     /// Slot and profit, seventeen decimals, of each scenario in which all that is held has a return, oldest first.
@@ -352,7 +368,7 @@ impl AccountBook {
 }
 
 fn fees_of(account: &Account, strategy: Option<&Arc<str>>) -> Amounts {
-    let own = account.fees.iter().filter(|((owner, _), _)| owner.as_ref() == strategy);
+    let own = account.fees.iter().filter(|((owner, _), fee)| owner.as_ref() == strategy && **fee != 0);
     own.map(|((_, currency), fee)| (currency.clone(), *fee)).collect()
 }
 

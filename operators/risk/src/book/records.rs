@@ -69,6 +69,8 @@ pub enum BookEvent {
         fill_id: Arc<str>,
         /// What became of it.
         change: FillChange,
+        /// The fill's own time where the record tells it: then lateness is known without the fill.
+        original_time_ns: Option<i64>,
         /// When it was changed, nanoseconds.
         event_time_ns: i64,
     },
@@ -118,6 +120,17 @@ pub enum Outcome {
     Late,
     /// It changes a fill that has not come.
     Waiting,
+}
+
+/// A change that waited for its fill until the horizon went past: the fill never came, or was forgotten before. It counts as late.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpiredChange {
+    /// The fill's account.
+    pub account: Arc<str>,
+    /// The fill's instrument.
+    pub instrument: Instrument,
+    /// The fill's id.
+    pub fill_id: Arc<str>,
 }
 
 /// Why a record was refused. The book is as it was before, but for the fault it may leave on the account.

@@ -1,7 +1,7 @@
 //! Event time: samples of equity at the ends of minutes, and what leaves the correction horizon.
 
 use super::account::{Amounts, Sample, add};
-use super::{AccountBook, MINUTE_NS};
+use super::{AccountBook, ExpiredChange, MINUTE_NS};
 use crate::equity::{Curve, Point};
 use crate::exact::ONE_E8;
 use crate::valuation::{NoRate, Rate, Seen};
@@ -56,23 +56,23 @@ impl AccountBook {
     /// Moves event time on, never back. At each minute that ends, equity is sampled, and what leaves the horizon is frozen.
     ///
     /// Records older than the whole horizon are late from then on. Of a time that jumps by more than the horizon only the minutes
-    /// inside it are sampled.
-    pub fn advance(&mut self, now_ns: i64) {
+    /// inside it are sampled. Gives the changes that waited for their fills in vain.
+    pub fn advance(&mut self, now_ns: i64) -> Vec<ExpiredChange> {
         if now_ns <= self.now_ns {
-            return;
+            return Vec::new();
         }
         let is_first = self.now_ns == i64::MIN;
         let minute = Self::minute_at(now_ns);
         let last = if is_first { minute - MINUTE_NS } else { Self::minute_at(self.now_ns) };
         self.now_ns = now_ns;
         if minute == last {
-            return;
+            return Vec::new();
         }
         let first = (last + MINUTE_NS).max(minute - self.config.horizon_ns + MINUTE_NS);
         for time in (first..=minute).step_by(MINUTE_NS as usize) {
             self.sample(time);
         }
-        self.freeze(minute.saturating_sub(self.config.horizon_ns));
+        self.freeze(minute.saturating_sub(self.config.horizon_ns))
     }
 
     fn sample(&mut self, time_ns: i64) {
@@ -95,9 +95,10 @@ impl AccountBook {
         }
     }
 
-    fn freeze(&mut self, frozen_ns: i64) {
+    fn freeze(&mut self, frozen_ns: i64) -> Vec<ExpiredChange> {
+        let mut expired = Vec::new();
         if frozen_ns <= self.frozen_ns {
-            return;
+            return expired;
         }
         for number in 0..self.accounts.len() {
             let curve = self.curve_until(number, frozen_ns);
@@ -118,14 +119,19 @@ impl AccountBook {
         for held in &mut self.positions {
             held.position.freeze(frozen_ns);
         }
-        self.logs.retain(|_, log| {
-            log.freeze(frozen_ns);
-            !log.is_empty()
-        });
+        for ((account, instrument), log) in &mut self.logs {
+            expired.extend(log.freeze(frozen_ns).into_iter().map(|fill_id| ExpiredChange {
+                account: self.accounts[*account].name.clone(),
+                instrument: self.instruments[*instrument].reference.instrument.clone(),
+                fill_id,
+            }));
+        }
+        self.logs.retain(|_, log| !log.is_empty());
         for known in &mut self.instruments {
             known.marks.iter_mut().for_each(|marks| marks.freeze(frozen_ns));
             known.fundings = known.fundings.split_off(&frozen_ns);
         }
+        expired
     }
 
     /// The curve of an account through its samples up to a time.

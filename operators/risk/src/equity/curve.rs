@@ -46,7 +46,7 @@ impl Curve {
     #[must_use]
     pub fn step(mut self, point: &Point, day_offset_ns: i64) -> Option<Self> {
         // A sample at the very boundary closes the day before.
-        let day = (point.time_ns - 1 - day_offset_ns).div_euclid(DAY_NS);
+        let day = point.time_ns.saturating_sub(1).saturating_sub(day_offset_ns).div_euclid(DAY_NS);
         if self.day != Some(day) {
             (self.day, self.day_equity_e16, self.day_flow_e16) = (Some(day), self.equity_e16, 0);
         }
@@ -64,7 +64,7 @@ impl Curve {
         };
         let peak = peak.max(equity);
         (self.waiting_flow_e16, self.equity_e16, self.peak_e16) = (0, equity, Some(peak));
-        if self.deepest.is_none_or(|deepest| ratio(equity, peak) < ratio(deepest.0, deepest.1)) {
+        if peak > 0 && self.deepest.is_none_or(|deepest| ratio(equity, peak) < ratio(deepest.0, deepest.1)) {
             self.deepest = Some((equity, peak));
         }
         Some(self)
@@ -76,9 +76,9 @@ impl Curve {
         Some(ratio(self.equity_e16, peak))
     }
 
-    /// The deepest drawdown so far, zero or below.
+    /// The deepest drawdown so far, zero or below; none before the first sample with a peak above zero.
     pub fn max_drawdown(&self) -> Option<f64> {
-        self.deepest.filter(|(_, peak)| *peak > 0).map(|(equity, peak)| ratio(equity, peak))
+        self.deepest.map(|(equity, peak)| ratio(equity, peak))
     }
 
     /// Profit of the day of the last sample.
@@ -90,9 +90,9 @@ impl Curve {
     }
 }
 
-/// The difference is exact; one rounding to a float each and one division follow.
+/// Of a peak above zero. The difference is exact; one rounding to a float each and one division follow.
 fn ratio(equity: i128, peak: i128) -> f64 {
-    if peak <= 0 { 0.0 } else { (equity - peak) as f64 / peak as f64 }
+    (equity - peak) as f64 / peak as f64
 }
 
 #[cfg(test)]

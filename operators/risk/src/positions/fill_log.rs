@@ -101,8 +101,16 @@ impl FillLog {
         self.fills.insert(id, state);
     }
 
-    /// Forgets all of which nothing is as new as a time.
-    pub fn freeze(&mut self, frozen_ns: i64) {
-        self.fills.retain(|_, state| state.newest_ns >= frozen_ns);
+    /// Forgets all of which nothing is as new as a time, and gives the ids whose changes waited in vain.
+    pub fn freeze(&mut self, frozen_ns: i64) -> Vec<Arc<str>> {
+        let mut expired = Vec::new();
+        self.fills.retain(|id, state| {
+            let is_kept = state.newest_ns >= frozen_ns;
+            if !is_kept && state.original.is_none() {
+                expired.push(id.clone());
+            }
+            is_kept
+        });
+        expired
     }
 }

@@ -114,11 +114,11 @@ impl ScenarioGrid {
             return ClosePut::Misaligned;
         }
         let close = close_e8.unwrap_or(0);
+        if close == 0 && self.newest_ns.is_none_or(|newest| bar_time_ns > newest) {
+            return ClosePut::Same;
+        }
         let newest = *self.newest_ns.get_or_insert(bar_time_ns);
         if bar_time_ns > newest {
-            if close == 0 {
-                return ClosePut::Same;
-            }
             self.advance(newest, bar_time_ns, changes);
         } else if bar_time_ns < self.start_ns(newest) {
             return self.put_before(instrument, bar_time_ns, close, changes);

@@ -1,0 +1,168 @@
+//! How long a tick's marks take, and what a fill costs, in books of several sizes.
+//!
+//! Estimate, of 10,000 positions over 1,000 instruments (ten accounts of two strategies) with 500 scenarios, one thread: a mark of each
+//! instrument moves 10,000 positions, each one worth and 2 x 500 products and sums of 128 bits: 10^7 at about 1.2 ns, 12 ms; sums, the
+//! set of largest exposures and the ages about 1 us a position, 10 ms. The numbers of ten accounts sort 30 vectors of 500: 30 x 40 us.
+//! So about 25 ms of the 100 ms of a tick. A fill is one position: 1,000 products, some maps, about 5 us whatever the size.
+//!
+//! Measured: see the end of this comment; `risk_speed.py` recomputes the same from scratch with NumPy.
+//!
+//! ```text
+//! cargo run --release -p tidewheel-risk --example risk_speed
+//! MEASURED
+//! ```
+
+#![expect(clippy::disallowed_types, reason = "an example measures time")]
+
+use std::time::{Duration, Instant};
+use tidewheel_risk::book::{AccountBook, BookConfig, BookEvent};
+use tidewheel_risk::valuation::{Mark, MarkSource};
+use tidewheel_schemas::{CashMovement, ContractKind, Fill, Holder, Instrument, InstrumentReference, Side};
+
+const START_NS: i64 = 1_722_816_000_000_000_000;
+const HOUR_NS: i64 = 3_600_000_000_000;
+const SCENARIOS: i64 = 500;
+
+/// Numbers that look random and are the same on every run.
+struct Mixed(u64);
+
+impl Mixed {
+    fn below(&mut self, limit: i64) -> i64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) % limit.unsigned_abs()).cast_signed()
+    }
+}
+
+fn instrument(number: usize) -> Instrument {
+    Instrument::new("venue", &format!("S{number}USDT")).expect("the name is well formed")
+}
+
+fn mark(number: usize, time_ns: i64, price_e8: i64) -> BookEvent {
+    let mark = Mark { event_time_ns: time_ns, sequence: 0, price_e8 };
+    BookEvent::Mark { instrument: instrument(number), source: MarkSource::Trade, mark }
+}
+
+fn fill(id: &str, account: usize, strategy: usize, number: usize, quantity_e8: i64, time_ns: i64) -> BookEvent {
+    BookEvent::Fill(Fill {
+        holder: Holder { account: format!("a{account}").into(), strategy: format!("s{strategy}").into() },
+        instrument: instrument(number),
+        fill_id: id.into(),
+        intent_id: None,
+        side: if quantity_e8 > 0 { Side::Buy } else { Side::Sell },
+        quantity_e8: quantity_e8.abs(),
+        price_e8: 10_000_000_000,
+        fee_e8: 1_000_000,
+        fee_currency: "USDT".into(),
+        event_time_ns: time_ns,
+    })
+}
+
+fn apply(book: &mut AccountBook, event: BookEvent) {
+    book.apply(event).expect("the records of the example are right");
+}
+
+/// A book of so many instruments and positions, with all scenarios, one hour before `START_NS`.
+fn book(instruments: usize, positions: usize, mixed: &mut Mixed) -> AccountBook {
+    let mut book = AccountBook::new(BookConfig::default());
+    for number in 0..instruments {
+        apply(
+            &mut book,
+            BookEvent::Reference(InstrumentReference {
+                instrument: instrument(number),
+                asset_class: "crypto".into(),
+                sector: format!("sector{}", number % 20).into(),
+                base_currency: format!("S{number}").into(),
+                quote_currency: "USDT".into(),
+                kind: ContractKind::Linear,
+                multiplier_e8: 100_000_000,
+            }),
+        );
+        for back in 0..=SCENARIOS {
+            let close_e8 = Some(10_000_000_000 + mixed.below(200_000_000));
+            let bar_time_ns = START_NS - (SCENARIOS - back + 1) * HOUR_NS;
+            apply(&mut book, BookEvent::Close { instrument: instrument(number), bar_time_ns, close_e8 });
+        }
+        apply(&mut book, mark(number, START_NS - 1, 10_000_000_000));
+    }
+    for account in 0..10 {
+        apply(
+            &mut book,
+            BookEvent::Cash(CashMovement {
+                account: format!("a{account}").into(),
+                id: "start".into(),
+                currency: "USDT".into(),
+                amount_e8: 1_000_000_000_000_000,
+                event_time_ns: START_NS - 1,
+            }),
+        );
+    }
+    for at in 0..positions {
+        let (number, holder) = (at % instruments, at / instruments);
+        let quantity_e8 = 1 + mixed.below(1_000_000_000);
+        let event = fill(
+            &format!("f{at}"),
+            holder % 10,
+            (holder / 10 + number) % 2,
+            number,
+            if mixed.below(2) == 0 { quantity_e8 } else { -quantity_e8 },
+            START_NS - 1,
+        );
+        apply(&mut book, event);
+    }
+    book.advance(START_NS);
+    book
+}
+
+/// Middle, 99th percentile and largest.
+fn percentiles(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    format!("p50 {:.1?} p99 {:.1?} max {:.1?}", at(0.5), at(0.99), at(1.0))
+}
+
+fn main() {
+    let mut mixed = Mixed(5);
+    for (instruments, positions) in [(10, 100), (100, 1_000), (1_000, 10_000)] {
+        let mut book = book(instruments, positions, &mut mixed);
+        let size = book.size();
+        println!(
+            "{} positions over {instruments} instruments, {} vectors of {SCENARIOS}",
+            size.open_positions, size.vectors
+        );
+        let (mut marks, mut numbers, mut fills) = (Vec::new(), Vec::new(), Vec::new());
+        for tick in 1..=50i64 {
+            let time_ns = START_NS + tick * 100_000_000;
+            let events: Vec<BookEvent> = (0..instruments)
+                .map(|number| mark(number, time_ns, 10_000_000_000 + mixed.below(100_000_000)))
+                .collect();
+            let start = Instant::now();
+            events.into_iter().for_each(|event| apply(&mut book, event));
+            marks.push(start.elapsed());
+            book.advance(time_ns);
+            let start = Instant::now();
+            for account in 0..10 {
+                let numbers = book.numbers(&format!("a{account}")).expect("every account has money");
+                assert_eq!(numbers.faults, [], "the example's books are sound");
+            }
+            numbers.push(start.elapsed());
+            for one in 0..20 {
+                let number = usize::try_from(mixed.below(instruments as i64)).expect("a number is not below zero");
+                let event = fill(&format!("n{tick}.{one}"), one % 10, one % 2, number, 1_000_000, time_ns);
+                let start = Instant::now();
+                apply(&mut book, event);
+                fills.push(start.elapsed());
+            }
+        }
+        println!("  marks of all instruments: {}", percentiles(marks));
+        println!("  numbers of ten accounts:  {}", percentiles(numbers));
+        println!("  one fill:                 {}", percentiles(fills));
+        let start = Instant::now();
+        book.advance(START_NS + 60_000_000_000);
+        println!("  a minute's samples:       {:.1?}", start.elapsed());
+        let start = Instant::now();
+        let saved = book.save();
+        let restored = AccountBook::restore(saved);
+        println!("  saved and restored:       {:.1?}", start.elapsed());
+        assert_eq!(restored.numbers("a0"), book.numbers("a0"));
+    }
+}

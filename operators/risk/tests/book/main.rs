@@ -1,0 +1,7 @@
+//! The book of accounts from outside: against an oracle that recomputes everything after every record, and case by case.
+
+mod cases;
+mod histories;
+mod oracle;
+mod refusals;
+mod world;
