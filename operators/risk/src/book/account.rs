@@ -49,8 +49,8 @@ pub(super) struct Account {
     pub(super) positions: Vec<usize>,
     pub(super) cells: BTreeMap<CellKey, usize>,
     pub(super) tops: BTreeMap<Arc<str>, usize>,
-    /// By strategy and settlement currency; the whole account's under none.
-    pub(super) vectors: BTreeMap<(Option<Arc<str>>, Arc<str>), usize>,
+    /// By strategy and settlement currency.
+    pub(super) vectors: BTreeMap<(Arc<str>, Arc<str>), usize>,
 }
 
 impl Account {
@@ -118,9 +118,9 @@ impl AccountBook {
     }
 
     /// The place of a vector.
-    pub(super) fn vector(&mut self, account: usize, strategy: Option<&Arc<str>>, currency: &Arc<str>) -> usize {
+    pub(super) fn vector(&mut self, account: usize, strategy: &Arc<str>, currency: &Arc<str>) -> usize {
         let slots = self.grid.slots();
-        *self.accounts[account].vectors.entry((strategy.cloned(), currency.clone())).or_insert_with(|| {
+        *self.accounts[account].vectors.entry((strategy.clone(), currency.clone())).or_insert_with(|| {
             self.vectors.push(PnlVector::new(slots));
             self.vectors.len() - 1
         })

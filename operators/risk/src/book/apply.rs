@@ -131,7 +131,7 @@ impl AccountBook {
         let state = match logged {
             Logged::Duplicate => return Ok(Outcome::Duplicate),
             Logged::Conflict => return Err(Refusal::Conflict(what)),
-            Logged::Changed(state) => state,
+            Logged::Changed(state) => *state,
         };
         let known = self.logs.get(&(account, instrument)).and_then(|log| log.get(fill_id));
         let before = known.and_then(FillState::effective).cloned();

@@ -29,8 +29,8 @@ pub(super) struct Held {
     pub(super) exposure_e8: i128,
     cells: [usize; SCOPES],
     top: usize,
-    /// The account's vector and the strategy's.
-    pub(super) vectors: [usize; 2],
+    /// Its strategy's vector.
+    pub(super) vector: usize,
 }
 
 /// What a holding shows at a mark.
@@ -70,7 +70,7 @@ impl AccountBook {
         let currency = self.instruments[instrument].reference.settlement_currency().clone();
         let cells = self.scopes(account, &holder, instrument);
         let top = self.top(account, &currency);
-        let vectors = [self.vector(account, None, &currency), self.vector(account, Some(&holder.strategy), &currency)];
+        let vector = self.vector(account, &holder.strategy, &currency);
         let number = self.positions.len();
         self.positions.push(Held {
             holder: holder.clone(),
@@ -82,7 +82,7 @@ impl AccountBook {
             exposure_e8: 0,
             cells,
             top,
-            vectors,
+            vector,
         });
         self.position_numbers.insert((holder, instrument), number);
         self.accounts[account].positions.push(number);
@@ -141,15 +141,11 @@ impl AccountBook {
         let exposure = mul_div(next.exposure.net_e16, 1, ONE_E8).expect("a quotient by more than one fits");
         let change = exposure - std::mem::replace(&mut held.exposure_e8, exposure);
         if change != 0 {
-            for vector in held.vectors {
-                self.vectors[vector].add_exposure(change, self.grid.factors_e9(instrument));
-            }
+            self.vectors[held.vector].add_exposure(change, self.grid.factors_e9(instrument));
         }
         if next.open != old.open {
             let opened = if next.open > old.open { 1 } else { -1 };
-            for vector in held.vectors {
-                self.vectors[vector].add_positions(opened, self.grid.is_missing(instrument));
-            }
+            self.vectors[held.vector].add_positions(opened, self.grid.is_missing(instrument));
             self.count_open(instrument, opened);
         }
     }

@@ -160,11 +160,9 @@ impl AccountBook {
                 if held.shown.open == 0 {
                     continue;
                 }
-                for vector in held.vectors {
-                    let vector = &mut self.vectors[vector];
-                    vector.sums_e17[change.slot] += held.exposure_e8 * i128::from(change.factor_e9);
-                    vector.missing[change.slot] += change.missing;
-                }
+                let vector = &mut self.vectors[held.vector];
+                vector.sums_e17[change.slot] += held.exposure_e8 * i128::from(change.factor_e9);
+                vector.missing[change.slot] += change.missing;
             }
         }
         self.changes = changes;

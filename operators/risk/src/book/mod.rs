@@ -68,7 +68,7 @@ impl Known {
 /// All accounts, what they hold, and what that is worth.
 ///
 /// **State**: a position for each holder and instrument that ever met, each with the fills of the horizon; a minute's mark and an
-/// equity sample for each minute of the horizon; the scenarios of each instrument and a vector of them for each account and strategy.
+/// equity sample for each minute of the horizon; the scenarios of each instrument and a vector of them for each strategy.
 #[derive(Debug)]
 pub struct AccountBook {
     config: BookConfig,

@@ -8,6 +8,7 @@ use crate::exact::ONE_E8;
 use crate::scenarios::{PnlVector, Tail};
 use crate::valuation::{Exposure, Rate, Scope};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidewheel_schemas::Instrument;
@@ -336,24 +337,29 @@ impl AccountBook {
         Tail::of(&profits.into_iter().map(|(_, profit)| profit).collect::<Vec<_>>())
     }
 
-    /// The vectors of an account or a strategy in which something is held, each with its rate. None where a rate is missing.
+    /// The vectors of an account or a strategy by currency, of those in which something is held, each with its rate. None where a
+    /// rate is missing. An account's vector is the sum of its strategies', which is exact, and so need not be kept.
     pub(super) fn vectors_of(
         &self,
         account: &Account,
         strategy: Option<&Arc<str>>,
         rates: &mut Rates<'_>,
-    ) -> Option<Vec<(&PnlVector, Rate)>> {
-        let scope = strategy.map_or(Scope::Account, |strategy| Scope::Strategy(strategy.clone()));
-        let is_open = |currency: &Arc<str>| {
-            account.cells.get(&(scope.clone(), currency.clone())).is_some_and(|cell| self.cells[*cell].open > 0)
-        };
-        let own = account.vectors.iter().filter(|((owner, _), _)| owner.as_ref() == strategy);
-        let open = own.filter(|((_, currency), _)| is_open(currency));
-        open.map(|((_, currency), vector)| Some((&self.vectors[*vector], rates.rate(currency).clone().ok()?))).collect()
+    ) -> Option<Vec<(Cow<'_, PnlVector>, Rate)>> {
+        let mut parts: BTreeMap<&Arc<str>, Cow<'_, PnlVector>> = BTreeMap::new();
+        for ((owner, currency), vector) in &account.vectors {
+            let key = (Scope::Strategy(owner.clone()), currency.clone());
+            let is_open = account.cells.get(&key).is_some_and(|cell| self.cells[*cell].open > 0);
+            if !is_open || strategy.is_some_and(|strategy| strategy != owner) {
+                continue;
+            }
+            let vector = &self.vectors[*vector];
+            parts.entry(currency).and_modify(|sum| sum.to_mut().add(vector)).or_insert(Cow::Borrowed(vector));
+        }
+        parts.into_iter().map(|(currency, vector)| Some((vector, rates.rate(currency).clone().ok()?))).collect()
     }
 
     /// Slot and profit, seventeen decimals, of each scenario in which all that is held has a return, oldest first.
-    pub(super) fn profits(&self, parts: &[(&PnlVector, Rate)]) -> Option<Vec<(usize, i128)>> {
+    pub(super) fn profits(&self, parts: &[(Cow<'_, PnlVector>, Rate)]) -> Option<Vec<(usize, i128)>> {
         let scenarios = self.grid.scenarios().map(|(slot, _)| slot);
         let whole = scenarios.filter(|slot| parts.iter().all(|(vector, _)| vector.missing[*slot] == 0));
         whole

@@ -33,7 +33,7 @@ impl FillState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Logged {
     /// Another state; whether the effective fill changed is for the caller to see.
-    Changed(FillState),
+    Changed(Box<FillState>),
     /// The same record came before, or a newer correction did.
     Duplicate,
     /// Another fill has the same id, or another correction the same sequence.
@@ -73,7 +73,7 @@ impl FillLog {
             None => state.original = Some(fill.clone()),
         }
         state.newest_ns = state.newest_ns.max(fill.event_time_ns);
-        Logged::Changed(state)
+        Logged::Changed(Box::new(state))
     }
 
     /// What a change makes of the state of an id.
@@ -93,7 +93,7 @@ impl FillLog {
                 state.newest_ns = state.newest_ns.max(fill.event_time_ns);
             }
         }
-        Logged::Changed(state)
+        Logged::Changed(Box::new(state))
     }
 
     /// Remembers a state.

@@ -49,6 +49,16 @@ impl PnlVector {
         }
     }
 
+    /// Adds another vector.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, one) in self.sums_e17.iter_mut().zip(&other.sums_e17) {
+            *sum += one;
+        }
+        for (count, one) in self.missing.iter_mut().zip(&other.missing) {
+            *count += one;
+        }
+    }
+
     /// Whether nothing is left of anything that was added.
     pub fn is_zero(&self) -> bool {
         self.sums_e17.iter().all(|sum| *sum == 0) && self.missing.iter().all(|count| *count == 0)

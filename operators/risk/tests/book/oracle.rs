@@ -12,6 +12,9 @@ use tidewheel_schemas::{ContractKind, Fill, FillChange, Holder, Instrument, Inst
 
 type Amounts = BTreeMap<Arc<str>, i128>;
 
+/// Of a position: its instrument, its exposure in scenarios, and what is unrealised.
+type Part = (Instrument, i128, Option<i128>);
+
 /// Nearest integer, halves to the even one, by floor and remainder.
 pub fn divide(value: i128, by: i128) -> i128 {
     let (value, by) = if by < 0 { (-value, -by) } else { (value, by) };
@@ -413,7 +416,7 @@ impl Oracle {
         let [mut realised, mut unrealised, mut funding, mut fees, mut gross, mut net] = [const { Amounts::new() }; 6];
         let mut sectors: BTreeMap<Arc<str>, (Amounts, Amounts)> = BTreeMap::new();
         let mut unmarked_sectors = BTreeSet::new();
-        let mut strategies: BTreeMap<Arc<str>, Vec<(Instrument, i128, Option<i128>)>> = BTreeMap::new();
+        let mut strategies: BTreeMap<Arc<str>, Vec<Part>> = BTreeMap::new();
         let mut symbols: BTreeMap<Instrument, i128> = BTreeMap::new();
         let mut held = Vec::new();
         let mut numbers = SlowNumbers::default();
