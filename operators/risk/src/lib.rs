@@ -2,3 +2,13 @@
 //!
 //! No dataflow here: records and marks in, numbers and decisions out, the same for the same set of records whatever their order of
 //! arrival. Money is exact, in integers with sixteen decimals; floats begin where a ratio or a root does.
+
+pub mod breakers;
+pub mod decisions;
+pub mod desk;
+pub mod flash_crash;
+pub mod levels;
+mod pairs;
+pub mod policy;
+pub mod regimes;
+pub mod switches;
