@@ -67,7 +67,9 @@ impl Breakers {
         let mut worst: BTreeMap<(Measure, &Scope), Result<f64, Fault>> = BTreeMap::new();
         for reading in readings {
             let value = reading.judged(policy, now.time_ns);
-            if value.is_ok() {
+            if !reading.measure.is_expected() {
+                // Said when there is something to say.
+            } else if value.is_ok() {
                 let newest = self.read_ns.entry((reading.measure, reading.scope.clone())).or_insert(reading.as_of_ns);
                 *newest = reading.as_of_ns.max(*newest);
             } else {
@@ -198,6 +200,11 @@ impl Breakers {
     /// The latched trips, by rule and scope, each from the lowest level up.
     pub fn trips(&self) -> impl Iterator<Item = &Trip> {
         self.standings.values().flat_map(Standing::trips)
+    }
+
+    /// The scopes at which a rule stands above green.
+    pub fn scopes(&self, rule: Rule) -> impl Iterator<Item = &Scope> {
+        self.standings.keys().filter(move |(standing, _)| *standing == rule).map(|(_, scope)| scope)
     }
 
     /// Where a rule stands at a scope.

@@ -31,6 +31,12 @@ pub enum Measure {
 }
 
 impl Measure {
+    /// Whether silence is a fault. Where nothing trades nothing falls, and volatility is told by bars, however long these are: that
+    /// data stopped coming is for [`Measure::DataAge`] to say.
+    pub const fn is_expected(self) -> bool {
+        !matches!(self, Self::Fall | Self::Volatility)
+    }
+
     /// The rules that watch it.
     pub const fn rules(self) -> &'static [Rule] {
         match self {

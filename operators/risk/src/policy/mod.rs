@@ -249,7 +249,7 @@ impl Default for DecisionPolicy {
             assumed_stop: Ratio::thousandths(50),
             minimum_value: 10,
             reservation_ms: 60_000,
-            memory_ms: 3_600_000,
+            memory_ms: 600_000,
             open_orders: 10_000,
         }
     }
