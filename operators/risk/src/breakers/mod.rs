@@ -62,7 +62,7 @@ pub struct Breakers {
 
 impl Breakers {
     /// Takes a tick's readings. A measure that was read before and is missing now is as old as its last reading; once that is too
-    /// old, it is stale. Of two readings of one measure and scope in a tick the worse counts.
+    /// old, it is stale; one that was never read is not expected yet. Of two readings of one measure and scope in a tick the worse counts.
     pub fn take(&mut self, policy: &Policy, now: Now, readings: &[Reading]) -> Vec<BreakerEvent> {
         let mut worst: BTreeMap<(Measure, &Scope), Result<f64, Fault>> = BTreeMap::new();
         for reading in readings {
@@ -115,7 +115,7 @@ impl Breakers {
                 continue;
             }
             let standing = self.standings.entry(key.clone()).or_default();
-            match standing.step(policy, *rule, scope, &rungs, now, value.clone()) {
+            match standing.step(policy, *rule, scope, now, value.clone()) {
                 Step::Stays => {}
                 Step::Rose(trips) => events.extend(trips.into_iter().map(BreakerEvent::Tripped)),
                 Step::Sank { from, to } => {

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Measure {
     /// Value at risk as a share of equity.
     ValueAtRisk,
-    /// Loss from the running peak as a share of it. The peak is the breaker's: one that a correction lowers does not lift it.
+    /// Loss from the running peak, as it is known at the tick, as a share of it. A correction that lowers the peak lowers later
+    /// readings, and clears no trip.
     Drawdown,
     /// Loss of the day as a share of the equity that it began with.
     DailyLoss,

@@ -134,13 +134,13 @@ impl Standing {
         policy: &Policy,
         rule: Rule,
         scope: &Scope,
-        rungs: &Rungs,
         now: Now,
         value: Result<f64, Fault>,
     ) -> Step {
+        let rungs = policy.rungs(rule, scope);
         let asked = value.as_ref().map_or(policy.hysteresis.on_fault, |value| rungs.asked(*value));
         if asked > self.level {
-            return Step::Rose(self.rise(policy, rule, scope, rungs, now, &value, asked));
+            return Step::Rose(self.rise(policy, rule, scope, now, &value, asked));
         }
         let is_well = value.as_ref().is_ok_and(|value| rungs.is_clear(self.level, *value));
         if !is_well || self.level == Level::Green {
@@ -154,7 +154,7 @@ impl Standing {
             return Step::Stays;
         }
         let from = self.level;
-        self.sink(rungs);
+        self.sink(&rungs);
         let is_well_here = value.is_ok_and(|value| rungs.is_clear(self.level, value));
         self.well_since_ns = is_well_here.then_some(now.time_ns);
         Step::Sank { from, to: self.level }
@@ -165,11 +165,11 @@ impl Standing {
         policy: &Policy,
         rule: Rule,
         scope: &Scope,
-        rungs: &Rungs,
         now: Now,
         value: &Result<f64, Fault>,
         asked: Level,
     ) -> Vec<Trip> {
+        let rungs = policy.rungs(rule, scope);
         let cause = value.as_ref().map_or_else(|fault| Cause::Fault(fault.clone()), |_| Cause::Value);
         let is_passed = |level: &Level| {
             let is_stood_on = rungs.trigger(*level).is_some() && policy.latches(rule, *level);

@@ -3,7 +3,7 @@
 use super::book::{AccountNumbers, Book, Group, Market};
 use super::exact::multiply_divide_up;
 use super::reason::{LimitKind, LimitUse, Reason};
-use super::reserved::{Further, Line, Reserved, Sums, Worst};
+use super::reserved::{Further, Line, Reserved, Values, Worst};
 use super::{Decision, Ruling, in_ns};
 use crate::breakers::{Fault, Now};
 use crate::levels::{Allowed, Level};
@@ -82,12 +82,13 @@ impl Judging<'_> {
                 let limits = self.policy.limits.of(&self.policy.overrides, &intent.holder, &intent.instrument);
                 let stop_e8 = intent.stop_price_e8.unwrap_or_else(|| self.assumed_stop_e8(&intent, price_e8));
                 let side = intent.side;
-                let found = self.numbers(book, reserved, &intent, market, |market, account, sums, own| {
+                let found = self.numbers(book, reserved, &intent, market, |market, account, values| {
+                    let (sums, own) = (values.sums, values.own);
                     let part = |part: Option<&i128>| part.copied().unwrap_or_default();
                     let others = [
                         sums.account_e16,
                         part(sums.strategies_e16.get(&intent.holder.strategy)),
-                        part(sums.symbols_e16.get(&intent.instrument)),
+                        values.symbol_e16,
                         part(sums.sectors_e16.get(market.sector)),
                         part(sums.classes_e16.get(market.asset_class)),
                         part(sums.venues_e16.get(&intent.instrument.venue)),
@@ -263,7 +264,7 @@ impl Judging<'_> {
         reserved: &mut Reserved,
         intent: &OrderIntent,
         market: Market<'b>,
-        make: impl FnOnce(Market<'b>, AccountNumbers, &Sums, Worst) -> Numbers<'b>,
+        make: impl FnOnce(Market<'b>, AccountNumbers, &Values<'_>) -> Numbers<'b>,
     ) -> Result<Numbers<'b>, Reason> {
         let account = &*intent.holder.account;
         let groups = [
@@ -281,8 +282,8 @@ impl Judging<'_> {
         let money = book.account(account).map_err(Reason::NoBook)?;
         let margin_e16 = book.margin_equity_e16(account, &intent.instrument.venue).map_err(Reason::NoBook)?;
         let fee = self.policy.decisions.fee_allowance;
-        let (sums, own) = reserved.values(book, fee, &intent.holder, &intent.instrument).map_err(Reason::OpenOrders)?;
-        let mut numbers = make(market, money, sums, own);
+        let values = reserved.values(book, fee, &intent.holder, &intent.instrument).map_err(Reason::OpenOrders)?;
+        let mut numbers = make(market, money, &values);
         numbers.margin_e16 = margin_e16;
         for (sum, held) in numbers.exposures_e16.iter_mut().zip(held_e16) {
             *sum = sum.checked_add(held).ok_or(Reason::OutOfRange)?;

@@ -302,4 +302,6 @@ fn in_ns(ms: u64) -> i64 {
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;

@@ -116,6 +116,8 @@ pub(super) struct Line {
     pub(super) buys_e8: u128,
     pub(super) sells_e8: u128,
     orders: usize,
+    /// What they come to at the marks of the tick, where the account has been valued.
+    value: Worst,
 }
 
 /// What a position's open orders come to at worst.
@@ -179,14 +181,14 @@ impl Line {
     }
 }
 
-/// The sums of [`Worst`] over an account's positions, in the groups that limits know.
+/// The sums of [`Worst`] over an account's positions, in the groups that limits know. Those of a symbol are added when they are asked
+/// for: they lie side by side.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sums {
     pub burden_e16: i128,
     pub opens: u32,
     pub account_e16: i128,
     pub strategies_e16: BTreeMap<Arc<str>, i128>,
-    pub symbols_e16: BTreeMap<Instrument, i128>,
     pub sectors_e16: BTreeMap<Arc<str>, i128>,
     pub classes_e16: BTreeMap<Arc<str>, i128>,
     pub venues_e16: BTreeMap<Arc<str>, i128>,
@@ -196,7 +198,7 @@ impl Sums {
     /// Replaces what a position adds.
     fn replace(
         &mut self,
-        holder: &Holder,
+        strategy: &Arc<str>,
         instrument: &Instrument,
         market: &Market<'_>,
         old: Worst,
@@ -206,9 +208,7 @@ impl Sums {
         self.burden_e16 = self.burden_e16.checked_sub(old.burden_e16)?.checked_add(new.burden_e16)?;
         self.opens = self.opens.checked_sub(old.opens)?.checked_add(new.opens)?;
         self.account_e16 = self.account_e16.checked_add(more)?;
-        add(&mut self.strategies_e16, &holder.strategy, more)?;
-        let symbol = self.symbols_e16.entry(instrument.clone()).or_default();
-        *symbol = symbol.checked_add(more)?;
+        add(&mut self.strategies_e16, strategy, more)?;
         add(&mut self.sectors_e16, market.sector, more)?;
         add(&mut self.classes_e16, market.asset_class, more)?;
         add(&mut self.venues_e16, &instrument.venue, more)
@@ -226,16 +226,11 @@ fn add(sums: &mut BTreeMap<Arc<str>, i128>, key: &str, more: i128) -> Option<()>
 /// An account's open orders.
 #[derive(Clone, Debug, Default)]
 struct Account {
-    lines: BTreeMap<(Arc<str>, Instrument), Line>,
+    /// By instrument and strategy.
+    lines: BTreeMap<(Instrument, Arc<str>), Line>,
     orders: usize,
     /// What they come to at the marks of the tick, once somebody asked.
-    values: Option<Result<Values, Fault>>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Values {
-    lines: BTreeMap<(Arc<str>, Instrument), Worst>,
-    sums: Sums,
+    sums: Option<Result<Sums, Fault>>,
 }
 
 /// All open orders.
@@ -249,7 +244,7 @@ impl Reserved {
     pub fn forget_values(&mut self) {
         self.accounts.retain(|_, account| account.orders > 0);
         for account in self.accounts.values_mut() {
-            account.values = None;
+            account.sums = None;
         }
     }
 
@@ -265,32 +260,40 @@ impl Reserved {
 
     /// The open orders of a position.
     pub fn line(&self, holder: &Holder, instrument: &Instrument) -> Option<&Line> {
-        self.accounts.get(&holder.account)?.lines.get(&(holder.strategy.clone(), instrument.clone()))
+        self.accounts.get(&holder.account)?.lines.get(&(instrument.clone(), holder.strategy.clone()))
     }
 
-    /// What an account's open orders come to at the marks of the tick: the sums over all its positions, and what one of them adds.
+    /// What an account's open orders come to at the marks of the tick.
     pub fn values(
         &mut self,
         book: &impl Book,
         fee: Ratio,
         holder: &Holder,
         instrument: &Instrument,
-    ) -> Result<(&Sums, Worst), Fault> {
+    ) -> Result<Values<'_>, Fault> {
         let account = self.accounts.entry(holder.account.clone()).or_default();
-        let values = account.values.get_or_insert_with(|| value_all(&account.lines, book, fee, &holder.account));
-        let values = values.as_ref().map_err(Clone::clone)?;
-        let own = values.lines.get(&(holder.strategy.clone(), instrument.clone())).copied().unwrap_or_default();
-        Ok((&values.sums, own))
+        let lines = &mut account.lines;
+        let sums = account.sums.get_or_insert_with(|| value_all(lines, book, fee, &holder.account));
+        let sums = sums.as_ref().map_err(Clone::clone)?;
+        let in_symbol = account.lines.range((instrument.clone(), "".into())..);
+        let (mut symbol_e16, mut own) = (0i128, Worst::default());
+        for ((_, strategy), line) in in_symbol.take_while(|((other, _), _)| other == instrument) {
+            symbol_e16 = symbol_e16.checked_add(line.value.extra_e16).ok_or(Fault::OutOfRange)?;
+            if *strategy == holder.strategy {
+                own = line.value;
+            }
+        }
+        Ok(Values { sums, symbol_e16, own })
     }
 
-    /// Puts what a position comes to now in the place of what it came to.
+    /// Puts what a position comes to with an order that is about to be added in the place of what it came to.
     pub fn revalue(&mut self, holder: &Holder, instrument: &Instrument, market: &Market<'_>, new: Worst) {
         let Some(account) = self.accounts.get_mut(&holder.account) else { return };
-        let Some(Ok(values)) = &mut account.values else { return };
-        let key = (holder.strategy.clone(), instrument.clone());
-        let old = values.lines.insert(key, new).unwrap_or_default();
-        if values.sums.replace(holder, instrument, market, old, new).is_none() {
-            account.values = Some(Err(Fault::OutOfRange));
+        let line = account.lines.entry((instrument.clone(), holder.strategy.clone())).or_default();
+        let old = std::mem::replace(&mut line.value, new);
+        let Some(Ok(sums)) = &mut account.sums else { return };
+        if sums.replace(&holder.strategy, instrument, market, old, new).is_none() {
+            account.sums = Some(Err(Fault::OutOfRange));
         }
     }
 
@@ -304,7 +307,7 @@ impl Reserved {
         let (Some(price_e8), true) = (decision.price_e8, before_e8 != after_e8) else { return };
         let intent = &decision.intent;
         let account = self.accounts.entry(intent.holder.account.clone()).or_default();
-        let key = (intent.holder.strategy.clone(), intent.instrument.clone());
+        let key = (intent.instrument.clone(), intent.holder.strategy.clone());
         let line = account.lines.entry(key.clone()).or_default();
         let as_size = |e8: i64| u128::try_from(e8).expect("what is open is not negative");
         let (before, after) = (as_size(before_e8), as_size(after_e8));
@@ -324,26 +327,35 @@ impl Reserved {
         if line.orders == 0 {
             account.lines.remove(&key);
         }
-        if account.orders == 0 && account.values.is_none() {
+        if account.orders == 0 && account.sums.is_none() {
             self.accounts.remove(&intent.holder.account);
         }
     }
 }
 
+/// What an account's open orders come to.
+pub(super) struct Values<'a> {
+    /// Over all positions.
+    pub sums: &'a Sums,
+    /// In the instrument that was asked for, of all strategies.
+    pub symbol_e16: i128,
+    /// In the position that was asked for.
+    pub own: Worst,
+}
+
 fn value_all(
-    lines: &BTreeMap<(Arc<str>, Instrument), Line>,
+    lines: &mut BTreeMap<(Instrument, Arc<str>), Line>,
     book: &impl Book,
     fee: Ratio,
     account: &Arc<str>,
-) -> Result<Values, Fault> {
-    let mut values = Values::default();
-    for ((strategy, instrument), line) in lines {
+) -> Result<Sums, Fault> {
+    let mut sums = Sums::default();
+    for ((instrument, strategy), line) in lines {
         let holder = Holder { account: account.clone(), strategy: strategy.clone() };
         let market = book.market(account, instrument)?;
         let held_e8 = book.quantity_e8(&holder, instrument);
-        let worst = line.worst(&market, held_e8, fee, None).ok_or(Fault::OutOfRange)?;
-        values.sums.replace(&holder, instrument, &market, Worst::default(), worst).ok_or(Fault::OutOfRange)?;
-        values.lines.insert((strategy.clone(), instrument.clone()), worst);
+        line.value = line.worst(&market, held_e8, fee, None).ok_or(Fault::OutOfRange)?;
+        sums.replace(strategy, instrument, &market, Worst::default(), line.value).ok_or(Fault::OutOfRange)?;
     }
-    Ok(values)
+    Ok(sums)
 }
