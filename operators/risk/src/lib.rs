@@ -4,9 +4,18 @@
 //! arrival. Money is exact, in integers with sixteen decimals; floats begin where a ratio or a root does.
 
 pub mod book;
+pub mod breakers;
+pub mod decisions;
+pub mod desk;
 pub mod equity;
 pub mod exact;
+pub mod flash_crash;
+pub mod levels;
 pub mod metrics;
+mod pairs;
+pub mod policy;
 pub mod positions;
+pub mod regimes;
 pub mod scenarios;
+pub mod switches;
 pub mod valuation;

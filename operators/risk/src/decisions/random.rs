@@ -1,0 +1,197 @@
+//! The promise on random books: no approved order passes a limit when it is filled at its price; and restarts that change nothing.
+
+use super::oracle::Filled;
+use super::tests::{Desk, MONEY, SECOND, UNIT, holder, intent, listed, named};
+use super::*;
+use crate::policy::Policy;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tidewheel_schemas::ContractKind;
+
+/// A random book of two accounts and its policy.
+fn random_desk(random: &mut ChaCha8Rng) -> Desk {
+    let mut desk = Desk { policy: Policy::with_version(1), ..Desk::new() };
+    desk.policy.limits.concurrent_positions = random.random_range(2..12);
+    desk.policy.limits.risk_per_trade = Ratio::thousandths(random.random_range(1..40));
+    for number in 0..6 {
+        let mut entry = listed(random.random_range(1..50_000));
+        entry.kind = *[ContractKind::Linear, ContractKind::Inverse].choose(random).expect("two");
+        entry.multiplier_e8 = [UNIT, UNIT / 100, 10 * UNIT][random.random_range(0..3)];
+        entry.sector = ["layer1", "defi"][number % 2].into();
+        entry.class = ["crypto", "crypto", "fx"][number % 3].into();
+        entry.rate_e18 = [1_000_000_000_000_000_000, 1_083_300_000_000_000_000, 6_700_000_000_000_000][number % 3];
+        desk.book.listed.insert(named(&format!("S{number}")), entry);
+    }
+    for account in ["a", "b"] {
+        let equity = i128::from(random.random_range(10_000..1_000_000)) * MONEY;
+        let share = |least: i128, most: i128, random: &mut ChaCha8Rng| equity / 100 * random.random_range(least..most);
+        let (peak, begun) = (share(100, 124, random), share(96, 105, random));
+        let money = AccountNumbers { equity_e16: equity, peak_e16: peak, day_start_e16: begun, positions: 0 };
+        desk.book.money.insert(account.into(), money);
+        desk.book.margin_e16.insert((account.into(), "binance".into()), share(10, 100, random));
+    }
+    for _ in 0..random.random_range(0..10) {
+        let order = random_order(random, &desk, "seed");
+        let held = order.quantity_e8 * order.side.sign();
+        desk.book.held_e8.insert((order.holder, order.instrument), held);
+    }
+    desk
+}
+
+/// An order of up to a fifth of an account's equity.
+fn random_order(random: &mut ChaCha8Rng, desk: &Desk, id: &str) -> OrderIntent {
+    let account = *["a", "b"].choose(random).expect("two");
+    let symbol = format!("S{}", random.random_range(0..6));
+    let entry = &desk.book.listed[&named(&symbol)];
+    let equity = desk.book.money[account].equity_e16 as f64 / 1e16;
+    let price = if entry.kind == ContractKind::Linear { entry.mark_e8 as f64 / 1e8 } else { 1.0 };
+    let unit = price * (entry.multiplier_e8 as f64 / 1e8) * (entry.rate_e18 as f64 / 1e18);
+    let quantity = (random.random_range(0.001..0.2) * equity / unit).max(0.000_001);
+    let quantity = if random.random() { quantity } else { -quantity };
+    let mark = entry.mark_e8;
+    OrderIntent {
+        holder: holder(account, ["s", "t"][random.random_range(0..2)]),
+        limit_price_e8: random.random::<bool>().then(|| mark / 1_000 * random.random_range(955..1_045)),
+        expires_ns: random.random::<bool>().then(|| random.random_range(desk.second..desk.second + 40) * SECOND),
+        event_time_ns: desk.second * SECOND,
+        is_reduce_only: random.random_range(0..10) == 0,
+        ..intent(id, &symbol, quantity)
+    }
+}
+
+fn as_filled(order: &Reservation) -> Filled {
+    Filled {
+        holder: order.holder.clone(),
+        instrument: order.instrument.clone(),
+        side: order.side,
+        quantity_e8: order.open_e8,
+        price_e8: order.price_e8,
+    }
+}
+
+#[test]
+fn no_approved_order_passes_a_limit_when_filled_at_its_price() {
+    let (mut checked, mut cut, mut rejected) = (0, 0, 0);
+    for seed in 0..150 {
+        println!("seed {seed}");
+        let random = &mut ChaCha8Rng::seed_from_u64(seed);
+        let mut desk = random_desk(random);
+        for number in 0..40 {
+            if random.random_range(0..8) == 0 {
+                step_on(random, &mut desk);
+            }
+            let order = random_order(random, &desk, &format!("o{number}"));
+            let exposure_before = desk.book.quantity_e8(&order.holder, &order.instrument).abs();
+            let open: Vec<_> = desk.decisions.open().collect();
+            let open_same_side: i64 = open
+                .iter()
+                .filter(|open| {
+                    (&open.holder, &open.instrument, open.side) == (&order.holder, &order.instrument, order.side)
+                })
+                .map(|open| open.open_e8)
+                .sum();
+            let held = desk.book.quantity_e8(&order.holder, &order.instrument);
+            let decision = desk.decide(order.clone());
+            match decision.ruling {
+                Ruling::Approved => assert_eq!(decision.reasons, [], "seed {seed}"),
+                Ruling::Reduced => cut += 1,
+                Ruling::Rejected => rejected += 1,
+            }
+            assert!((Ratio::ZERO..=Ratio::ONE).contains(&decision.risk_score), "seed {seed}");
+            assert_eq!(decision.reasons.is_empty(), decision.ruling == Ruling::Approved, "seed {seed}: {decision:?}");
+            assert!((0..=order.quantity_e8).contains(&decision.quantity_e8), "seed {seed}");
+            if decision.quantity_e8 == 0 {
+                continue;
+            }
+            let mut filled = Filled {
+                holder: order.holder.clone(),
+                instrument: order.instrument.clone(),
+                side: order.side,
+                quantity_e8: decision.quantity_e8,
+                price_e8: decision.price_e8.expect("it was approved at a price"),
+            };
+            let is_reducing =
+                held.signum() == -order.side.sign() && decision.quantity_e8 + open_same_side <= held.abs();
+            if is_reducing {
+                assert!((held + decision.quantity_e8 * order.side.sign()).abs() <= exposure_before, "seed {seed}");
+                continue;
+            }
+            // Filled alone, with all that is open, and with any part of it.
+            for trial in 0..6 {
+                let mut others: Vec<_> =
+                    open.iter().filter(|other| other.holder.account == order.holder.account).collect();
+                others.retain(|_| trial == 1 || (trial > 1 && random.random()));
+                let mut fills: Vec<_> = others.into_iter().map(as_filled).collect();
+                for fill in &mut fills {
+                    fill.quantity_e8 =
+                        if trial > 2 { random.random_range(0..=fill.quantity_e8) } else { fill.quantity_e8 };
+                }
+                filled.quantity_e8 =
+                    if trial > 3 { random.random_range(1..=decision.quantity_e8) } else { decision.quantity_e8 };
+                fills.push(filled.clone());
+                let (after, change) = desk.book.after(&fills, desk.policy.decisions.fee_allowance);
+                let change = change.min(0.0);
+                let mark_e8 = desk.book.listed[&order.instrument].mark_e8;
+                for price_e8 in [mark_e8, filled.price_e8] {
+                    let passed = after.passed(&desk.policy.limits, &filled, change, price_e8);
+                    assert_eq!(passed, [], "seed {seed} order {number} trial {trial}: {decision:?}");
+                }
+                checked += 1;
+            }
+        }
+    }
+    println!("{checked} outcomes checked, {cut} orders cut, {rejected} rejected");
+    assert!(checked > 3_000 && cut > 300 && rejected > 300, "{checked} {cut} {rejected}: too little was tested");
+}
+
+/// Time goes on: fills, cancels, expiry and marks move, and the state is saved and restored.
+fn step_on(random: &mut ChaCha8Rng, desk: &mut Desk) {
+    desk.second += random.random_range(1..30);
+    let mut steps = Vec::new();
+    for open in desk.decisions.open().collect::<Vec<_>>() {
+        let (account, intent_id) = (open.holder.account.clone(), open.intent_id.clone());
+        match random.random_range(0..4) {
+            0 => steps.push(Progress::Cancelled { account, intent_id }),
+            1 | 2 => {
+                let quantity_e8 = random.random_range(1..=open.open_e8);
+                let held = desk.book.held_e8.entry((open.holder.clone(), open.instrument.clone())).or_default();
+                *held += quantity_e8 * open.side.sign();
+                steps.push(Progress::Filled { account, intent_id, quantity_e8 });
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(desk.decisions.progress(&steps), []);
+    desk.decisions.expire(desk.second * SECOND);
+    for listed in desk.book.listed.values_mut() {
+        listed.mark_ns = desk.second * SECOND;
+        listed.mark_e8 = (listed.mark_e8 / 1_000 * random.random_range(970..1_030)).max(1_000);
+    }
+}
+
+#[test]
+fn a_restart_at_any_step_decides_the_same() {
+    for seed in 0..40 {
+        println!("seed {seed}");
+        let random = &mut ChaCha8Rng::seed_from_u64(seed);
+        let mut desk = random_desk(random);
+        for number in 0..60 {
+            if random.random_range(0..4) == 0 {
+                step_on(random, &mut desk);
+            }
+            let id = format!("o{}", random.random_range(0..=number));
+            let order = random_order(random, &desk, &id);
+            let saved = desk.decisions.save();
+            let bytes = postcard::to_allocvec(&saved).expect("bytes");
+            let again = Decisions::restore(postcard::from_bytes(&bytes).expect("decisions"));
+            assert_eq!(again.save(), saved, "seed {seed}");
+            assert_eq!(again.sizes(), desk.decisions.sizes(), "seed {seed}");
+            let before = std::mem::replace(&mut desk.decisions, again);
+            let from_saved = desk.ask(vec![order.clone()]);
+            let went_on = std::mem::replace(&mut desk.decisions, before);
+            assert_eq!(desk.ask(vec![order]), from_saved, "seed {seed} order {number}");
+            assert_eq!(desk.decisions.save(), went_on.save(), "seed {seed}");
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! What is approved and not yet filled, by account and position, and what it comes to at worst.
+
+use super::Decision;
+use super::book::{Book, Market};
+use super::exact::multiply_divide_up;
+use crate::breakers::Fault;
+use crate::policy::Ratio;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tidewheel_schemas::{Holder, Instrument, Side};
+
+/// What became of an order. Fills are told once each: the book knows duplicates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// Some of it was filled.
+    Filled {
+        /// The account.
+        account: Arc<str>,
+        /// The intent.
+        intent_id: Arc<str>,
+        /// How much, eight decimals.
+        quantity_e8: i64,
+    },
+    /// A fill was cancelled, or is being corrected: it is not filled, and may be again.
+    Unfilled {
+        /// The account.
+        account: Arc<str>,
+        /// The intent.
+        intent_id: Arc<str>,
+        /// How much, eight decimals.
+        quantity_e8: i64,
+    },
+    /// The rest of it will not be filled.
+    Cancelled {
+        /// The account.
+        account: Arc<str>,
+        /// The intent.
+        intent_id: Arc<str>,
+    },
+}
+
+impl Progress {
+    pub(super) const fn name(&self) -> (&Arc<str>, &Arc<str>) {
+        match self {
+            Self::Filled { account, intent_id, .. }
+            | Self::Unfilled { account, intent_id, .. }
+            | Self::Cancelled { account, intent_id } => (account, intent_id),
+        }
+    }
+}
+
+/// Something about an order that should not be. Each names account and intent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProgressNote {
+    /// No decision of this name is remembered.
+    Unknown((Arc<str>, Arc<str>)),
+    /// More was filled than was approved.
+    Overfilled((Arc<str>, Arc<str>)),
+    /// It was filled after it was cancelled or had expired.
+    FilledAfterEnd((Arc<str>, Arc<str>)),
+}
+
+/// Why nothing more of an order is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// It was cancelled.
+    Cancelled,
+    /// Its time was over.
+    Expired,
+}
+
+/// An order that is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// Whose.
+    pub holder: Holder,
+    /// Of what.
+    pub instrument: Instrument,
+    /// The intent.
+    pub intent_id: Arc<str>,
+    /// Which way.
+    pub side: Side,
+    /// What may still be filled, eight decimals.
+    pub open_e8: i64,
+    /// The price that it is judged at, eight decimals.
+    pub price_e8: i64,
+    /// Until when it counts, nanoseconds.
+    pub expires_ns: i64,
+}
+
+impl Reservation {
+    pub(super) fn of(decision: &Decision, open_e8: i64) -> Self {
+        let intent = &decision.intent;
+        Self {
+            holder: intent.holder.clone(),
+            instrument: intent.instrument.clone(),
+            intent_id: intent.intent_id.clone(),
+            side: intent.side,
+            open_e8,
+            price_e8: decision.price_e8.unwrap_or_default(),
+            expires_ns: decision.expires_ns.unwrap_or_default(),
+        }
+    }
+}
+
+/// The open orders of one position.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Line {
+    /// Quantity by price, of purchases and of sales.
+    sides: [BTreeMap<i64, u128>; 2],
+    /// Their sums.
+    pub(super) buys_e8: u128,
+    pub(super) sells_e8: u128,
+    orders: usize,
+    /// What they come to at the marks of the tick, where the account has been valued.
+    value: Worst,
+}
+
+/// What a position's open orders come to at worst.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Worst {
+    /// By how much its value may exceed what it is now.
+    pub extra_e16: i128,
+    /// What may be lost against the mark and in fees.
+    pub burden_e16: i128,
+    /// 1 where they open a position.
+    pub opens: u32,
+    /// The greatest of the mark and their prices, eight decimals.
+    pub highest_e8: i64,
+}
+
+/// A further order in a position.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Further {
+    pub side: Side,
+    pub quantity_e8: u128,
+    pub price_e8: i64,
+}
+
+impl Line {
+    /// What the open orders come to at worst, with a further one.
+    pub(super) fn worst(
+        &self,
+        market: &Market<'_>,
+        held_e8: i64,
+        fee: Ratio,
+        further: Option<Further>,
+    ) -> Option<Worst> {
+        let mark = market.mark_e8;
+        let more = |side: Side| further.filter(|order| order.side == side);
+        let (buy, sell) = (more(Side::Buy), more(Side::Sell));
+        let buys = self.buys_e8.checked_add(buy.map_or(0, |order| order.quantity_e8))?;
+        let sells = self.sells_e8.checked_add(sell.map_or(0, |order| order.quantity_e8))?;
+        let held = i128::from(held_e8);
+        let up = held.checked_add(i128::try_from(buys).ok()?)?.unsigned_abs();
+        let down = held.checked_sub(i128::try_from(sells).ok()?)?.unsigned_abs();
+        let prices = |side: Side| self.sides[side as usize].keys().copied();
+        let dearest = prices(Side::Buy).next_back().max(buy.map(|order| order.price_e8)).unwrap_or(mark);
+        let cheapest =
+            prices(Side::Sell).next().into_iter().chain(sell.map(|order| order.price_e8)).min().unwrap_or(mark);
+        let highest = prices(Side::Sell).next_back().max(further.map(|order| order.price_e8)).unwrap_or(mark);
+        let highest = highest.max(dearest).max(mark);
+        let worst_e16 = market.value_e16(up.max(down), highest)?;
+        let now_e16 = market.value_e16(held.unsigned_abs(), mark)?;
+        let above = if dearest > mark { market.loss_e16(buys, dearest, mark)? } else { 0 };
+        let below = if cheapest < mark { market.loss_e16(sells, cheapest, mark)? } else { 0 };
+        let traded = market.value_e16(buys.checked_add(sells)?, highest)?;
+        let fee_e9 = u128::try_from(fee.e9()).ok()?;
+        let fees = multiply_divide_up(traded.unsigned_abs(), fee_e9, Ratio::ONE.e9().unsigned_abs())?;
+        let fees = i128::try_from(fees).ok()?;
+        Some(Worst {
+            extra_e16: worst_e16.checked_sub(now_e16)?.max(0),
+            burden_e16: above.checked_add(below)?.checked_add(fees)?,
+            opens: u32::from(held == 0 && buys + sells > 0),
+            highest_e8: highest,
+        })
+    }
+}
+
+/// The sums of [`Worst`] over an account's positions, in the groups that limits know. Those of a symbol are added when they are asked
+/// for: they lie side by side.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sums {
+    pub burden_e16: i128,
+    pub opens: u32,
+    pub account_e16: i128,
+    pub strategies_e16: BTreeMap<Arc<str>, i128>,
+    pub sectors_e16: BTreeMap<Arc<str>, i128>,
+    pub classes_e16: BTreeMap<Arc<str>, i128>,
+    pub venues_e16: BTreeMap<Arc<str>, i128>,
+}
+
+impl Sums {
+    /// Replaces what a position adds.
+    fn replace(
+        &mut self,
+        strategy: &Arc<str>,
+        instrument: &Instrument,
+        market: &Market<'_>,
+        old: Worst,
+        new: Worst,
+    ) -> Option<()> {
+        let more = new.extra_e16.checked_sub(old.extra_e16)?;
+        self.burden_e16 = self.burden_e16.checked_sub(old.burden_e16)?.checked_add(new.burden_e16)?;
+        self.opens = self.opens.checked_sub(old.opens)?.checked_add(new.opens)?;
+        self.account_e16 = self.account_e16.checked_add(more)?;
+        add(&mut self.strategies_e16, strategy, more)?;
+        add(&mut self.sectors_e16, market.sector, more)?;
+        add(&mut self.classes_e16, market.asset_class, more)?;
+        add(&mut self.venues_e16, &instrument.venue, more)
+    }
+}
+
+fn add(sums: &mut BTreeMap<Arc<str>, i128>, key: &str, more: i128) -> Option<()> {
+    match sums.get_mut(key) {
+        Some(sum) => *sum = sum.checked_add(more)?,
+        None => drop(sums.insert(key.into(), more)),
+    }
+    Some(())
+}
+
+/// An account's open orders.
+#[derive(Clone, Debug, Default)]
+struct Account {
+    /// By instrument and strategy.
+    lines: BTreeMap<(Instrument, Arc<str>), Line>,
+    orders: usize,
+    /// What they come to at the marks of the tick, once somebody asked.
+    sums: Option<Result<Sums, Fault>>,
+}
+
+/// All open orders.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reserved {
+    accounts: BTreeMap<Arc<str>, Account>,
+}
+
+impl Reserved {
+    /// A tick begins: marks and positions have moved.
+    pub fn forget_values(&mut self) {
+        self.accounts.retain(|_, account| account.orders > 0);
+        for account in self.accounts.values_mut() {
+            account.sums = None;
+        }
+    }
+
+    /// How many orders are open, of one account.
+    pub fn orders_of(&self, account: &str) -> usize {
+        self.accounts.get(account).map_or(0, |account| account.orders)
+    }
+
+    /// And of all.
+    pub fn orders(&self) -> usize {
+        self.accounts.values().map(|account| account.orders).sum()
+    }
+
+    /// The open orders of a position.
+    pub fn line(&self, holder: &Holder, instrument: &Instrument) -> Option<&Line> {
+        self.accounts.get(&holder.account)?.lines.get(&(instrument.clone(), holder.strategy.clone()))
+    }
+
+    /// What an account's open orders come to at the marks of the tick.
+    pub fn values(
+        &mut self,
+        book: &impl Book,
+        fee: Ratio,
+        holder: &Holder,
+        instrument: &Instrument,
+    ) -> Result<Values<'_>, Fault> {
+        let account = self.accounts.entry(holder.account.clone()).or_default();
+        let lines = &mut account.lines;
+        let sums = account.sums.get_or_insert_with(|| value_all(lines, book, fee, &holder.account));
+        let sums = sums.as_ref().map_err(Clone::clone)?;
+        let in_symbol = account.lines.range((instrument.clone(), "".into())..);
+        let (mut symbol_e16, mut own) = (0i128, Worst::default());
+        for ((_, strategy), line) in in_symbol.take_while(|((other, _), _)| other == instrument) {
+            symbol_e16 = symbol_e16.checked_add(line.value.extra_e16).ok_or(Fault::OutOfRange)?;
+            if *strategy == holder.strategy {
+                own = line.value;
+            }
+        }
+        Ok(Values { sums, symbol_e16, own })
+    }
+
+    /// Puts what a position comes to with an order that is about to be added in the place of what it came to.
+    pub fn revalue(&mut self, holder: &Holder, instrument: &Instrument, market: &Market<'_>, new: Worst) {
+        let Some(account) = self.accounts.get_mut(&holder.account) else { return };
+        let line = account.lines.entry((instrument.clone(), holder.strategy.clone())).or_default();
+        let old = std::mem::replace(&mut line.value, new);
+        let Some(Ok(sums)) = &mut account.sums else { return };
+        if sums.replace(&holder.strategy, instrument, market, old, new).is_none() {
+            account.sums = Some(Err(Fault::OutOfRange));
+        }
+    }
+
+    /// An order is open.
+    pub fn add(&mut self, decision: &Decision, open_e8: i64) {
+        self.change(decision, 0, open_e8);
+    }
+
+    /// What is open of an order is another quantity now. Zero is none.
+    pub fn change(&mut self, decision: &Decision, before_e8: i64, after_e8: i64) {
+        let (Some(price_e8), true) = (decision.price_e8, before_e8 != after_e8) else { return };
+        let intent = &decision.intent;
+        let account = self.accounts.entry(intent.holder.account.clone()).or_default();
+        let key = (intent.instrument.clone(), intent.holder.strategy.clone());
+        let line = account.lines.entry(key.clone()).or_default();
+        let as_size = |e8: i64| u128::try_from(e8).expect("what is open is not negative");
+        let (before, after) = (as_size(before_e8), as_size(after_e8));
+        let at_price = line.sides[intent.side as usize].entry(price_e8).or_default();
+        *at_price = *at_price + after - before;
+        if *at_price == 0 {
+            line.sides[intent.side as usize].remove(&price_e8);
+        }
+        let sum = match intent.side {
+            Side::Buy => &mut line.buys_e8,
+            Side::Sell => &mut line.sells_e8,
+        };
+        *sum = *sum + after - before;
+        let (was_open, is_open) = (usize::from(before > 0), usize::from(after > 0));
+        line.orders = line.orders + is_open - was_open;
+        account.orders = account.orders + is_open - was_open;
+        if line.orders == 0 {
+            account.lines.remove(&key);
+        }
+        if account.orders == 0 && account.sums.is_none() {
+            self.accounts.remove(&intent.holder.account);
+        }
+    }
+}
+
+/// What an account's open orders come to.
+pub(super) struct Values<'a> {
+    /// Over all positions.
+    pub sums: &'a Sums,
+    /// In the instrument that was asked for, of all strategies.
+    pub symbol_e16: i128,
+    /// In the position that was asked for.
+    pub own: Worst,
+}
+
+fn value_all(
+    lines: &mut BTreeMap<(Instrument, Arc<str>), Line>,
+    book: &impl Book,
+    fee: Ratio,
+    account: &Arc<str>,
+) -> Result<Sums, Fault> {
+    let mut sums = Sums::default();
+    for ((instrument, strategy), line) in lines {
+        let holder = Holder { account: account.clone(), strategy: strategy.clone() };
+        let market = book.market(account, instrument)?;
+        let held_e8 = book.quantity_e8(&holder, instrument);
+        line.value = line.worst(&market, held_e8, fee, None).ok_or(Fault::OutOfRange)?;
+        sums.replace(strategy, instrument, &market, Worst::default(), line.value).ok_or(Fault::OutOfRange)?;
+    }
+    Ok(sums)
+}

@@ -1,0 +1,311 @@
+//! All facts of a tick in one order: what people ordered, what tripped, which level that makes, what orders are told.
+//!
+//! ```text
+//!  controls -> fills of orders -> bars, prints, readings -> levels -> intents
+//!     |              |                      |                  |         |
+//!  answers         notes          trips, crashes, regimes   changes   decisions
+//! ```
+//!
+//! A kill switch that comes in the tick of an intent wins, and so does a trip by the marks of that tick. The book has taken the tick's fills
+//! and marks before the desk is asked. Nothing here is taken back: corrections are answered by [`Audit`]s.
+//!
+//! The desk's state is base state: [`Desk::save`] gives it, [`Desk::restore`] goes on from it as if nothing had happened. There is one
+//! desk for all accounts, since scopes reach over them.
+
+use crate::breakers::{Audit, Audits, BreakerEvent, Breakers, CorrectedReading, Measure, Now, Reading, Rule};
+use crate::decisions::{Answer, Book, Decisions, Judging, Progress, ProgressNote, Reservation, SavedDecisions};
+use crate::flash_crash::{FlashCrash, FlashCrashes, Print};
+use crate::levels::{Level, LevelChange, Levels, Scope};
+use crate::policy::{History, Policy, Problem};
+use crate::regimes::{BarReturn, RegimeChange, Regimes};
+use crate::switches::{ControlAnswer, ControlEvent, Controls};
+use serde::{Deserialize, Serialize};
+use tidewheel_schemas::OrderIntent;
+
+/// What comes in a tick. Lists may be in any order.
+#[derive(Clone, Debug, Default)]
+pub struct TickInput {
+    /// Its number.
+    pub tick: u64,
+    /// Its time, nanoseconds.
+    pub time_ns: i64,
+    /// The version of the book, fills and marks of the tick included.
+    pub state_version: u64,
+    /// Orders of people.
+    pub controls: Vec<ControlEvent>,
+    /// What became of orders to the venue.
+    pub progress: Vec<Progress>,
+    /// Returns of final bars.
+    pub bars: Vec<BarReturn>,
+    /// Prices of symbols and equity of accounts.
+    pub prints: Vec<(Scope, Print)>,
+    /// What was measured. Volatility and falls are measured by the desk itself.
+    pub readings: Vec<Reading>,
+    /// Measures of past ticks that corrections changed.
+    pub corrections: Vec<CorrectedReading>,
+    /// Scopes that are no more.
+    pub retired: Vec<Scope>,
+    /// Orders that somebody wants to send.
+    pub intents: Vec<OrderIntent>,
+}
+
+/// A fact that is no decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RiskEvent {
+    /// An order of a person was done or refused.
+    Control(ControlAnswer),
+    /// Something about an order to the venue should not be.
+    Progress(ProgressNote),
+    /// An approved order's time is over, and it was not all filled.
+    Expired(Reservation),
+    /// A symbol's regime is another one.
+    Regime(RegimeChange),
+    /// A flash crash.
+    FlashCrash(FlashCrash),
+    /// A rule rose or came down.
+    Breaker(BreakerEvent),
+    /// A correction would have changed what a rule did.
+    Audit(Audit),
+    /// A scope's level is another one.
+    Level(LevelChange),
+    /// Prints came too late to be looked at.
+    LatePrints(u64),
+}
+
+/// All facts of a tick.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TickFacts {
+    /// In the order in which they came to be.
+    pub events: Vec<RiskEvent>,
+    /// One for each intent, in the order of judging.
+    pub answers: Vec<Answer>,
+}
+
+/// What accounts may do, tick by tick.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    policies: History,
+    controls: Controls,
+    breakers: Breakers,
+    audits: Audits,
+    levels: Levels,
+    crashes: FlashCrashes,
+    regimes: Regimes,
+    decisions: Decisions,
+}
+
+/// A desk as a snapshot holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedDesk {
+    policies: History,
+    controls: Controls,
+    breakers: Breakers,
+    audits: Audits,
+    levels: Levels,
+    crashes: FlashCrashes,
+    regimes: Regimes,
+    decisions: SavedDecisions,
+}
+
+/// How much a desk holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeskSizes {
+    /// Orders of people that are remembered.
+    pub controls: usize,
+    /// Rules that stand above green.
+    pub standings: usize,
+    /// Measures that are expected.
+    pub measures: usize,
+    /// Verdicts on past ticks.
+    pub audits: usize,
+    /// Prints inside windows, or waiting.
+    pub prints: usize,
+    /// Volatilities.
+    pub volatilities: usize,
+    /// Decisions that are remembered.
+    pub decisions: usize,
+    /// Orders that are open.
+    pub open_orders: usize,
+}
+
+impl Desk {
+    /// Begins with a policy.
+    ///
+    /// # Errors
+    /// All that is wrong with the policy.
+    pub fn new(policy: Policy, who: &str, why: &str) -> Result<Self, Vec<Problem>> {
+        Ok(Self {
+            policies: History::new(policy, who, why)?,
+            controls: Controls::default(),
+            breakers: Breakers::default(),
+            audits: Audits::default(),
+            levels: Levels::default(),
+            crashes: FlashCrashes::default(),
+            regimes: Regimes::default(),
+            decisions: Decisions::default(),
+        })
+    }
+
+    /// Takes a tick. The book holds what it came to.
+    pub fn tick(&mut self, input: TickInput, book: &impl Book) -> TickFacts {
+        let now = Now { tick: input.tick, time_ns: input.time_ns };
+        let mut events = Vec::new();
+        let (answers, trips) = self.controls.take(input.controls, now, &mut self.policies, &mut self.breakers);
+        events.extend(answers.into_iter().map(RiskEvent::Control));
+        events.extend(trips.into_iter().map(RiskEvent::Breaker));
+        let policy = &self.policies.current().policy;
+
+        events.extend(self.decisions.progress(&input.progress).into_iter().map(RiskEvent::Progress));
+        events.extend(self.decisions.expire(now.time_ns).into_iter().map(RiskEvent::Expired));
+
+        for scope in &input.retired {
+            self.breakers.retire(scope);
+            self.crashes.retire(scope);
+        }
+        let mut readings = input.readings;
+        readings.extend(take_bars(&mut self.regimes, policy, now, input.bars, &mut events));
+        let falls = self.crashes.take(&policy.flash_crash, now, input.prints);
+        events.extend(falls.crashes.into_iter().map(RiskEvent::FlashCrash));
+        events.extend((falls.late > 0).then_some(RiskEvent::LatePrints(falls.late)));
+        // Where a crash stands and nothing was printed, the window goes on by itself, so that the level can come down.
+        let said: Vec<Scope> = falls.readings.iter().map(|reading| reading.scope.clone()).collect();
+        let silent = self.breakers.scopes(Rule::FlashCrash).filter(|scope| said.binary_search(scope).is_err());
+        for scope in silent {
+            readings.extend(self.crashes.fall(&policy.flash_crash, now, scope));
+        }
+        readings.extend(falls.readings);
+        events.extend(self.breakers.take(policy, now, &readings).into_iter().map(RiskEvent::Breaker));
+        events.extend(self.audits.judge(&self.policies, &input.corrections).into_iter().map(RiskEvent::Audit));
+
+        let contributions = self.breakers.contributions();
+        events.extend(self.levels.publish(&contributions).into_iter().map(RiskEvent::Level));
+
+        let (levels, regimes) = (&self.levels, &self.regimes);
+        let level = |intent: &OrderIntent| {
+            let scopes = Scope::over(&intent.holder, &intent.instrument);
+            let level = scopes.iter().map(|scope| levels.of(scope)).max().unwrap_or_default();
+            let causes = scopes.iter().filter_map(|scope| contributions.get(scope)).flatten();
+            let trips =
+                if level == Level::Green { Vec::new() } else { causes.flat_map(|cause| cause.trips.clone()).collect() };
+            (level, trips)
+        };
+        let judging = Judging {
+            policy,
+            now,
+            state_version: input.state_version,
+            level: &level,
+            regime: &|instrument| regimes.of(instrument),
+        };
+        let answers = self.decisions.take(&judging, book, input.intents);
+        TickFacts { events, answers }
+    }
+
+    /// Forgets verdicts on ticks before this one: corrections do not reach them.
+    pub fn forget_before(&mut self, tick: u64) {
+        self.audits.forget_before(tick);
+    }
+
+    /// The policies.
+    pub const fn policies(&self) -> &History {
+        &self.policies
+    }
+
+    /// The rules, with their trips.
+    pub const fn breakers(&self) -> &Breakers {
+        &self.breakers
+    }
+
+    /// The levels as published.
+    pub const fn levels(&self) -> &Levels {
+        &self.levels
+    }
+
+    /// The regimes.
+    pub const fn regimes(&self) -> &Regimes {
+        &self.regimes
+    }
+
+    /// The decisions, with what is open.
+    pub const fn decisions(&self) -> &Decisions {
+        &self.decisions
+    }
+
+    /// How much is held.
+    pub fn sizes(&self) -> DeskSizes {
+        let [standings, measures, _] = self.breakers.sizes();
+        let [decisions, open_orders] = self.decisions.sizes();
+        DeskSizes {
+            controls: self.controls.len(),
+            standings,
+            measures,
+            audits: self.audits.len(),
+            prints: self.crashes.sizes()[1],
+            volatilities: self.regimes.sizes()[1],
+            decisions,
+            open_orders,
+        }
+    }
+
+    /// All that must survive.
+    pub fn save(&self) -> SavedDesk {
+        SavedDesk {
+            policies: self.policies.clone(),
+            controls: self.controls.clone(),
+            breakers: self.breakers.clone(),
+            audits: self.audits.clone(),
+            levels: self.levels.clone(),
+            crashes: self.crashes.clone(),
+            regimes: self.regimes.clone(),
+            decisions: self.decisions.save(),
+        }
+    }
+
+    /// Goes on from what was saved.
+    pub fn restore(saved: SavedDesk) -> Self {
+        Self {
+            policies: saved.policies,
+            controls: saved.controls,
+            breakers: saved.breakers,
+            audits: saved.audits,
+            levels: saved.levels,
+            crashes: saved.crashes,
+            regimes: saved.regimes,
+            decisions: Decisions::restore(saved.decisions),
+        }
+    }
+}
+
+/// Takes bars by instrument and time; gives what they say of volatility. A bar that cannot be is a fault of its symbol's.
+fn take_bars(
+    regimes: &mut Regimes,
+    policy: &Policy,
+    now: Now,
+    mut bars: Vec<BarReturn>,
+    events: &mut Vec<RiskEvent>,
+) -> Vec<Reading> {
+    bars.sort_by(|one, other| {
+        (&one.instrument, one.end_ns).cmp(&(&other.instrument, other.end_ns)).then(one.value.total_cmp(&other.value))
+    });
+    let mut readings = Vec::new();
+    for bar in bars {
+        let value = match regimes.take(&policy.regimes, &bar) {
+            Ok(regimed) => {
+                events.extend(regimed.change.map(RiskEvent::Regime));
+                regimed.spike.map(Ok)
+            }
+            Err(fault) => Some(Err(fault)),
+        };
+        let scope = Scope::Symbol(bar.instrument);
+        readings.extend(value.map(|value| Reading {
+            measure: Measure::Volatility,
+            scope,
+            value,
+            as_of_ns: now.time_ns,
+        }));
+    }
+    readings
+}
+
+#[cfg(test)]
+mod tests;
