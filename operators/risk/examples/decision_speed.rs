@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tidewheel_risk::breakers::{Fault, Now};
-use tidewheel_risk::decisions::{AccountNumbers, Answer, Book, Decisions, Group, Judging, Market, Progress, Ruling};
+use tidewheel_risk::decisions::{Answer, Book, Decisions, GroupRef, Judging, Market, Money, Progress, Ruling};
 use tidewheel_risk::levels::Level;
 use tidewheel_risk::policy::{Policy, Ratio};
 use tidewheel_risk::regimes::Regime;
@@ -76,17 +76,19 @@ impl SummedBook {
 }
 
 impl Book for SummedBook {
-    fn account(&self, _: &str) -> Result<AccountNumbers, Fault> {
+    fn account(&self, _: &str) -> Result<Money, Fault> {
         let money = 10_000_000 * MONEY;
-        Ok(AccountNumbers { equity_e16: money, peak_e16: money, day_start_e16: money, positions: 1_000 })
+        Ok(Money { equity_e16: money, peak_e16: money, day_start_e16: money, positions: 1_000 })
     }
 
-    fn exposure_e16(&self, account: &str, group: Group<'_>) -> Result<i128, Fault> {
+    fn exposure_e16(&self, account: &str, group: GroupRef<'_>) -> Result<i128, Fault> {
         let named = |name: &str| self.by_name.get(&(account.into(), name.to_owned())).copied().unwrap_or_default();
         Ok(match group {
-            Group::Symbol(symbol) => self.by_symbol.get(&(account.into(), symbol.clone())).copied().unwrap_or_default(),
-            Group::Sector(sector) => named(sector),
-            Group::Account | Group::Strategy(_) | Group::AssetClass(_) | Group::Venue(_) => named(""),
+            GroupRef::Symbol(symbol) => {
+                self.by_symbol.get(&(account.into(), symbol.clone())).copied().unwrap_or_default()
+            }
+            GroupRef::Sector(sector) => named(sector),
+            GroupRef::Account | GroupRef::Strategy(_) | GroupRef::AssetClass(_) | GroupRef::Venue(_) => named(""),
         })
     }
 

@@ -7,6 +7,7 @@ pub mod book;
 pub mod breakers;
 pub mod decisions;
 pub mod desk;
+pub mod engine;
 pub mod equity;
 pub mod exact;
 pub mod flash_crash;

@@ -3,7 +3,7 @@
 use super::{AccountBook, MINUTE_NS};
 use crate::equity::Curve;
 use crate::scenarios::PnlVector;
-use crate::valuation::{Cell, Scope};
+use crate::valuation::{Cell, Group};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct Sample {
 }
 
 /// What positions have in common, and the currency it is summed in.
-pub(super) type CellKey = (Scope, Arc<str>);
+pub(super) type CellKey = (Group, Arc<str>);
 
 #[derive(Debug)]
 pub(super) struct Account {
@@ -102,7 +102,7 @@ impl AccountBook {
     }
 
     /// The place of a sum.
-    pub(super) fn cell(&mut self, account: usize, scope: Scope, currency: &Arc<str>) -> usize {
+    pub(super) fn cell(&mut self, account: usize, scope: Group, currency: &Arc<str>) -> usize {
         *self.accounts[account].cells.entry((scope, currency.clone())).or_insert_with(|| {
             self.cells.push(Cell::default());
             self.cells.len() - 1

@@ -4,7 +4,7 @@ use super::AccountBook;
 use super::account::add;
 use crate::exact::{ONE_E8, mul_div};
 use crate::positions::{Holding, OutOfRange, Position};
-use crate::valuation::{Cell, Exposure, Scope};
+use crate::valuation::{Cell, Exposure, Group};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewheel_schemas::Holder;
@@ -94,12 +94,12 @@ impl AccountBook {
         let reference = self.instruments[instrument].reference.clone();
         let currency = reference.settlement_currency();
         [
-            Scope::Account,
-            Scope::Strategy(holder.strategy.clone()),
-            Scope::Symbol(reference.instrument.clone()),
-            Scope::Sector(reference.sector.clone()),
-            Scope::AssetClass(reference.asset_class.clone()),
-            Scope::Venue(reference.instrument.venue.clone()),
+            Group::Account,
+            Group::Strategy(holder.strategy.clone()),
+            Group::Symbol(reference.instrument.clone()),
+            Group::Sector(reference.sector.clone()),
+            Group::AssetClass(reference.asset_class.clone()),
+            Group::Venue(reference.instrument.venue.clone()),
         ]
         .map(|scope| self.cell(account, scope, currency))
     }

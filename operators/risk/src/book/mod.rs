@@ -23,17 +23,17 @@
 
 mod account;
 mod apply;
+mod asked;
 mod held;
 mod market;
 mod numbers;
-pub mod pairs;
 mod records;
 mod reports;
 mod samples;
 mod saved;
 
 pub use numbers::{AccountNumbers, Lines, StrategyNumbers};
-pub use records::{BookConfig, BookEvent, ExpiredChange, Fault, Outcome, Refusal};
+pub use records::{BookConfig, BookEvent, BookFault, ExpiredChange, Outcome, Refusal};
 pub use reports::{BookSize, Component, PositionNumbers};
 pub use saved::SavedBook;
 

@@ -2,11 +2,11 @@
 
 use super::account::{Account, Amounts};
 use super::samples::Rates;
-use super::{AccountBook, Fault};
+use super::{AccountBook, BookFault};
 use crate::equity::Point;
 use crate::exact::ONE_E8;
 use crate::scenarios::{PnlVector, Tail};
-use crate::valuation::{Exposure, Rate, Scope};
+use crate::valuation::{Exposure, Group, Rate};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,10 +95,15 @@ pub struct AccountNumbers {
     /// What could be lost; none with too few scenarios.
     pub tail: Option<Tail>,
     /// What is wrong, in order.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<BookFault>,
 }
 
 impl AccountNumbers {
+    /// Whether equity can be relied on: nothing is wrong but that scenarios are too few.
+    pub fn is_valued(&self) -> bool {
+        self.faults.iter().all(|fault| matches!(fault, BookFault::Scenarios { .. }))
+    }
+
     /// An exposure's gross over the equity of the account; none where equity is not above zero.
     pub fn concentration(&self, exposure: &Exposure) -> Option<f64> {
         let equity = self.equity_e16.filter(|equity| *equity > 0)?;
@@ -139,8 +144,8 @@ impl AccountBook {
         let account = &self.accounts[number];
         let mut rates = Rates::new(self, &account.base_currency, None);
         let mut scopes = self.gather(account);
-        let mut faults: BTreeSet<Fault> = account.refused.iter().cloned().map(Fault::RefusedFills).collect();
-        let all = scopes.remove(&Scope::Account).unwrap_or_default();
+        let mut faults: BTreeSet<BookFault> = account.refused.iter().cloned().map(BookFault::RefusedFills).collect();
+        let all = scopes.remove(&Group::Account).unwrap_or_default();
         self.add_mark_faults(account, &all, &mut faults);
 
         let deposits = rates.sum(&account.deposits);
@@ -178,20 +183,20 @@ impl AccountBook {
         // What was held and is not is no part of any list, so that it does not matter whether a cancelled fill ever came.
         let mut parts = scopes;
         parts.retain(|scope, gathered| match scope {
-            Scope::Strategy(strategy) => gathered.is_of_anything() || !fees_of(account, Some(strategy)).is_empty(),
+            Group::Strategy(strategy) => gathered.is_of_anything() || !fees_of(account, Some(strategy)).is_empty(),
             _ => gathered.open > 0,
         });
         for (scope, gathered) in parts {
             let list = match scope {
-                Scope::Sector(name) => (&mut numbers.sectors, name),
-                Scope::AssetClass(name) => (&mut numbers.asset_classes, name),
-                Scope::Venue(name) => (&mut numbers.venues, name),
-                Scope::Strategy(strategy) => {
+                Group::Sector(name) => (&mut numbers.sectors, name),
+                Group::AssetClass(name) => (&mut numbers.asset_classes, name),
+                Group::Venue(name) => (&mut numbers.venues, name),
+                Group::Strategy(strategy) => {
                     let part = self.strategy(account, strategy, &gathered, &mut rates);
                     numbers.strategies.push(part);
                     continue;
                 }
-                Scope::Account | Scope::Symbol(_) => continue,
+                Group::Account | Group::Symbol(_) => continue,
             };
             if let Some(exposure) = self::exposure(&gathered, &mut rates) {
                 list.0.push((list.1, exposure));
@@ -200,7 +205,7 @@ impl AccountBook {
         self.add_equity(number, &mut numbers, &mut rates, &mut faults);
         for (_, rate) in rates.into_known() {
             match rate {
-                Ok(rate) => faults.extend(rate.stale().cloned().map(Fault::StaleRate)),
+                Ok(rate) => faults.extend(rate.stale().cloned().map(BookFault::StaleRate)),
                 Err(error) => {
                     faults.insert(error.into());
                 }
@@ -211,10 +216,10 @@ impl AccountBook {
     }
 
     /// The sums of an account by scope, all but those of its instruments.
-    fn gather(&self, account: &Account) -> BTreeMap<Scope, Gathered> {
-        let mut scopes: BTreeMap<Scope, Gathered> = BTreeMap::new();
-        let symbols = Scope::Symbol(Instrument { venue: "".into(), symbol: "".into() });
-        let after_symbols = Scope::Sector("".into());
+    fn gather(&self, account: &Account) -> BTreeMap<Group, Gathered> {
+        let mut scopes: BTreeMap<Group, Gathered> = BTreeMap::new();
+        let symbols = Group::Symbol(Instrument { venue: "".into(), symbol: "".into() });
+        let after_symbols = Group::Sector("".into());
         let first = account.cells.range(..(symbols, "".into()));
         let second = account.cells.range((after_symbols, "".into())..);
         for ((scope, currency), cell) in first.chain(second) {
@@ -231,20 +236,21 @@ impl AccountBook {
         scopes
     }
 
-    fn add_mark_faults(&self, account: &Account, all: &Gathered, faults: &mut BTreeSet<Fault>) {
+    fn add_mark_faults(&self, account: &Account, all: &Gathered, faults: &mut BTreeSet<BookFault>) {
         if all.unmarked > 0 {
             let held = account.positions.iter().map(|number| &self.positions[*number]);
             let unmarked = held.filter(|held| held.shown.unmarked > 0);
             faults.extend(
-                unmarked.map(|held| Fault::Unmarked(self.instruments[held.instrument].reference.instrument.clone())),
+                unmarked
+                    .map(|held| BookFault::Unmarked(self.instruments[held.instrument].reference.instrument.clone())),
             );
         }
         let oldest = self.now_ns.saturating_sub(self.config.mark_stale_after_ns);
         for (_, instrument) in self.ages.range(..(oldest, 0)) {
             let reference = &self.instruments[*instrument].reference;
-            let key = (Scope::Symbol(reference.instrument.clone()), reference.settlement_currency().clone());
+            let key = (Group::Symbol(reference.instrument.clone()), reference.settlement_currency().clone());
             if account.cells.get(&key).is_some_and(|cell| self.cells[*cell].open > 0) {
-                faults.insert(Fault::StaleMark(reference.instrument.clone()));
+                faults.insert(BookFault::StaleMark(reference.instrument.clone()));
             }
         }
     }
@@ -254,7 +260,7 @@ impl AccountBook {
         number: usize,
         numbers: &mut AccountNumbers,
         rates: &mut Rates<'_>,
-        faults: &mut BTreeSet<Fault>,
+        faults: &mut BTreeSet<BookFault>,
     ) {
         let account = &self.accounts[number];
         let since = self.sample_times.last().copied().unwrap_or(self.frozen_ns);
@@ -268,7 +274,7 @@ impl AccountBook {
         let point = Point { time_ns: self.now_ns, equity_e16: Some(equity), flow_e16 };
         let curve = self.curve_until(number, i64::MAX).step(&point, self.config.day_offset_ns);
         let Some(curve) = curve else {
-            faults.insert(Fault::OutOfRange);
+            faults.insert(BookFault::OutOfRange);
             return;
         };
         numbers.peak_e16 = curve.peak_e16;
@@ -279,7 +285,7 @@ impl AccountBook {
         if equity > 0 {
             numbers.leverage = numbers.exposure.map(|exposure| exposure.gross_e16 as f64 / equity as f64);
         } else if numbers.open_positions > 0 {
-            faults.insert(Fault::NoEquity);
+            faults.insert(BookFault::NoEquity);
         }
     }
 
@@ -305,7 +311,7 @@ impl AccountBook {
         let largest = account.tops.iter().filter_map(|(currency, top)| {
             let (_, instrument) = self.tops[*top].last()?;
             let instrument = &self.instruments[*instrument].reference.instrument;
-            let cell = account.cells.get(&(Scope::Symbol(instrument.clone()), currency.clone()))?;
+            let cell = account.cells.get(&(Group::Symbol(instrument.clone()), currency.clone()))?;
             let exposure = converted(&self.cells[*cell].exposure, rates.rate(currency).as_ref().ok()?)?;
             Some((instrument.clone(), exposure))
         });
@@ -319,19 +325,19 @@ impl AccountBook {
         strategy: Option<&Arc<str>>,
         rates: &mut Rates<'_>,
         open: i64,
-        faults: &mut BTreeSet<Fault>,
+        faults: &mut BTreeSet<BookFault>,
     ) -> Option<Tail> {
         if open == 0 {
             return Tail::of(&[0, 0]);
         }
         let parts = self.vectors_of(account, strategy, rates)?;
         let Some(profits) = self.profits(&parts) else {
-            faults.insert(Fault::OutOfRange);
+            faults.insert(BookFault::OutOfRange);
             return None;
         };
         let (have, need) = (profits.len(), self.config.scenarios_min);
         if have < need {
-            faults.insert(Fault::Scenarios { have, need });
+            faults.insert(BookFault::Scenarios { have, need });
             return None;
         }
         Tail::of(&profits.into_iter().map(|(_, profit)| profit).collect::<Vec<_>>())
@@ -347,7 +353,7 @@ impl AccountBook {
     ) -> Option<Vec<(Cow<'_, PnlVector>, Rate)>> {
         let mut parts: BTreeMap<&Arc<str>, Cow<'_, PnlVector>> = BTreeMap::new();
         for ((owner, currency), vector) in &account.vectors {
-            let key = (Scope::Strategy(owner.clone()), currency.clone());
+            let key = (Group::Strategy(owner.clone()), currency.clone());
             let is_open = account.cells.get(&key).is_some_and(|cell| self.cells[*cell].open > 0);
             if !is_open || strategy.is_some_and(|strategy| strategy != owner) {
                 continue;

@@ -167,7 +167,7 @@ pub enum Refusal {
 
 /// Why numbers of an account must not be trusted. Whoever limits by them treats a fault as a breach.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Fault {
+pub enum BookFault {
     /// Something is held that has no mark, so that neither equity nor exposure is known.
     Unmarked(Instrument),
     /// Something is held whose mark is too old; numbers are by that mark.
@@ -196,7 +196,7 @@ pub enum Fault {
     OutOfRange,
 }
 
-impl From<NoRate> for Fault {
+impl From<NoRate> for BookFault {
     fn from(NoRate { from, to }: NoRate) -> Self {
         Self::NoRate { from, to }
     }

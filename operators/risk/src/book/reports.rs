@@ -6,7 +6,7 @@ use super::samples::Rates;
 use crate::exact::mul_div;
 use crate::positions::{FillLog, TripTally};
 use crate::scenarios::{Confidence, component_var};
-use crate::valuation::{Exposure, MarkHistory, Scope};
+use crate::valuation::{Exposure, Group, MarkHistory};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewheel_schemas::{Holder, Instrument};
@@ -122,7 +122,7 @@ impl AccountBook {
         let Some(number) = self.account_numbers.get(account) else { return Some(Exposure::default()) };
         let account = &self.accounts[*number];
         let currency = known.reference.settlement_currency();
-        let Some(cell) = account.cells.get(&(Scope::Symbol(instrument.clone()), currency.clone())) else {
+        let Some(cell) = account.cells.get(&(Group::Symbol(instrument.clone()), currency.clone())) else {
             return Some(Exposure::default());
         };
         let cell = &self.cells[*cell];
@@ -131,18 +131,6 @@ impl AccountBook {
         }
         let mut rates = Rates::new(self, &account.base_currency, None);
         converted(&cell.exposure, rates.rate(currency).as_ref().ok()?)
-    }
-
-    /// What one unit of an instrument's settlement currency is in the base currency of an account, sixteen decimals; with the mark of the
-    /// instrument: what an order would be worth. None where there is no reference, no mark or no rate.
-    pub fn price_and_rate(&self, account: &str, instrument: &Instrument) -> Option<(i64, i128)> {
-        let known = &self.instruments[*self.instrument_numbers.get(instrument)?];
-        let mark = known.mark(self.config.mark_source)?;
-        let number = self.account_numbers.get(account);
-        let base = number.map_or(&self.config.base_currency, |number| &self.accounts[*number].base_currency);
-        let mut rates = Rates::new(self, base, None);
-        let rate = rates.rate(known.reference.settlement_currency()).as_ref().ok()?;
-        Some((mark.price_e8, rate.convert(10i128.pow(16))?))
     }
 
     /// What each instrument contributes to the value at risk of its account. None with too few scenarios or without a rate.

@@ -32,7 +32,8 @@ impl<'a> Rates<'a> {
                 let known = &book.instruments[*book.instrument_numbers.get(instrument)?];
                 let marks = &known.marks[book.config.mark_source as usize];
                 let mark = at_ns.map_or_else(|| marks.current(), |time| marks.at(time))?;
-                Some(Seen { price_e8: mark.price_e8, is_stale: mark.event_time_ns < oldest })
+                let is_stale = mark.event_time_ns < oldest;
+                Some(Seen { price_e8: mark.price_e8, event_time_ns: mark.event_time_ns, is_stale })
             });
             known.insert(from.clone(), rate);
         }
@@ -136,15 +137,20 @@ impl AccountBook {
 
     /// The curve of an account through its samples up to a time.
     pub(super) fn curve_until(&self, account: usize, until_ns: i64) -> Curve {
+        let samples = self.accounts[account].samples.range(..=until_ns);
+        samples.fold(self.accounts[account].curve, |curve, (time_ns, _)| self.stepped(account, curve, *time_ns))
+    }
+
+    /// A curve after the sample of an account at the end of a minute.
+    pub(super) fn stepped(&self, account: usize, curve: Curve, time_ns: i64) -> Curve {
         let account = &self.accounts[account];
-        account.samples.range(..=until_ns).fold(account.curve, |curve, (time, sample)| {
-            let mut rates = Rates::new(self, &account.base_currency, Some(*time));
-            let flow = rates.sum(&sample.flows);
-            // A flow without a rate leaves no equity either, since it is part of it; it is then lost to the day's profit, and
-            // the numbers of now, in which the same rate is missing, say so.
-            let equity = if sample.unmarked > 0 || flow.is_none() { None } else { rates.sum(&sample.sums) };
-            let point = Point { time_ns: *time, equity_e16: equity, flow_e16: flow.unwrap_or(0) };
-            curve.step(&point, self.config.day_offset_ns).unwrap_or(curve)
-        })
+        let Some(sample) = account.samples.get(&time_ns) else { return curve };
+        let mut rates = Rates::new(self, &account.base_currency, Some(time_ns));
+        let flow = rates.sum(&sample.flows);
+        // A flow without a rate leaves no equity either, since it is part of it; it is then lost to the day's profit, and
+        // the numbers of now, in which the same rate is missing, say so.
+        let equity = if sample.unmarked > 0 || flow.is_none() { None } else { rates.sum(&sample.sums) };
+        let point = Point { time_ns, equity_e16: equity, flow_e16: flow.unwrap_or(0) };
+        curve.step(&point, self.config.day_offset_ns).unwrap_or(curve)
     }
 }

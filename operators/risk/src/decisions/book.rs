@@ -6,7 +6,7 @@ use tidewheel_schemas::{ContractKind, Holder, Instrument};
 
 /// An account's money, in its own currency with sixteen decimals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountNumbers {
+pub struct Money {
     /// Cash and unrealised profit.
     pub equity_e16: i128,
     /// The running peak of it.
@@ -19,7 +19,7 @@ pub struct AccountNumbers {
 
 /// Of which positions an exposure is the sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group<'a> {
+pub enum GroupRef<'a> {
     /// All.
     Account,
     /// Those of one strategy.
@@ -60,13 +60,13 @@ pub trait Book {
     ///
     /// # Errors
     /// If there is no such account, or some of its money cannot be valued.
-    fn account(&self, account: &str) -> Result<AccountNumbers, Fault>;
+    fn account(&self, account: &str) -> Result<Money, Fault>;
 
     /// An account's exposure. Zero where it has none.
     ///
     /// # Errors
     /// If a position of the group cannot be valued.
-    fn exposure_e16(&self, account: &str, group: Group<'_>) -> Result<i128, Fault>;
+    fn exposure_e16(&self, account: &str, group: GroupRef<'_>) -> Result<i128, Fault>;
 
     /// The equity that stands for an account's positions at a venue, which is the base of its leverage there.
     ///

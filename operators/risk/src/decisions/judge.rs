@@ -1,6 +1,6 @@
 //! One intent, judged by policy, levels, book and open orders.
 
-use super::book::{AccountNumbers, Book, Group, Market};
+use super::book::{Book, GroupRef, Market, Money};
 use super::exact::multiply_divide_up;
 use super::reason::{LimitKind, LimitUse, Reason};
 use super::reserved::{Further, Line, Reserved, Values, Worst};
@@ -31,7 +31,7 @@ pub struct Judging<'a> {
 /// All that the limits of an order are computed from.
 struct Numbers<'a> {
     market: Market<'a>,
-    account: AccountNumbers,
+    account: Money,
     /// Of the order's groups, open orders of other positions included: account, strategy, symbol, sector, class, venue.
     exposures_e16: [i128; 6],
     margin_e16: i128,
@@ -264,16 +264,16 @@ impl Judging<'_> {
         reserved: &mut Reserved,
         intent: &OrderIntent,
         market: Market<'b>,
-        make: impl FnOnce(Market<'b>, AccountNumbers, &Values<'_>) -> Numbers<'b>,
+        make: impl FnOnce(Market<'b>, Money, &Values<'_>) -> Numbers<'b>,
     ) -> Result<Numbers<'b>, Reason> {
         let account = &*intent.holder.account;
         let groups = [
-            Group::Account,
-            Group::Strategy(&intent.holder.strategy),
-            Group::Symbol(&intent.instrument),
-            Group::Sector(market.sector),
-            Group::AssetClass(market.asset_class),
-            Group::Venue(&intent.instrument.venue),
+            GroupRef::Account,
+            GroupRef::Strategy(&intent.holder.strategy),
+            GroupRef::Symbol(&intent.instrument),
+            GroupRef::Sector(market.sector),
+            GroupRef::AssetClass(market.asset_class),
+            GroupRef::Venue(&intent.instrument.venue),
         ];
         let mut held_e16 = [0; 6];
         for (held, group) in held_e16.iter_mut().zip(groups) {

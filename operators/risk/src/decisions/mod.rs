@@ -25,7 +25,8 @@ mod judge;
 mod reason;
 mod reserved;
 
-pub use book::{AccountNumbers, Book, Group, Market};
+pub use book::{Book, GroupRef, Market, Money};
+pub(crate) use exact::multiply_divide_up;
 pub use judge::Judging;
 pub use reason::{LimitKind, LimitUse, Reason};
 pub use reserved::{Ended, Progress, ProgressNote, Reservation};

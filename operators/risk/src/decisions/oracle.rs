@@ -21,20 +21,20 @@ pub(super) struct Listed {
 /// A book in maps.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SlowBook {
-    pub money: BTreeMap<Arc<str>, AccountNumbers>,
+    pub money: BTreeMap<Arc<str>, Money>,
     pub margin_e16: BTreeMap<(Arc<str>, Arc<str>), i128>,
     pub held_e8: BTreeMap<(Holder, Instrument), i64>,
     pub listed: BTreeMap<Instrument, Listed>,
 }
 
 impl Book for SlowBook {
-    fn account(&self, account: &str) -> Result<AccountNumbers, Fault> {
+    fn account(&self, account: &str) -> Result<Money, Fault> {
         let money = self.money.get(account).ok_or(Fault::Missing("account".into()))?;
         let held = self.held_e8.iter().filter(|((holder, _), held)| *holder.account == *account && **held != 0);
-        Ok(AccountNumbers { positions: held.count() as u32, ..*money })
+        Ok(Money { positions: held.count() as u32, ..*money })
     }
 
-    fn exposure_e16(&self, account: &str, group: Group<'_>) -> Result<i128, Fault> {
+    fn exposure_e16(&self, account: &str, group: GroupRef<'_>) -> Result<i128, Fault> {
         let mut sum = 0i128;
         for ((holder, instrument), held_e8) in &self.held_e8 {
             if *holder.account != *account || *held_e8 == 0 {
@@ -42,12 +42,12 @@ impl Book for SlowBook {
             }
             let market = self.market(account, instrument)?;
             let is_in = match group {
-                Group::Account => true,
-                Group::Strategy(strategy) => *holder.strategy == *strategy,
-                Group::Symbol(symbol) => instrument == symbol,
-                Group::Sector(sector) => market.sector == sector,
-                Group::AssetClass(class) => market.asset_class == class,
-                Group::Venue(venue) => *instrument.venue == *venue,
+                GroupRef::Account => true,
+                GroupRef::Strategy(strategy) => *holder.strategy == *strategy,
+                GroupRef::Symbol(symbol) => instrument == symbol,
+                GroupRef::Sector(sector) => market.sector == sector,
+                GroupRef::AssetClass(class) => market.asset_class == class,
+                GroupRef::Venue(venue) => *instrument.venue == *venue,
             };
             if is_in {
                 let value = market.value_e16(held_e8.unsigned_abs().into(), market.mark_e8);

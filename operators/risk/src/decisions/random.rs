@@ -27,7 +27,7 @@ fn random_desk(random: &mut ChaCha8Rng) -> Desk {
         let equity = i128::from(random.random_range(10_000..1_000_000)) * MONEY;
         let share = |least: i128, most: i128, random: &mut ChaCha8Rng| equity / 100 * random.random_range(least..most);
         let (peak, begun) = (share(100, 124, random), share(96, 105, random));
-        let money = AccountNumbers { equity_e16: equity, peak_e16: peak, day_start_e16: begun, positions: 0 };
+        let money = Money { equity_e16: equity, peak_e16: peak, day_start_e16: begun, positions: 0 };
         desk.book.money.insert(account.into(), money);
         desk.book.margin_e16.insert((account.into(), "binance".into()), share(10, 100, random));
     }

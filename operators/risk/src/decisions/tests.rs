@@ -38,7 +38,7 @@ pub(super) fn listed(price: i64) -> Listed {
 fn book() -> SlowBook {
     let mut book = SlowBook::default();
     let equity_e16 = 100_000 * MONEY;
-    let money = AccountNumbers { equity_e16, peak_e16: equity_e16, day_start_e16: equity_e16, positions: 0 };
+    let money = Money { equity_e16, peak_e16: equity_e16, day_start_e16: equity_e16, positions: 0 };
     book.money.insert("a".into(), money);
     book.margin_e16.insert(("a".into(), "binance".into()), equity_e16);
     book.listed.insert(named("BTC"), listed(100));

@@ -147,13 +147,17 @@ impl Desk {
         })
     }
 
+    /// Takes the orders of people alone, before the rest of their tick: the policy that they set says how the tick's book is valued.
+    pub fn take_controls(&mut self, now: Now, controls: Vec<ControlEvent>) -> Vec<RiskEvent> {
+        let (answers, trips) = self.controls.take(controls, now, &mut self.policies, &mut self.breakers);
+        let answers = answers.into_iter().map(RiskEvent::Control);
+        answers.chain(trips.into_iter().map(RiskEvent::Breaker)).collect()
+    }
+
     /// Takes a tick. The book holds what it came to.
     pub fn tick(&mut self, input: TickInput, book: &impl Book) -> TickFacts {
         let now = Now { tick: input.tick, time_ns: input.time_ns };
-        let mut events = Vec::new();
-        let (answers, trips) = self.controls.take(input.controls, now, &mut self.policies, &mut self.breakers);
-        events.extend(answers.into_iter().map(RiskEvent::Control));
-        events.extend(trips.into_iter().map(RiskEvent::Breaker));
+        let mut events = self.take_controls(now, input.controls);
         let policy = &self.policies.current().policy;
 
         events.extend(self.decisions.progress(&input.progress).into_iter().map(RiskEvent::Progress));

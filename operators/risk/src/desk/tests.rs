@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::breakers::Fault;
-use crate::decisions::{AccountNumbers, Group, Market, Reason, Ruling};
+use crate::decisions::{GroupRef, Market, Money, Reason, Ruling};
 use crate::policy::Ratio;
-use crate::switches::{Order, Outcome};
+use crate::switches::{ControlOutcome, Order};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -19,12 +19,12 @@ struct EmptyBook {
 }
 
 impl Book for EmptyBook {
-    fn account(&self, _: &str) -> Result<AccountNumbers, Fault> {
+    fn account(&self, _: &str) -> Result<Money, Fault> {
         let money = 1_000_000 * 10i128.pow(16);
-        Ok(AccountNumbers { equity_e16: money, peak_e16: money, day_start_e16: money, positions: 0 })
+        Ok(Money { equity_e16: money, peak_e16: money, day_start_e16: money, positions: 0 })
     }
 
-    fn exposure_e16(&self, _: &str, _: Group<'_>) -> Result<i128, Fault> {
+    fn exposure_e16(&self, _: &str, _: GroupRef<'_>) -> Result<i128, Fault> {
         Ok(0)
     }
 
@@ -159,7 +159,7 @@ fn a_policy_counts_from_its_own_tick_on() {
     let set = ControlEvent { id: "p2".into(), who: "ann".into(), why: "test".into(), time_ns: 1_000 * MS, order };
     let facts =
         run(&mut desk, TickInput { intents: vec![intent("a", "s", "1", 1_000)], controls: vec![set], ..at_ms(1_000) });
-    assert!(matches!(&facts.events[0], RiskEvent::Control(answer) if answer.outcome == Outcome::Done));
+    assert!(matches!(&facts.events[0], RiskEvent::Control(answer) if answer.outcome == ControlOutcome::Done));
     assert_eq!(rulings(&facts), ["[OutsideUniverse]"]);
     assert_eq!(desk.policies().current().from_tick, 1_000);
 }

@@ -17,7 +17,9 @@ pub use thresholds::{BreakerLadders, KillSwitches, Ladder, Rung, Rungs, Switch};
 pub use validate::Problem;
 
 use crate::levels::Level;
+use crate::valuation::MarkSource;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The whole document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,9 @@ pub struct Policy {
     /// What orders are held to.
     #[serde(default)]
     pub limits: Limits,
+    /// Which part of an account's equity stands as margin.
+    #[serde(default)]
+    pub margin: Margin,
     /// Who or what is held to other limits.
     #[serde(default)]
     pub overrides: Vec<Override>,
@@ -75,6 +80,7 @@ impl Policy {
             day_boundary_minutes: 0,
             marks: MarkSource::default(),
             limits: Limits::default(),
+            margin: Margin::default(),
             overrides: Vec::new(),
             breakers: BreakerLadders::default(),
             switches: KillSwitches::default(),
@@ -88,17 +94,32 @@ impl Policy {
     }
 }
 
-/// Which price of an instrument is its mark.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MarkSource {
-    /// The last trade.
-    #[default]
-    Trade,
-    /// Half way between best bid and best ask.
-    Mid,
-    /// What the venue itself marks at.
-    VenueMark,
+/// Which part of an account's equity stands as margin at a venue: the base of leverage there.
+///
+/// Records name no margin by venue, so that it is a share of the equity of the account. Exposure at one venue can be `leverage` times the
+/// share of equity, and on all venues `gross` times equity; so leverage binds where that product is below `gross`, and gross binds over
+/// several venues. By the defaults, 5 times 0.3, one venue is held to 150 % of equity and all to 200 %: from two venues on
+/// each of the two can bind. With a share of 0.4 or more of the default limits leverage would never bind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Margin {
+    /// The share at each venue that is not named. Above 0, up to 1.
+    pub share: Ratio,
+    /// Venues with a share of their own.
+    pub venues: BTreeMap<String, Ratio>,
+}
+
+impl Default for Margin {
+    fn default() -> Self {
+        Self { share: Ratio::thousandths(300), venues: BTreeMap::new() }
+    }
+}
+
+impl Margin {
+    /// The share of equity that is margin at a venue.
+    pub fn at(&self, venue: &str) -> Ratio {
+        self.venues.get(venue).copied().unwrap_or(self.share)
+    }
 }
 
 /// How levels come down.

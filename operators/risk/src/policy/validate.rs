@@ -92,6 +92,11 @@ impl Policy {
             found.when(!is_inside, format!("limits.{part}"), what);
         }
         found.not_above("limits.daily_loss", limits.daily_loss, "limits.drawdown", limits.drawdown);
+        let venues = self.margin.venues.iter().map(|(venue, share)| (format!("margin.venues.{venue}"), *share));
+        for (field, share) in venues.chain([("margin.share".to_owned(), self.margin.share)]) {
+            let is_share = Ratio::ZERO < share && share <= Ratio::ONE;
+            found.when(!is_share, field, format!("{share} is not a share above 0 and up to 1"));
+        }
     }
 
     fn check_overrides(&self, found: &mut Found) {

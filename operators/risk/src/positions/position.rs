@@ -36,7 +36,7 @@ pub struct Position {
     method: CostMethod,
     base: Holding,
     /// As pairs in text formats, whose maps know no keys like these.
-    #[serde(with = "crate::book::pairs")]
+    #[serde(with = "crate::pairs")]
     entries: BTreeMap<EntryKey, Entry>,
     current: Holding,
 }

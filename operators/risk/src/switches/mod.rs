@@ -66,7 +66,7 @@ impl Order {
 /// What became of an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ControlOutcome {
     /// It was done.
     Done,
     /// It was so already.
@@ -120,7 +120,7 @@ pub struct ControlAnswer {
     /// What it was, in few words.
     pub order: String,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: ControlOutcome,
     /// The policy in force afterwards.
     pub policy_version: u64,
     /// At which tick.
@@ -180,9 +180,9 @@ impl Controls {
         policies: &mut History,
         breakers: &mut Breakers,
         events: &mut Vec<BreakerEvent>,
-    ) -> Outcome {
+    ) -> ControlOutcome {
         if let Err(refusal) = self.admit(order, now, &policies.current().policy) {
-            return refusal.map_or(Outcome::Repeated, Outcome::Refused);
+            return refusal.map_or(ControlOutcome::Repeated, ControlOutcome::Refused);
         }
         self.remember(order);
         let policy = &policies.current().policy;
@@ -191,26 +191,26 @@ impl Controls {
                 let (who, why) = (order.who.clone(), order.why.clone());
                 let next = InForce { policy: (**next).clone(), from_tick: now.tick, from_ns: now.time_ns, who, why };
                 match policies.apply(next) {
-                    Ok(Taken::InForce) => Outcome::Done,
-                    Ok(Taken::Already) => Outcome::Already,
-                    Err(reason) => Outcome::Refused(ControlRefusal::Policy(reason)),
+                    Ok(Taken::InForce) => ControlOutcome::Done,
+                    Ok(Taken::Already) => ControlOutcome::Already,
+                    Err(reason) => ControlOutcome::Refused(ControlRefusal::Policy(reason)),
                 }
             }
             Order::Kill { scope, level } => {
                 let id = format!("{}@{scope}@{level}@{}", Rule::KillManual.name(), order.id);
                 let Some(trip) = breakers.kill(policy, now, scope, *level, id, &order.why) else {
-                    return Outcome::Already;
+                    return ControlOutcome::Already;
                 };
                 events.push(BreakerEvent::Tripped(trip));
-                Outcome::Done
+                ControlOutcome::Done
             }
             Order::Reset { trip } => match breakers.reset(policy, now, trip, &order.who, order.time_ns) {
                 Ok(Reset::Cleared(lowering)) => {
                     events.push(BreakerEvent::Lowered(lowering));
-                    Outcome::Done
+                    ControlOutcome::Done
                 }
-                Ok(Reset::AwaitsSecond) => Outcome::AwaitsSecond,
-                Err(reason) => Outcome::Refused(ControlRefusal::Reset(reason)),
+                Ok(Reset::AwaitsSecond) => ControlOutcome::AwaitsSecond,
+                Err(reason) => ControlOutcome::Refused(ControlRefusal::Reset(reason)),
             },
         }
     }

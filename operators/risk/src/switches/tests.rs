@@ -15,7 +15,7 @@ impl Room {
         Self { policies, breakers: Breakers::default(), controls: Controls::default() }
     }
 
-    fn give(&mut self, second: i64, orders: Vec<ControlEvent>) -> Vec<Outcome> {
+    fn give(&mut self, second: i64, orders: Vec<ControlEvent>) -> Vec<ControlOutcome> {
         let now = now(second);
         let (answers, _) = self.controls.take(orders, now, &mut self.policies, &mut self.breakers);
         answers.into_iter().map(|answer| answer.outcome).collect()
@@ -48,18 +48,18 @@ fn a_manual_kill_stands_until_its_own_trip_is_reset() {
     let scope = Scope::account("a");
     let first = "kill_manual@account:a@red@k1";
     let second = "kill_manual@account:a@red@k2";
-    let refused = |reason| vec![Outcome::Refused(ControlRefusal::Reset(reason))];
-    assert_eq!(room.give(1, vec![event("k1", "ann", 1, kill("a", Level::Red))]), [Outcome::Done]);
-    assert_eq!(room.give(2, vec![event("k2", "bob", 2, kill("a", Level::Red))]), [Outcome::Done]);
-    assert_eq!(room.give(3, vec![event("k1", "ann", 1, kill("a", Level::Red))]), [Outcome::Repeated]);
+    let refused = |reason| vec![ControlOutcome::Refused(ControlRefusal::Reset(reason))];
+    assert_eq!(room.give(1, vec![event("k1", "ann", 1, kill("a", Level::Red))]), [ControlOutcome::Done]);
+    assert_eq!(room.give(2, vec![event("k2", "bob", 2, kill("a", Level::Red))]), [ControlOutcome::Done]);
+    assert_eq!(room.give(3, vec![event("k1", "ann", 1, kill("a", Level::Red))]), [ControlOutcome::Repeated]);
     assert_eq!(room.give(3, vec![event("r0", "ann", 3, reset("nothing"))]), refused(ResetRefusal::UnknownTrip));
     assert_eq!(room.give(3, vec![event("r1", "ann", 1, reset(second))]), refused(ResetRefusal::BeforeTrip));
-    assert_eq!(room.give(3, vec![event("r2", "ann", 3, reset(first))]), [Outcome::Done]);
+    assert_eq!(room.give(3, vec![event("r2", "ann", 3, reset(first))]), [ControlOutcome::Done]);
     assert_eq!(room.level(&scope), Level::Red, "the other kill stands");
-    assert_eq!(room.give(4, vec![event("r3", "ann", 4, reset(second))]), [Outcome::Done]);
+    assert_eq!(room.give(4, vec![event("r3", "ann", 4, reset(second))]), [ControlOutcome::Done]);
     assert_eq!(room.level(&scope), Level::Green);
     assert_eq!(room.give(5, vec![event("r4", "ann", 5, reset(second))]), refused(ResetRefusal::AlreadyCleared));
-    assert_eq!(room.give(6, vec![event("k2", "bob", 2, kill("a", Level::Red))]), [Outcome::Repeated]);
+    assert_eq!(room.give(6, vec![event("k2", "bob", 2, kill("a", Level::Red))]), [ControlOutcome::Repeated]);
     assert_eq!(room.level(&scope), Level::Green, "a replayed kill does nothing");
 }
 
@@ -71,13 +71,13 @@ fn black_needs_two_different_persons_in_time() {
     let scope = Scope::account("a");
     let trip = "kill_manual@account:a@black@k1";
     room.give(1, vec![event("k1", "ann", 1, kill("a", Level::Black))]);
-    assert_eq!(room.give(2, vec![event("r1", "ann", 2, reset(trip))]), [Outcome::AwaitsSecond]);
-    let same = Outcome::Refused(ControlRefusal::Reset(ResetRefusal::SamePerson));
+    assert_eq!(room.give(2, vec![event("r1", "ann", 2, reset(trip))]), [ControlOutcome::AwaitsSecond]);
+    let same = ControlOutcome::Refused(ControlRefusal::Reset(ResetRefusal::SamePerson));
     assert_eq!(room.give(3, vec![event("r2", "ann", 3, reset(trip))]), [same]);
-    assert_eq!(room.give(4, vec![event("r1", "ann", 2, reset(trip))]), [Outcome::Repeated]);
+    assert_eq!(room.give(4, vec![event("r1", "ann", 2, reset(trip))]), [ControlOutcome::Repeated]);
     assert_eq!(room.level(&scope), Level::Black);
-    assert_eq!(room.give(13, vec![event("r3", "bob", 13, reset(trip))]), [Outcome::AwaitsSecond], "too late");
-    assert_eq!(room.give(14, vec![event("r4", "ann", 14, reset(trip))]), [Outcome::Done]);
+    assert_eq!(room.give(13, vec![event("r3", "bob", 13, reset(trip))]), [ControlOutcome::AwaitsSecond], "too late");
+    assert_eq!(room.give(14, vec![event("r4", "ann", 14, reset(trip))]), [ControlOutcome::Done]);
     assert_eq!(room.level(&scope), Level::Green);
 }
 
@@ -87,7 +87,7 @@ fn incomplete_forged_and_foreign_orders_are_refused_by_name() {
     policy.people.kill = vec!["ann".into()];
     policy.people.policy = vec!["bob".into()];
     let mut room = Room::new(policy);
-    let incomplete = |field: &str| Outcome::Refused(ControlRefusal::Incomplete(field.into()));
+    let incomplete = |field: &str| ControlOutcome::Refused(ControlRefusal::Incomplete(field.into()));
     let long = "x".repeat(1_025);
     let nowhere = Order::Kill { scope: Scope::account(""), level: Level::Red };
     let cases = [
@@ -98,20 +98,23 @@ fn incomplete_forged_and_foreign_orders_are_refused_by_name() {
         (event("3", "ann", 1, kill("a", Level::Orange)), incomplete("level")),
         (event("4", "ann", 1, nowhere), incomplete("scope")),
         (event("5", "ann", 1, reset("")), incomplete("trip")),
-        (event("6", "bob", 1, kill("a", Level::Red)), Outcome::Refused(ControlRefusal::NotAllowed("bob".into()))),
-        (event("7", "ann", 99, kill("a", Level::Red)), Outcome::Refused(ControlRefusal::FromTheFuture)),
-        (event("8", "ann", 1, kill("a", Level::Red)), Outcome::Done),
-        (event("8", "ann", 1, kill("a", Level::Black)), Outcome::Refused(ControlRefusal::NameReused)),
+        (
+            event("6", "bob", 1, kill("a", Level::Red)),
+            ControlOutcome::Refused(ControlRefusal::NotAllowed("bob".into())),
+        ),
+        (event("7", "ann", 99, kill("a", Level::Red)), ControlOutcome::Refused(ControlRefusal::FromTheFuture)),
+        (event("8", "ann", 1, kill("a", Level::Red)), ControlOutcome::Done),
+        (event("8", "ann", 1, kill("a", Level::Black)), ControlOutcome::Refused(ControlRefusal::NameReused)),
         (
             event("9", "bob", 1, Order::SetPolicy(Box::new(Policy::with_version(0)))),
-            Outcome::Refused(ControlRefusal::Policy(NotTaken::Older { given: 0, in_force: 1 })),
+            ControlOutcome::Refused(ControlRefusal::Policy(NotTaken::Older { given: 0, in_force: 1 })),
         ),
         (
             event("10", "ann", 1, Order::SetPolicy(Box::new(Policy::with_version(2)))),
-            Outcome::Refused(ControlRefusal::NotAllowed("ann".into())),
+            ControlOutcome::Refused(ControlRefusal::NotAllowed("ann".into())),
         ),
-        (event("11", "bob", 1, Order::SetPolicy(Box::new(Policy::with_version(2)))), Outcome::Done),
-        (event("12", "cid", 1, Order::SetPolicy(Box::new(Policy::with_version(2)))), Outcome::Already),
+        (event("11", "bob", 1, Order::SetPolicy(Box::new(Policy::with_version(2)))), ControlOutcome::Done),
+        (event("12", "cid", 1, Order::SetPolicy(Box::new(Policy::with_version(2)))), ControlOutcome::Already),
     ];
     for (order, expected) in cases {
         let id = order.id.clone();
@@ -131,7 +134,7 @@ fn orders_of_a_tick_go_by_time_whatever_their_arrival() {
     let mut forward = Room::new(Policy::with_version(1));
     let mut backward = Room::new(Policy::with_version(1));
     let outcomes = forward.give(4, orders());
-    assert_eq!(outcomes, [Outcome::Done, Outcome::Done, Outcome::Done]);
+    assert_eq!(outcomes, [ControlOutcome::Done, ControlOutcome::Done, ControlOutcome::Done]);
     assert_eq!(backward.give(4, orders().into_iter().rev().collect()), outcomes);
     assert_eq!(forward.controls, backward.controls);
     assert_eq!(forward.policies, backward.policies);
@@ -142,15 +145,18 @@ fn what_may_have_been_forgotten_is_refused() {
     let mut room = Room::new(Policy::with_version(1));
     for second in 1..=5_000 {
         let id = format!("k{second}");
-        assert_eq!(room.give(second, vec![event(&id, "ann", second, kill("a", Level::Red))]), [Outcome::Done]);
+        assert_eq!(room.give(second, vec![event(&id, "ann", second, kill("a", Level::Red))]), [ControlOutcome::Done]);
         let trip = format!("kill_manual@account:a@red@{id}");
-        assert_eq!(room.give(second, vec![event(&format!("r{second}"), "ann", second, reset(&trip))]), [Outcome::Done]);
+        assert_eq!(
+            room.give(second, vec![event(&format!("r{second}"), "ann", second, reset(&trip))]),
+            [ControlOutcome::Done]
+        );
     }
     assert_eq!(room.controls.len(), REMEMBERED);
     let old = event("k1", "ann", 1, kill("a", Level::Red));
-    assert_eq!(room.give(5_001, vec![old]), [Outcome::Refused(ControlRefusal::TooOld)]);
+    assert_eq!(room.give(5_001, vec![old]), [ControlOutcome::Refused(ControlRefusal::TooOld)]);
     let near = event("k4900", "ann", 4_900, kill("a", Level::Red));
-    assert_eq!(room.give(5_001, vec![near]), [Outcome::Repeated]);
+    assert_eq!(room.give(5_001, vec![near]), [ControlOutcome::Repeated]);
     assert_eq!(room.level(&Scope::account("a")), Level::Green);
 }
 

@@ -16,6 +16,8 @@ pub struct Pairs {
 pub struct Seen {
     /// The price, eight decimals.
     pub price_e8: i64,
+    /// When it was so, nanoseconds.
+    pub event_time_ns: i64,
     /// Whether it is too old.
     pub is_stale: bool,
 }
@@ -41,6 +43,7 @@ enum Step {
 pub struct Rate {
     steps: Vec<Step>,
     stale: Option<Instrument>,
+    oldest_ns: Option<i64>,
 }
 
 impl Rate {
@@ -55,6 +58,11 @@ impl Rate {
     /// Whether nothing is to be done.
     pub const fn is_one(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// The time of the oldest mark on the way, nanoseconds; none where none is needed.
+    pub const fn oldest_ns(&self) -> Option<i64> {
+        self.oldest_ns
     }
 
     /// The first pair on the way whose mark is too old.
@@ -98,6 +106,7 @@ impl Pairs {
             let Some((mut way, last)) = self.leg(from, hop, &see).zip(self.leg(hop, to, &see)) else { continue };
             way.steps.extend(last.steps);
             way.stale = way.stale.or(last.stale);
+            way.oldest_ns = way.oldest_ns.into_iter().chain(last.oldest_ns).min();
             if best.is_none() || way.stale.is_none() {
                 best = Some(way);
             }
@@ -113,11 +122,11 @@ impl Pairs {
         ] {
             for instrument in self.by_currencies.get(&key).into_iter().flatten() {
                 let Some(seen) = see(instrument) else { continue };
-                let steps = vec![step(seen.price_e8)];
+                let (steps, oldest_ns) = (vec![step(seen.price_e8)], Some(seen.event_time_ns));
                 if seen.is_stale {
-                    stale = stale.or_else(|| Some(Rate { steps, stale: Some(instrument.clone()) }));
+                    stale = stale.or_else(|| Some(Rate { steps, stale: Some(instrument.clone()), oldest_ns }));
                 } else {
-                    fresh = fresh.or(Some(Rate { steps, stale: None }));
+                    fresh = fresh.or(Some(Rate { steps, stale: None, oldest_ns }));
                 }
             }
         }
@@ -173,7 +182,7 @@ mod tests {
                     _ => 5_000_000,
                 };
                 let is_stale = stale.contains(&&*instrument.symbol);
-                (!gone.contains(&&*instrument.symbol)).then_some(Seen { price_e8, is_stale })
+                (!gone.contains(&&*instrument.symbol)).then_some(Seen { price_e8, event_time_ns: 0, is_stale })
             };
             let rate = pairs.rate(&from.into(), &to.into(), &hops, see)?;
             Ok((rate.convert(10i128.pow(16)), rate.stale().map(|instrument| instrument.symbol.to_string())))

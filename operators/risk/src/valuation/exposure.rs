@@ -16,7 +16,7 @@ use tidewheel_schemas::Instrument;
 /// What a sum is over, within one account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Scope {
+pub enum Group {
     /// All of the account.
     Account,
     /// A strategy.

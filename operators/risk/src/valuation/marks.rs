@@ -47,7 +47,7 @@ pub struct Mark {
 /// **State**: a mark a minute of the horizon, and the last one before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MarkHistory {
-    #[serde(with = "crate::book::pairs")]
+    #[serde(with = "crate::pairs")]
     minutes: BTreeMap<i64, Mark>,
 }
 

@@ -9,5 +9,5 @@ mod exposure;
 mod marks;
 
 pub use convert::{NoRate, Pairs, Rate, Seen};
-pub use exposure::{Cell, Exposure, Scope};
+pub use exposure::{Cell, Exposure, Group};
 pub use marks::{Mark, MarkHistory, MarkSource, minute_end_ns};

@@ -4,7 +4,7 @@ use crate::world::{
     MINUTE_NS, SECOND_NS, START_NS, apply, book, cash, change, close, config, e16, fill, funding, holder, instrument,
     mark, reference, refusal,
 };
-use tidewheel_risk::book::{AccountBook, AccountNumbers, BookConfig, BookEvent, Fault, Outcome, Refusal};
+use tidewheel_risk::book::{AccountBook, AccountNumbers, BookConfig, BookEvent, BookFault, Outcome, Refusal};
 use tidewheel_risk::valuation::{Exposure, Mark, MarkSource};
 use tidewheel_schemas::{FillChange, format_e16};
 
@@ -17,8 +17,8 @@ fn text(amount: Option<i128>) -> String {
 }
 
 /// Scenario faults aside: most cases have no closes.
-fn faults(book: &AccountBook) -> Vec<Fault> {
-    let is_other = |fault: &Fault| !matches!(fault, Fault::Scenarios { .. });
+fn faults(book: &AccountBook) -> Vec<BookFault> {
+    let is_other = |fault: &BookFault| !matches!(fault, BookFault::Scenarios { .. });
     numbers(book).faults.into_iter().filter(is_other).collect()
 }
 
@@ -90,13 +90,13 @@ fn what_has_no_mark_or_a_stale_one_is_a_fault() {
     let now = numbers(&book);
     assert_eq!((now.equity_e16, now.exposure, now.drawdown), (None, None, None));
     assert_eq!(text(now.cash_e16), "1000");
-    assert_eq!(faults(&book), [Fault::Unmarked(instrument("ADAUSDT"))]);
+    assert_eq!(faults(&book), [BookFault::Unmarked(instrument("ADAUSDT"))]);
     apply(&mut book, [mark("ADAUSDT", "0.31", 11)]);
     assert_eq!((text(numbers(&book).equity_e16).as_str(), faults(&book)), ("1001", vec![]));
     book.advance(START_NS + (11 + 180) * SECOND_NS);
     assert_eq!(faults(&book), []);
     book.advance(START_NS + (11 + 181) * SECOND_NS);
-    assert_eq!(faults(&book), [Fault::StaleMark(instrument("ADAUSDT"))]);
+    assert_eq!(faults(&book), [BookFault::StaleMark(instrument("ADAUSDT"))]);
     assert_eq!(text(numbers(&book).equity_e16), "1001");
     // What is closed needs no mark.
     apply(&mut book, [BookEvent::Fill(fill("f2 ADAUSDT -100@0.3 0", 190))]);
@@ -110,14 +110,14 @@ fn money_without_a_rate_is_a_fault_and_a_rate_can_be_stale() {
     book.advance(START_NS + SECOND_NS);
     let now = book.numbers("euro").expect("the account has money");
     assert_eq!((now.equity_e16, now.deposits_e16), (None, None));
-    assert_eq!(now.faults, [Fault::NoRate { from: "BTC".into(), to: "EUR".into() }]);
+    assert_eq!(now.faults, [BookFault::NoRate { from: "BTC".into(), to: "EUR".into() }]);
     // Over one hop: 1 BTC is 55,000 USDT, which are 50,000 EUR.
     apply(&mut book, [mark("BTCUSDT", "55000", 1), mark("EURUSDT", "1.1", 2)]);
     let now = book.numbers("euro").expect("the account has money");
     assert_eq!((text(now.equity_e16).as_str(), now.faults), ("50100", vec![]));
     book.advance(START_NS + (1 + 181) * SECOND_NS);
     let now = book.numbers("euro").expect("the account has money");
-    assert_eq!(now.faults, [Fault::StaleRate(instrument("BTCUSDT"))]);
+    assert_eq!(now.faults, [BookFault::StaleRate(instrument("BTCUSDT"))]);
 }
 
 #[test]
@@ -125,10 +125,10 @@ fn fills_without_reference_data_are_refused_and_leave_a_fault() {
     let mut book = AccountBook::new(config());
     let event = BookEvent::Fill(fill("f1 BTCUSDT 1@50000 0", 1));
     assert_eq!(refusal(&mut book, event.clone()), Refusal::UnknownInstrument(instrument("BTCUSDT")));
-    assert_eq!(faults(&book), [Fault::RefusedFills(instrument("BTCUSDT"))]);
+    assert_eq!(faults(&book), [BookFault::RefusedFills(instrument("BTCUSDT"))]);
     // The reference alone does not bring the fill back.
     apply(&mut book, [BookEvent::Reference(reference("BTCUSDT"))]);
-    assert_eq!(faults(&book), [Fault::RefusedFills(instrument("BTCUSDT"))]);
+    assert_eq!(faults(&book), [BookFault::RefusedFills(instrument("BTCUSDT"))]);
     let mut book = AccountBook::restore(book.save());
     apply(&mut book, [cash("main", "c1", "USDT", "1000", 0), event, mark("BTCUSDT", "50000", 1)]);
     assert_eq!(book.clear_refused("main"), 1);
@@ -166,7 +166,7 @@ fn other_sectors_and_other_marks_value_anew() {
     book.set_marks(MarkSource::Venue, MINUTE_NS);
     assert_eq!(text(numbers(&book).equity_e16), "1020");
     book.set_marks(MarkSource::Mid, MINUTE_NS);
-    assert_eq!(faults(&book), [Fault::Unmarked(instrument("ADAUSDT"))]);
+    assert_eq!(faults(&book), [BookFault::Unmarked(instrument("ADAUSDT"))]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::world::{INSTRUMENTS, MINUTE_NS, SECOND_NS, START_NS, book, config, in
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tidewheel_risk::book::{AccountBook, AccountNumbers, BookConfig, BookEvent, Fault, Outcome, PositionNumbers};
+use tidewheel_risk::book::{AccountBook, AccountNumbers, BookConfig, BookEvent, BookFault, Outcome, PositionNumbers};
 use tidewheel_risk::positions::CostMethod;
 use tidewheel_risk::valuation::{Mark, MarkSource};
 use tidewheel_schemas::{CashMovement, Fill, FillChange, Funding, Holder, Side};
@@ -149,7 +149,7 @@ impl Market {
 
 /// What the oracle says too.
 fn compared(numbers: &AccountNumbers) -> SlowNumbers {
-    let is_of_rates = |fault: &Fault| matches!(fault, Fault::StaleRate(_) | Fault::NoRate { .. });
+    let is_of_rates = |fault: &BookFault| matches!(fault, BookFault::StaleRate(_) | BookFault::NoRate { .. });
     SlowNumbers {
         cash: numbers.cash_e16,
         equity: numbers.equity_e16,

@@ -3,7 +3,7 @@
 use crate::world::MINUTE_NS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tidewheel_risk::book::{BookConfig, BookEvent, Fault};
+use tidewheel_risk::book::{BookConfig, BookEvent, BookFault};
 use tidewheel_risk::exact::mul_div;
 use tidewheel_risk::positions::CostMethod;
 use tidewheel_risk::scenarios::Tail;
@@ -62,7 +62,7 @@ pub struct SlowNumbers {
     pub strategies: BTreeMap<Arc<str>, (Option<i128>, Option<Tail>)>,
     pub largest: Option<i128>,
     pub tail: Option<Tail>,
-    pub faults: Vec<Fault>,
+    pub faults: Vec<BookFault>,
 }
 
 impl Oracle {
@@ -381,7 +381,7 @@ impl Oracle {
         config: &BookConfig,
         base: &str,
         held: &[(&Instrument, i128)],
-        faults: &mut BTreeSet<Fault>,
+        faults: &mut BTreeSet<BookFault>,
     ) -> Option<Tail> {
         if held.is_empty() {
             return Tail::of(&[0, 0]);
@@ -402,7 +402,7 @@ impl Oracle {
         let profits: Option<Vec<i128>> = sums.iter().flatten().map(|sum| self.sum(config, sum, base, None)).collect();
         let profits = profits?;
         if profits.len() < config.scenarios_min {
-            faults.insert(Fault::Scenarios { have: profits.len(), need: config.scenarios_min });
+            faults.insert(BookFault::Scenarios { have: profits.len(), need: config.scenarios_min });
             return None;
         }
         Tail::of(&profits)
@@ -441,14 +441,14 @@ impl Oracle {
             }
             numbers.open += 1;
             let Some(mark) = self.mark(config, &instrument.symbol, None) else {
-                faults.insert(Fault::Unmarked(instrument.clone()));
+                faults.insert(BookFault::Unmarked(instrument.clone()));
                 unmarked_sectors.insert(sector);
                 strategy.push((instrument.clone(), 0, None));
                 held.push((instrument, 0));
                 continue;
             };
             if mark.event_time_ns < self.now_ns - config.mark_stale_after_ns {
-                faults.insert(Fault::StaleMark(instrument.clone()));
+                faults.insert(BookFault::StaleMark(instrument.clone()));
             }
             let worth = self.worth(&instrument, mark.price_e8, slow.quantity);
             let signed = worth.abs() * slow.quantity.signum();
@@ -463,7 +463,7 @@ impl Oracle {
             strategy.push((instrument.clone(), exposure, Some(worth - slow.basis)));
             held.push((instrument, exposure));
         }
-        let is_marked = !faults.iter().any(|fault| matches!(fault, Fault::Unmarked(_)));
+        let is_marked = !faults.iter().any(|fault| matches!(fault, BookFault::Unmarked(_)));
         numbers.realised = convert(&realised);
         numbers.funding = convert(&funding);
         numbers.fees = convert(&fees);
@@ -504,7 +504,7 @@ impl Oracle {
             let (peak, max_drawdown, day_profit) = self.curve(config, account, &base, now);
             (numbers.peak, numbers.max_drawdown, numbers.day_profit) = (peak, max_drawdown, day_profit);
             if numbers.open > 0 && numbers.equity.is_some_and(|equity| equity <= 0) {
-                faults.insert(Fault::NoEquity);
+                faults.insert(BookFault::NoEquity);
             }
         }
         numbers.faults = faults.into_iter().collect();
