@@ -1,0 +1,6 @@
+//! The whole engine from outside: through a real crash beside a slow recomputation, and through random histories.
+
+mod candles;
+mod crash;
+mod histories;
+mod slow;
