@@ -118,3 +118,140 @@ pub(super) fn as_fault(fault: &BookFault) -> Fault {
 fn name(instrument: &Instrument) -> String {
     format!("{}|{}", instrument.venue, instrument.symbol)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::book::{BookConfig, BookEvent, Outcome};
+    use crate::valuation::{Mark, MarkSource};
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use tidewheel_schemas::{CashMovement, Fill, InstrumentReference, Side};
+
+    const UNIT: i64 = 100_000_000;
+    const LISTED: [(&str, &str, &str, ContractKind, i64, i64); 5] = [
+        ("BTCUSDT", "BTC", "USDT", ContractKind::Linear, UNIT, 60_000 * UNIT),
+        ("EURUSDT", "EUR", "USDT", ContractKind::Linear, UNIT, 110_000_000),
+        ("ETHBTC", "ETH", "BTC", ContractKind::Linear, UNIT, 5_000_000),
+        ("TENTH", "BTC", "USDT", ContractKind::Linear, UNIT / 10, 60_000 * UNIT),
+        ("XBTUSD", "BTC", "USD", ContractKind::Inverse, 100 * UNIT, 60_000 * UNIT),
+    ];
+
+    fn instrument(symbol: &str) -> Instrument {
+        Instrument::new("venue", symbol).expect("a name")
+    }
+
+    fn apply(book: &mut AccountBook, event: BookEvent) {
+        assert_eq!(book.apply(event.clone()), Ok(Outcome::Applied), "{event:?}");
+    }
+
+    /// A book in which two accounts, one of them in euro, hold a random quantity of everything.
+    fn book(random: &mut ChaCha8Rng) -> AccountBook {
+        let mut book = AccountBook::new(BookConfig {
+            base_currencies: [("euro".into(), "EUR".into())].into(),
+            scenarios_min: 2,
+            ..BookConfig::default()
+        });
+        for (at, (symbol, base, quote, kind, multiplier_e8, price_e8)) in LISTED.into_iter().enumerate() {
+            let price_e8 = price_e8 / 1_000 * random.random_range(500..2_000) + random.random_range(1..1_000);
+            apply(
+                &mut book,
+                BookEvent::Reference(InstrumentReference {
+                    instrument: instrument(symbol),
+                    asset_class: "crypto".into(),
+                    sector: "coin".into(),
+                    base_currency: base.into(),
+                    quote_currency: quote.into(),
+                    kind,
+                    multiplier_e8,
+                }),
+            );
+            let mark = Mark { event_time_ns: 10 + at as i64, sequence: 0, price_e8 };
+            apply(&mut book, BookEvent::Mark { instrument: instrument(symbol), source: MarkSource::Trade, mark });
+            for bar in 0..4 {
+                let (bar_time_ns, close_e8) = (bar * 3_600_000_000_000, Some(price_e8 + bar));
+                apply(&mut book, BookEvent::Close { instrument: instrument(symbol), bar_time_ns, close_e8 });
+            }
+            for account in ["main", "euro"] {
+                apply(
+                    &mut book,
+                    BookEvent::Fill(Fill {
+                        holder: Holder { account: account.into(), strategy: "s".into() },
+                        instrument: instrument(symbol),
+                        fill_id: "1".into(),
+                        intent_id: None,
+                        side: if random.random() { Side::Buy } else { Side::Sell },
+                        quantity_e8: random.random_range(1..1_000 * UNIT),
+                        price_e8,
+                        fee_e8: 0,
+                        fee_currency: "USDT".into(),
+                        event_time_ns: 20,
+                    }),
+                );
+            }
+        }
+        for account in ["main", "euro"] {
+            let (account, id, currency): (Arc<str>, _, _) = (account.into(), "c".into(), "USDT".into());
+            let amount_e8 = 1_000_000_000 * UNIT;
+            apply(&mut book, BookEvent::Cash(CashMovement { account, id, currency, amount_e8, event_time_ns: 5 }));
+        }
+        book.advance(30);
+        book
+    }
+
+    #[test]
+    fn an_order_is_worth_what_the_book_says_of_the_same_position() {
+        for seed in 0..200 {
+            println!("seed {seed}");
+            let mut book = book(&mut ChaCha8Rng::seed_from_u64(seed));
+            // There is a way to dollars only by bitcoin, whose contract settles in it: none is needed.
+            book.set_marks(MarkSource::Trade, 60_000_000_000);
+            let numbers = super::super::numbers_of(&book);
+            let margin = Margin::default();
+            let view = BookView { book: &book, numbers: &numbers, margin: &margin };
+            for account in ["main", "euro"] {
+                assert_eq!(numbers[account].faults, [], "seed {seed}");
+                let money = view.account(account).expect("there is no fault");
+                let margin = view.margin_equity_e16(account, "venue").expect("it is known");
+                assert_eq!(margin, money.equity_e16 * 3 / 10 - i128::from(money.equity_e16 * 3 % 10 < 0));
+                let mut all = 0;
+                for (at, (symbol, ..)) in LISTED.into_iter().enumerate() {
+                    let market = view.market(account, &instrument(symbol)).expect("all is marked");
+                    let holder = Holder { account: account.into(), strategy: "s".into() };
+                    let held_e8 = view.quantity_e8(&holder, &instrument(symbol));
+                    let value = market.value_e16(held_e8.unsigned_abs().into(), market.mark_e8).expect("it fits");
+                    let symbol_ref = instrument(symbol);
+                    let held = view.exposure_e16(account, GroupRef::Symbol(&symbol_ref)).expect("it is marked");
+                    // Never less than what is held but for a rounding at the sixteenth decimal, and hardly more.
+                    let tolerance = held / 1_000_000_000 + 2;
+                    assert!(
+                        (-2..=tolerance).contains(&(value - held)),
+                        "seed {seed} {account} {symbol}: {value} {held}"
+                    );
+                    // The older of its own mark and those it is converted with; the euro's own is second.
+                    let oldest = match (account, symbol) {
+                        (_, "BTCUSDT") => 10,
+                        ("main", "EURUSDT") => 11,
+                        ("main", "TENTH") => 13,
+                        ("main", _) | ("euro", "ETHBTC" | "XBTUSD") => 10,
+                        _ => 11,
+                    };
+                    assert_eq!(market.mark_ns, oldest, "{account} {symbol} {at}");
+                    all += held;
+                }
+                let whole = view.exposure_e16(account, GroupRef::Account).expect("all is marked");
+                for group in [
+                    GroupRef::Strategy("s"),
+                    GroupRef::Sector("coin"),
+                    GroupRef::AssetClass("crypto"),
+                    GroupRef::Venue("venue"),
+                ] {
+                    assert_eq!(view.exposure_e16(account, group), Ok(whole), "seed {seed}");
+                }
+                assert!((whole - all).abs() < 20, "seed {seed}: {whole} {all}");
+                assert_eq!(view.exposure_e16(account, GroupRef::Sector("other")), Ok(0));
+            }
+            assert_eq!(view.account("nobody"), Err(Fault::Missing("account".into())));
+        }
+    }
+}

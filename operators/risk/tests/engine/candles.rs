@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 pub const HOUR_NS: i64 = 3_600_000_000_000;
 
@@ -20,7 +21,7 @@ pub fn hourly(first: &str, last: &str, symbols: &[&str]) -> Option<Vec<Closes>> 
         println!("skipped: the recordings are missing, expected in {}", folder.display());
         return None;
     }
-    let mut command = Command::new(python_with_pyarrow()?);
+    let mut command = Command::new(python_with_pyarrow().as_ref()?);
     command.arg(root.join("tests/fixtures/crash_closes.py")).arg(folder).args(["1h", first, last]).args(symbols);
     let output = command.output().expect("python runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -39,8 +40,13 @@ pub fn hourly(first: &str, last: &str, symbols: &[&str]) -> Option<Vec<Closes>> 
     Some(bars)
 }
 
-/// A Python that has pyarrow, installed beside the build if need be.
-fn python_with_pyarrow() -> Option<PathBuf> {
+/// A Python that has pyarrow, installed beside the build if need be, once for all tests.
+fn python_with_pyarrow() -> &'static Option<PathBuf> {
+    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PYTHON.get_or_init(install)
+}
+
+fn install() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
     let python = folder.join("bin/python");
     let succeeds = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());

@@ -4,31 +4,31 @@
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tidewheel_risk::book::{BookConfig, BookEvent};
 use tidewheel_risk::breakers::BreakerEvent;
 use tidewheel_risk::decisions::{Answer, Decision, Ruling};
 use tidewheel_risk::desk::RiskEvent;
 use tidewheel_risk::engine::{Ended, EngineFacts, EngineTick, FeedHealth, RiskEngine, SavedEngine};
 use tidewheel_risk::levels::{Level, Scope};
-use tidewheel_risk::policy::{Policy, Ratio};
+use tidewheel_risk::policy::{Ladder, Policy, Ratio, Rung};
 use tidewheel_risk::switches::{ControlEvent, Order};
 use tidewheel_risk::valuation::{Exposure, Mark, MarkSource, minute_end_ns};
 use tidewheel_schemas::{
     CashMovement, ContractKind, Fill, FillChange, Funding, Holder, Instrument, InstrumentReference, OrderIntent, Side,
 };
 
-const START_NS: i64 = 1_722_816_000_000_000_000;
-const SECOND_NS: i64 = 1_000_000_000;
+pub const START_NS: i64 = 1_722_816_000_000_000_000;
+pub const SECOND_NS: i64 = 1_000_000_000;
 const MINUTE_NS: i64 = 60 * SECOND_NS;
-const UNIT: i64 = 100_000_000;
+pub const UNIT: i64 = 100_000_000;
 const ACCOUNTS: [&str; 2] = ["main", "euro"];
 
 /// Venue, symbol, sector, class, base, quote, kind, multiplier, price.
-type Listed =
+pub type Listed =
     (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str, ContractKind, i64, i64);
 
-const LISTED: [Listed; 5] = [
+pub const LISTED: [Listed; 5] = [
     ("one", "BTCUSDT", "coin", "crypto", "BTC", "USDT", ContractKind::Linear, UNIT, 60_000 * UNIT),
     ("one", "EURUSDT", "major", "fx", "EUR", "USDT", ContractKind::Linear, UNIT, 110_000_000),
     ("two", "ADAUSDT", "layer1", "crypto", "ADA", "USDT", ContractKind::Linear, 10 * UNIT, 30_000_000),
@@ -36,7 +36,7 @@ const LISTED: [Listed; 5] = [
     ("two", "XBTUSD", "coin", "crypto", "BTC", "USD", ContractKind::Inverse, 100 * UNIT, 60_000 * UNIT),
 ];
 
-fn instrument(listed: &Listed) -> Instrument {
+pub fn instrument(listed: &Listed) -> Instrument {
     Instrument::new(listed.0, listed.1).expect("a name")
 }
 
@@ -45,6 +45,13 @@ fn policy() -> Policy {
     policy.limits.position_value = 10_000_000;
     policy.limits.drawdown = Ratio::thousandths(500);
     policy.limits.daily_loss = Ratio::thousandths(400);
+    let rung = |thousandths| Some(Rung { trigger: Ratio::thousandths(thousandths), clear: None });
+    let ladder =
+        |yellow, orange, red| Ladder { yellow: rung(yellow), orange: rung(orange), red: rung(red), black: None };
+    // Low enough for the corrections of marks to reach, high enough for orders to be judged by limits.
+    policy.breakers.drawdown = ladder(20, 50, 80);
+    policy.breakers.daily_loss = ladder(20, 50, 80);
+    policy.breakers.concentration = ladder(2_000, 3_000, 4_000);
     policy.switches.drawdown.trigger = Ratio::thousandths(600);
     policy.switches.daily_loss.trigger = Ratio::thousandths(500);
     policy.hysteresis.dwell_ms = 5_000;
@@ -55,7 +62,7 @@ fn policy() -> Policy {
     policy
 }
 
-fn engine() -> RiskEngine {
+pub fn engine() -> RiskEngine {
     let config = BookConfig {
         base_currencies: [("euro".into(), "EUR".into())].into(),
         hops: vec!["USDT".into(), "BTC".into()],
@@ -69,9 +76,9 @@ fn engine() -> RiskEngine {
 }
 
 /// A market with people in it, who see what the engine answers.
-struct World {
+pub struct World {
     random: ChaCha8Rng,
-    now_ns: i64,
+    pub now_ns: i64,
     tick: u64,
     made: u64,
     prices: [i64; 5],
@@ -83,7 +90,7 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self {
             random: ChaCha8Rng::seed_from_u64(seed),
             now_ns: START_NS,
@@ -104,7 +111,7 @@ impl World {
     }
 
     /// All references, money, and some bars.
-    fn beginning(&mut self) -> EngineTick {
+    pub fn beginning(&mut self) -> EngineTick {
         let mut records = Vec::new();
         for listed in &LISTED {
             records.push(BookEvent::Reference(InstrumentReference {
@@ -133,11 +140,11 @@ impl World {
         }
         let mut tick = self.empty();
         tick.records = records;
-        tick.records.extend(self.marks(5));
+        tick.records.extend(self.marks(1.0));
         tick
     }
 
-    fn empty(&mut self) -> EngineTick {
+    pub fn empty(&mut self) -> EngineTick {
         self.tick += 1;
         EngineTick {
             tick: self.tick,
@@ -148,17 +155,20 @@ impl World {
         }
     }
 
-    /// Marks of instruments, some of them several at once.
-    fn marks(&mut self, most: usize) -> Vec<BookEvent> {
+    /// Marks of a share of the instruments, some of them several at once.
+    fn marks(&mut self, share: f64) -> Vec<BookEvent> {
         let mut marks = Vec::new();
-        for at in 0..most.min(LISTED.len()) {
+        for (at, listed) in LISTED.iter().enumerate() {
+            if !self.random.random_bool(share) {
+                continue;
+            }
             for _ in 0..self.random.random_range(1..4) {
                 self.prices[at] = self.prices[at] / 10_000 * self.random.random_range(9_980..10_021);
                 self.made += 1;
                 let back = self.random.random_range(0..3) * 100_000_000;
                 let mark =
                     Mark { event_time_ns: self.now_ns - back, sequence: self.made as i64, price_e8: self.prices[at] };
-                marks.push(BookEvent::Mark { instrument: instrument(&LISTED[at]), source: MarkSource::Trade, mark });
+                marks.push(BookEvent::Mark { instrument: instrument(listed), source: MarkSource::Trade, mark });
             }
         }
         marks
@@ -273,7 +283,7 @@ impl World {
     }
 
     fn control(&mut self) -> ControlEvent {
-        let order = match self.random.random_range(0..6) {
+        let order = match self.random.random_range(0..12) {
             0 => Order::Kill {
                 scope: Scope::account(ACCOUNTS.choose(&mut self.random).expect("two")),
                 level: Level::Red,
@@ -297,7 +307,7 @@ impl World {
     fn next(&mut self) -> EngineTick {
         self.now_ns += self.random.random_range(1..40) * SECOND_NS / 2;
         let mut tick = self.empty();
-        tick.records = self.marks(5);
+        tick.records = self.marks(0.7);
         for _ in 0..self.random.random_range(0..5) {
             tick.records.extend(self.record());
         }
@@ -340,7 +350,7 @@ impl World {
     }
 }
 
-fn decided(facts: &EngineFacts) -> impl Iterator<Item = &Decision> {
+pub fn decided(facts: &EngineFacts) -> impl Iterator<Item = &Decision> {
     facts.answers.iter().filter_map(|answer| match answer {
         Answer::Decided(decision) => Some(decision),
         _ => None,
@@ -356,7 +366,7 @@ fn restarted(engine: &RiskEngine) -> RiskEngine {
 
 #[test]
 fn arrival_and_restarts_change_nothing_and_no_trip_is_taken_back() {
-    let mut counted = [0usize; 7];
+    let (mut counted, mut reasons) = ([0usize; 7], BTreeMap::new());
     for seed in 0..12 {
         println!("seed {seed}");
         let mut world = World::new(seed);
@@ -394,9 +404,15 @@ fn arrival_and_restarts_change_nothing_and_no_trip_is_taken_back() {
             counted[4] += decided(&facts).filter(|decision| decision.ruling == Ruling::Reduced).count();
             counted[5] += decided(&facts).filter(|decision| decision.ruling == Ruling::Rejected).count();
             counted[6] += facts.refused.len();
+            for reason in decided(&facts).flat_map(|decision| &decision.reasons) {
+                let text = format!("{reason:?}");
+                let name = text.split(['(', ' ', '{']).next().unwrap_or_default().to_owned();
+                *reasons.entry(name).or_insert(0usize) += 1;
+            }
             world.learn(&one, &facts);
         }
     }
+    println!("{reasons:?}");
     let [audits, resets, trips, approved, reduced, rejected, refused] = counted;
     println!(
         "{audits} audits, {resets} resets, {trips} trips, {approved} approved, {reduced} reduced, {rejected} rejected, {refused} records refused"
