@@ -121,6 +121,14 @@ mod tests {
         assert_eq!(curve.day_profit_e16(), Some(-100));
     }
 
+    /// As it is today, and not well: what is won or lost between two samples counts as before the flow between them, so that a small
+    /// loss in the minute of a deposit much larger than the equity before it looks like a deep drawdown. It errs to the side of stopping.
+    #[test]
+    fn a_loss_in_the_minute_of_a_large_deposit_is_taken_to_be_of_what_was_there_before() {
+        let curve = fold(&[(1, Some(2), 2), (2, Some(1_001), 1_000)], 0);
+        assert_eq!((curve.peak_e16, curve.drawdown()), (Some(2_002), Some(-0.5)));
+    }
+
     #[test]
     fn a_sample_without_equity_moves_nothing_but_its_flow() {
         let curve = fold(&[(1, Some(1000), 1000), (2, None, 500), (3, Some(1500), 0)], 0);

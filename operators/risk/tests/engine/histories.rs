@@ -414,12 +414,12 @@ fn arrival_and_restarts_change_nothing_and_no_trip_is_taken_back() {
     }
     println!("{reasons:?}");
     let [audits, resets, trips, approved, reduced, rejected, refused] = counted;
-    println!(
-        "{audits} audits, {resets} resets, {trips} trips, {approved} approved, {reduced} reduced, {rejected} rejected, {refused} records refused"
-    );
+    println!("{audits} audits, {resets} resets, {trips} trips, {refused} records refused");
+    println!("{approved} approved, {reduced} reduced, {rejected} rejected");
     assert!(counted.iter().all(|count| *count >= 5), "{counted:?}: too little happened");
 }
 
+/// The seeds have no deposit that dwarfs the equity before it in the minute of a loss: see the curve of equity for what that does to a peak.
 #[test]
 fn all_that_is_open_can_be_filled_without_passing_a_limit() {
     let mut checked = 0;
