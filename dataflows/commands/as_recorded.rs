@@ -1,6 +1,6 @@
 //! `tidewheel replay --as-recorded`: history exactly as it happened, from a lake alone.
 
-use super::replay::{ProgressLine, ReplayArgs, cores};
+use super::replay::{ProgressLine, ROWS_WAITING, ReplayArgs, cores};
 use super::{CommandError, summary};
 use crate::engine::{self, MergedTick};
 use crate::outbox::{LakeOutput, Outbox};
@@ -42,7 +42,12 @@ impl ReplayArgs {
         let mut status = Status::new(&settings.intervals);
         status.set_tables(&tables);
         let status = Arc::new(status);
-        let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "as-recorded".to_owned() });
+        let lake = lake.map(|lake| LakeOutput {
+            lake,
+            every: None,
+            run: "as-recorded".to_owned(),
+            max_waiting_rows: ROWS_WAITING,
+        });
         let outbox = Outbox::of_replay(kafka, lake, Arc::clone(&status));
         let workers = self.workers.unwrap_or_else(cores);
         let (mut engine, outputs) = engine::start(workers, &recorded.pipeline(self.archive), None)?;

@@ -49,6 +49,9 @@ const AS_RECORDED_DECIDES: [&str; 15] = [
     "leave_open",
 ];
 
+/// Rows that may wait for the lake: as many as two of its commits hold.
+pub(super) const ROWS_WAITING: usize = 1_000_000;
+
 /// A duration, or none. (An alias, because clap reads a plain `Option` as an optional argument.)
 pub type Cadence = Option<i64>;
 
@@ -242,7 +245,8 @@ impl ReplayArgs {
         let mut status = Status::new(&self.intervals);
         status.set_tables(&tables);
         let status = Arc::new(status);
-        let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "replay".to_owned() });
+        let lake =
+            lake.map(|lake| LakeOutput { lake, every: None, run: "replay".to_owned(), max_waiting_rows: ROWS_WAITING });
         let outbox = Outbox::of_replay(kafka, lake, Arc::clone(&status));
         let pipeline = PipelineConfig {
             intervals: self.intervals.clone(),

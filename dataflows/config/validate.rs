@@ -247,6 +247,9 @@ fn lake_folder(lake: &LakeSection, bars: &BarsSection, out: &mut Vec<Complaint>)
     if lake.max_rows_per_file == 0 {
         out.push(("lake.max_rows_per_file", "must be at least 1".into()));
     }
+    if lake.max_waiting_rows > 100_000_000 {
+        out.push(("lake.max_waiting_rows", "must be at most 100000000: each takes a few hundred bytes".into()));
+    }
     if !(1..=22).contains(&lake.zstd_level) {
         out.push(("lake.zstd_level", format!("must be 1 to 22, is {}", lake.zstd_level)));
     }

@@ -174,7 +174,8 @@ impl World<'_> {
         let snapshots = SnapshotOutput { store, is_busy: timer.busy_flag() };
         let status = Arc::new(Status::new(&INTERVALS));
         let every = Some(Duration::from_millis(random.random_range(0..30)));
-        let lake = Some(LakeOutput { lake, every, run: "life".to_owned() });
+        let max_waiting_rows = random.random_range(0..2_000);
+        let lake = Some(LakeOutput { lake, every, run: "life".to_owned(), max_waiting_rows });
         let outbox = Outbox {
             kafka,
             lake,
