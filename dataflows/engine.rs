@@ -21,8 +21,8 @@ use tidewheel_operators::saved::{RestoredState, SavedFacts};
 use tidewheel_operators::scoring::{Activation, Prediction, SavedScoring};
 use tidewheel_operators::tape::{RowSlice, TapePart, TapeSizes};
 use tidewheel_schemas::{
-    Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, Reject, RejectReason, TickOutput, TradeId,
-    TradeKey,
+    Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, MarketRecord, Reject, RejectReason, TickOutput,
+    TradeId, TradeKey,
 };
 use timely::WorkerConfig;
 
@@ -38,6 +38,8 @@ pub struct TickInput {
     pub slices: Vec<RowSlice>,
     /// Cancels and corrections.
     pub amendments: Vec<Amendment>,
+    /// Quotes, books, marks, funding and liquidations.
+    pub market: Vec<MarketRecord>,
     /// Ensembles that take effect with the tick, before its rows are scored.
     pub activations: Vec<Arc<Activation>>,
     /// What the source already decided.
@@ -233,7 +235,7 @@ impl Engine {
     /// # Panics
     /// If a worker is gone, which only a panic there explains.
     pub fn send(&mut self, tick: TickInput) -> ControlFlow<()> {
-        let TickInput { header, slices, amendments, activations, source } = tick;
+        let TickInput { header, slices, amendments, market: _, activations, source } = tick;
         if self.to_merger.send((header, source)).is_err() {
             return ControlFlow::Break(());
         }
@@ -275,7 +277,7 @@ pub fn restore_tick(tick: u64, source: &SourceState, activations: Vec<Arc<Activa
     };
     let counters = source.counters.clone();
     let source = SourceTick { counters, ..SourceTick::default() };
-    TickInput { header, slices: Vec::new(), amendments: Vec::new(), activations, source }
+    TickInput { header, slices: Vec::new(), amendments: Vec::new(), market: Vec::new(), activations, source }
 }
 
 impl Iterator for Outputs {
