@@ -96,6 +96,19 @@ pub enum MarketContent {
     Liquidation(Liquidation),
 }
 
+impl MarketContent {
+    /// What it is, in a word.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Quote(_) => "quote",
+            Self::Book(_) => "book",
+            Self::Mark(_) => "mark",
+            Self::Funding(_) => "funding",
+            Self::Liquidation(_) => "liquidation",
+        }
+    }
+}
+
 /// One record of a market beside its trades, and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MarketRecord {
