@@ -17,6 +17,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tidewheel_connectors::lake::CommitReport;
 use tidewheel_operators::features::FeatureSizes;
+use tidewheel_operators::market::MarketSizes;
 use tidewheel_operators::tape::TapeSizes;
 use tidewheel_schemas::{BarVersion, Counters, Instrument, Interval, Row, TickOutput};
 
@@ -50,6 +51,10 @@ pub struct Snapshot {
     pub revisions: u64,
     /// How much the features hold.
     pub feature_sizes: FeatureSizes,
+    /// How much the markets hold.
+    pub market_sizes: MarketSizes,
+    /// Gaps in books that were noticed.
+    pub book_gaps: u64,
     /// Rows that the scoring remembers.
     pub scoring_rows: usize,
     /// Rows that ensembles refused to score, by the name of the refusal.
@@ -304,6 +309,8 @@ impl Status {
             snapshot.counters = counters.clone();
             snapshot.sizes = tick.sizes;
             snapshot.feature_sizes = tick.feature_sizes;
+            snapshot.market_sizes = tick.market_sizes;
+            snapshot.book_gaps += tick.book_gaps;
             snapshot.scoring_rows = tick.scoring_rows;
             for (name, count) in &tick.refused {
                 *snapshot.refused.entry(name).or_default() += count;

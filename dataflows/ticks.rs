@@ -269,7 +269,7 @@ impl Ticker {
             is_restore: false,
         };
         let (slices, amendments, activations) = (Vec::new(), Vec::new(), Vec::new());
-        TickInput { header, slices, amendments, activations, source: SourceTick::default() }
+        TickInput { header, slices, amendments, market: Vec::new(), activations, source: SourceTick::default() }
     }
 
     /// Puts the records of a piece where they belong. Tells whether a trade was taken: only those move a clock, and a

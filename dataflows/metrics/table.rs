@@ -301,10 +301,40 @@ pub const METRICS: &[Metric] = &[
         Read::One(|view| Some(view.snapshot.feature_sizes.rows as f64)),
     ),
     gauge(
+        "tidewheel_state_feature_leaves",
+        "minutes",
+        "Minutes of markets that features hold; bounded by the correction horizon and the longest bars that need them.",
+        Read::One(|view| Some(view.snapshot.feature_sizes.leaves as f64)),
+    ),
+    gauge(
+        "tidewheel_state_market_records",
+        "records",
+        "Quotes, marks, funding rates and liquidations held; bounded by the correction horizon.",
+        Read::One(|view| Some(view.snapshot.market_sizes.records as f64)),
+    ),
+    gauge(
+        "tidewheel_state_book_updates",
+        "updates",
+        "Updates of books held; bounded by the correction horizon.",
+        Read::One(|view| Some(view.snapshot.market_sizes.updates as f64)),
+    ),
+    gauge(
+        "tidewheel_state_book_levels",
+        "levels",
+        "Levels of books held, those of checkpoints included; bounded by twice the venues' depth and the updates held.",
+        Read::One(|view| Some(view.snapshot.market_sizes.levels as f64)),
+    ),
+    gauge(
         "tidewheel_state_scoring_rows",
         "rows",
         "Rows of features that sequences look back at; bounded by scoring.history_rows for each instrument and view.",
         Read::One(|view| Some(view.snapshot.scoring_rows as f64)),
+    ),
+    counter(
+        "tidewheel_book_gaps_total",
+        "gaps",
+        "Gaps in the sequence of books that were noticed.",
+        Read::One(|view| Some(view.snapshot.book_gaps as f64)),
     ),
     // What is published.
     counter(

@@ -289,7 +289,8 @@ impl Recorded {
             partitions: Some(Arc::clone(&self.numbered)),
             ..SourceTick::default()
         };
-        TickInput { header, slices: slices.collect(), amendments, activations: Vec::new(), source }
+        let slices = slices.collect();
+        TickInput { header, slices, amendments, market: Vec::new(), activations: Vec::new(), source }
     }
 
     /// As the run's own ticker made it.

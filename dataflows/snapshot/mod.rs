@@ -55,6 +55,8 @@ pub enum Part {
     Tape,
     /// That of the ledgers of an interval.
     Bars(Interval),
+    /// The markets'.
+    Market,
     /// The features'.
     Features,
     /// The scoring's.

@@ -3,7 +3,7 @@
 //! | family | rows | kind |
 //! | --- | --- | --- |
 //! | `features.VIEW` | a view's row for each final bar | view |
-//! | `events` | ensembles that took effect, promotions that were refused; rows that are worse than a bound, where one is set | fact |
+//! | `events` | ensembles that took effect, promotions that were refused; rows that are worse than a bound, where one is set; gaps in books, where features are made of them | fact |
 //! | `predictions` | what the ensemble that decides said of a row of features | fact |
 //! | `shadow_predictions` | what a challenger said of it | fact |
 //! | `signals` | what was made of a prediction, and why | fact |
@@ -18,6 +18,7 @@ pub use facts::{EventRow, FactTables, KeptRecord, event_text};
 
 use std::sync::Arc;
 use tidewheel_operators::features::{QualityChange, View};
+use tidewheel_operators::market::GapChange;
 use tidewheel_schemas::{FeatureRow, Row, TableSpec};
 
 /// The tables of a run, each at its number.
@@ -37,7 +38,7 @@ impl Tables {
     /// As [`new`](Self::new), and those of scoring where there is any.
     pub fn of_run(views: &[View], min_quality: Option<f64>, is_scored: bool) -> Self {
         let mut specs: Vec<TableSpec> = views.iter().map(features::spec).collect();
-        if is_scored || Self::events(views, min_quality).is_some() {
+        if Self::events(views, min_quality, is_scored).is_some() {
             specs.push(events::spec());
         }
         if is_scored {
@@ -56,14 +57,22 @@ impl Tables {
         features::row(row)
     }
 
-    /// The number of the table of events, where there is one: after the views.
-    fn events(views: &[View], min_quality: Option<f64>) -> Option<u16> {
-        min_quality.and_then(|_| u16::try_from(views.len()).ok()).filter(|views| *views > 0)
+    /// The number of the table of events, after the views. There is one where rows are scored, where a quality is asked for, and
+    /// where rows have features of books, which gaps can take away.
+    pub(crate) fn events(views: &[View], min_quality: Option<f64>, is_scored: bool) -> Option<u16> {
+        let is_judged = min_quality.is_some() && !views.is_empty();
+        let has_events = is_scored || is_judged || views.iter().any(View::has_market);
+        has_events.then(|| u16::try_from(views.len()).expect("fewer than 2^16 views"))
+    }
+
+    /// The row of a gap in a book, or of its end.
+    pub(crate) fn of_gap(table: u16, gap: &GapChange) -> Row {
+        events::of_gap(table, gap)
     }
 
     /// The row of a change of quality of rows of these views.
     pub(crate) fn of_quality(views: &[View], change: &QualityChange) -> Row {
-        let table = Self::events(views, Some(change.bound)).expect("what was judged is the row of a view");
+        let table = Self::events(views, Some(change.bound), false).expect("what was judged is the row of a view");
         events::of_quality(table, &views[usize::from(change.view)], change)
     }
 

@@ -15,6 +15,7 @@ pub mod features;
 mod hash;
 pub mod intake;
 pub mod lifecycle;
+pub mod market;
 pub mod rollup;
 pub mod saved;
 pub mod scoring;
