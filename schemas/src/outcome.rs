@@ -31,11 +31,13 @@ pub enum RejectReason {
     Conflict,
     /// A cancel or a correction of a trade that never came within the correction horizon.
     UnknownTrade,
+    /// A quote, book, mark, funding rate or liquidation older than the watermark less the correction horizon.
+    TooOld,
 }
 
 impl RejectReason {
     /// All reasons.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Malformed,
         Self::Oversized,
         Self::Truncated,
@@ -47,6 +49,7 @@ impl RejectReason {
         Self::Future,
         Self::Conflict,
         Self::UnknownTrade,
+        Self::TooOld,
     ];
 
     /// As written in the lake and in Kafka.
@@ -63,6 +66,7 @@ impl RejectReason {
             Self::Future => "future",
             Self::Conflict => "conflict",
             Self::UnknownTrade => "unknown_trade",
+            Self::TooOld => "too_old",
         }
     }
 }
