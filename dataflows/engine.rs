@@ -53,6 +53,8 @@ pub struct SourceTick {
     pub rejects: Vec<Reject>,
     /// Records further behind their own partition than the horizon.
     pub late: Vec<LateRecord>,
+    /// Quotes, books, marks, funding and liquidations that are taken in.
+    pub market: Vec<MarketRecord>,
     /// Records of the control topic, decided.
     pub control: Vec<ControlFact>,
     /// Counts of the source from the start of the run.
@@ -157,6 +159,8 @@ pub struct Outputs {
     from_source: Receiver<(TickHeader, SourceTick)>,
     waiting: BTreeMap<u64, Vec<WorkerTick>>,
     facts: Option<FactMaker>,
+    /// Market records taken in since the start, or since the snapshot that it began from.
+    market_accepted: u64,
 }
 
 /// Starts the graph on `workers` threads, from nothing or from what a snapshot held: the first tick must then be
@@ -199,7 +203,7 @@ pub fn start(
     })
     .map_err(|detail| EngineError { workers, detail })?;
     let engine = Engine { to_workers, to_merger, workers: guards, next_worker: 0 };
-    Ok((engine, Outputs { workers, from_workers, from_source, waiting: BTreeMap::new(), facts }))
+    Ok((engine, Outputs { workers, from_workers, from_source, waiting: BTreeMap::new(), facts, market_accepted: 0 }))
 }
 
 fn run_worker(
@@ -235,7 +239,8 @@ impl Engine {
     /// # Panics
     /// If a worker is gone, which only a panic there explains.
     pub fn send(&mut self, tick: TickInput) -> ControlFlow<()> {
-        let TickInput { header, slices, amendments, market: _, activations, source } = tick;
+        let TickInput { header, slices, amendments, market, activations, mut source } = tick;
+        source.market = market;
         if self.to_merger.send((header, source)).is_err() {
             return ControlFlow::Break(());
         }
@@ -288,7 +293,8 @@ impl Iterator for Outputs {
             let (header, source) = self.from_source.recv().ok()?;
             let parts = self.parts_of(header.tick)?;
             if !header.is_restore {
-                return Some(merge(&header, source, parts, self.facts.as_mut()));
+                self.market_accepted += source.market.len() as u64;
+                return Some(merge(&header, source, parts, self.facts.as_mut(), self.market_accepted));
             }
         }
     }
@@ -312,9 +318,10 @@ fn merge(
     source: SourceTick,
     parts: Vec<WorkerTick>,
     mut facts: Option<&mut FactMaker>,
+    market_accepted: u64,
 ) -> MergedTick {
     let mut merged = MergedTick::default();
-    let SourceTick { rejects, late, control, counters, raw, partitions, state } = source;
+    let SourceTick { rejects, late, market, control, counters, raw, partitions, state } = source;
     let (mut tapes, mut bars, mut tape_counters) = (Vec::new(), Vec::new(), Counters::default());
     let output = &mut merged.output;
     (output.tick, output.watermark_ns) = (header.tick, header.watermark_ns);
@@ -354,6 +361,9 @@ fn merge(
         merged.sizes.ids += outcome.sizes.ids;
         merged.sizes.amendments += outcome.sizes.amendments;
     }
+    output.market = market;
+    output.market.sort_unstable_by_key(MarketRecord::source);
+    tape_counters.accepted += market_accepted;
     output.counters.add(&tape_counters);
     merged.partitions = partitions;
     for refused in predictions.iter().filter_map(|prediction: &Prediction| prediction.judgement.decision.as_ref().err())
@@ -494,7 +504,7 @@ mod tests {
             }
         };
         let parts = order.map(|worker| part(["AAAUSDT", "BBBUSDT", "CCCUSDT"][worker]));
-        merge(&HEADER, SourceTick::default(), parts.into(), None).output
+        merge(&HEADER, SourceTick::default(), parts.into(), None, 0).output
     }
 
     #[test]

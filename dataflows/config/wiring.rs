@@ -66,6 +66,7 @@ impl Config {
                 header: false,
             },
             coinbase_advanced_maker_side: source.coinbase_advanced_maker_side,
+            market: source.market,
         }
     }
 

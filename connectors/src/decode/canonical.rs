@@ -244,7 +244,7 @@ mod tests {
                     "instrument: symbol holds a character other than letters, digits and ._-/:@+#",
                 ),
                 (r#"{"type":"trade","op":"cancel","symbol":"AB","trade_id":"9"}"#, "instrument: venue is missing"),
-                (r#"{"type":"quote","venue":"binance","symbol":"AB","event_time":1}"#, "ignored canonical:quote 1"),
+                (r#"{"type":"order","venue":"binance","symbol":"AB","event_time":1}"#, "ignored canonical:order 1"),
             ],
         );
     }

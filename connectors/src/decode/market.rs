@@ -46,11 +46,7 @@ fn resting_e8(value: Value<'_>) -> Result<i64, Fault> {
 ///
 /// # Errors
 /// If one of them is there without the other, or is out of bounds.
-pub(super) fn touch(
-    object: &Object<'_>,
-    price: &'static str,
-    quantity: &'static str,
-) -> Result<Option<Level>, Fault> {
+pub(super) fn touch(object: &Object<'_>, price: &'static str, quantity: &'static str) -> Result<Option<Level>, Fault> {
     match (some(object, price, "price")?, some(object, quantity, "quantity")?) {
         (None, None) => Ok(None),
         (Some(price), Some(quantity)) => {
@@ -65,11 +61,7 @@ pub(super) fn touch(
 ///
 /// # Errors
 /// If the key is written twice.
-pub(super) fn some<'a>(
-    object: &Object<'a>,
-    key: &'static str,
-    name: &'static str,
-) -> Result<Option<Value<'a>>, Fault> {
+pub(super) fn some<'a>(object: &Object<'a>, key: &'static str, name: &'static str) -> Result<Option<Value<'a>>, Fault> {
     let is_none = |value: &Value<'_>| {
         let text = value.raw().trim_ascii_start();
         let text = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text);

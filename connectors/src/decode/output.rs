@@ -229,8 +229,8 @@ impl<'b> Output<'b> {
             Some(time) => time,
             None => time::possible(receive_time_ns.ok_or(Fault::NoTime)?).ok_or(Fault::NoTime)?,
         };
-        let index = u16::try_from(self.records)
-            .map_err(|_| Fault::Value("message", "holds more than 65536 market records"))?;
+        let index =
+            u16::try_from(self.records).map_err(|_| Fault::Value("message", "holds more than 65536 market records"))?;
         self.records += 1;
         self.chunk.market.push(MarketRecord {
             instrument: self.of_market.1[instrument as usize].clone(),

@@ -49,11 +49,7 @@ pub(super) fn event(
 }
 
 /// Decodes a message that names no event; says no to those of other shapes.
-pub(super) fn eventless(
-    object: &Object<'_>,
-    stream: Option<&[u8]>,
-    out: &mut Output<'_>,
-) -> Result<Recognised, Fault> {
+pub(super) fn eventless(object: &Object<'_>, stream: Option<&[u8]>, out: &mut Output<'_>) -> Result<Recognised, Fault> {
     if object.has_all(&[b"u", b"s", b"b", b"B", b"a", b"A"]) {
         quote(object, out)?;
     } else if object.has_all(&[b"lastUpdateId", b"bids", b"asks"]) {
@@ -101,8 +97,7 @@ fn quote(object: &Object<'_>, out: &mut Output<'_>) -> Result<(), Fault> {
 }
 
 fn change(object: &Object<'_>, stream: Option<&[u8]>, out: &mut Output<'_>) -> Result<(), Fault> {
-    let (first_id, last_id) =
-        (market::update_id(object, "U", "first_id")?, market::update_id(object, "u", "last_id")?);
+    let (first_id, last_id) = (market::update_id(object, "U", "first_id")?, market::update_id(object, "u", "last_id")?);
     market::check_range(first_id, last_id)?;
     let update = BookUpdate {
         sequence: last_id,

@@ -12,9 +12,7 @@ use crate::decode::json::{Kind, Object};
 use crate::decode::output::{DecodedRecord, Output};
 use crate::decode::time::MS;
 use crate::decode::{Recognised, field, market};
-use tidewheel_schemas::{
-    BookUpdate, DecimalError, Liquidation, Mark, MarketContent, Quote, is_notional_in_range,
-};
+use tidewheel_schemas::{BookUpdate, DecimalError, Liquidation, Mark, MarketContent, Quote, is_notional_in_range};
 
 /// Decodes a message of a topic; says no to topics of other kinds.
 pub(super) fn decode<'a>(

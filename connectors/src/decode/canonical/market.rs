@@ -46,8 +46,11 @@ pub(super) fn decode(kind: &[u8], object: &Object<'_>, out: &mut Output<'_>) -> 
         b"liquidation" => MarketContent::Liquidation(liquidation(object)?),
         _ => return Ok(Recognised::No),
     };
-    let found =
-        DecodedRecord { event_time_ns: time_ns(object, "event_time")?, receive_time_ns: receive_time_ns(object)?, content };
+    let found = DecodedRecord {
+        event_time_ns: time_ns(object, "event_time")?,
+        receive_time_ns: receive_time_ns(object)?,
+        content,
+    };
     let venue = named(object, "venue", out.config.venue.as_deref())?;
     let symbol = named(object, "symbol", out.config.symbol.as_deref())?;
     out.market(&venue, &symbol, found)?;
