@@ -8,8 +8,9 @@ use crate::lake::market::{decode, table_with};
 use crate::source::{DecodedChunk, PartitionReader, Progress, SourceError, Work};
 use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tidewheel_schemas::{MarketRecord, Reject, RejectReason};
 
 /// Rows of a piece of work: books may have many levels.
@@ -20,7 +21,9 @@ pub struct MarketReader {
     name: String,
     table: Table,
     partition: u32,
-    rows: ParquetRecordBatchReader,
+    path: PathBuf,
+    /// Open while it is read, so that thousands of files may wait their turn.
+    rows: Option<ParquetRecordBatchReader>,
     next_row: u64,
     total_rows: u64,
     size: u64,
@@ -36,17 +39,32 @@ impl MarketReader {
         let name = path.display().to_string();
         let cannot = |source| SourceError::File { path: name.clone(), source };
         let size = file.metadata().map_err(cannot)?.len();
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let own = file.try_clone().map_err(cannot)?;
         // What is no Parquet file at all is told by the reader of trades.
-        let Ok(builder) = ParquetRecordBatchReaderBuilder::try_new_with_options(own, options) else { return Ok(None) };
+        let Ok(builder) = builder(own) else { return Ok(None) };
         let names: Vec<&str> = builder.schema().fields().iter().map(|field| field.name().as_str()).collect();
         let Some(table) = table_with(&names) else { return Ok(None) };
         let total_rows = builder.metadata().file_metadata().num_rows().unsigned_abs();
-        let rows = builder.with_batch_size(ROWS_PER_BATCH).build();
-        let rows = rows.map_err(|error| SourceError::Parquet { path: name.clone(), detail: error.to_string() })?;
-        Ok(Some(Self { name, table, partition, rows, next_row: 0, total_rows, size, has_ended: false }))
+        let path = path.to_owned();
+        Ok(Some(Self { name, table, partition, path, rows: None, next_row: 0, total_rows, size, has_ended: false }))
     }
+
+    fn rows(&mut self) -> Result<&mut ParquetRecordBatchReader, SourceError> {
+        if self.rows.is_none() {
+            let file = File::open(&self.path);
+            let file = file.map_err(|source| SourceError::File { path: self.name.clone(), source })?;
+            let rows = builder(file).and_then(|builder| builder.with_batch_size(ROWS_PER_BATCH).build());
+            let broken =
+                |error: ParquetError| SourceError::Parquet { path: self.name.clone(), detail: error.to_string() };
+            self.rows = Some(rows.map_err(broken)?);
+        }
+        Ok(self.rows.as_mut().expect("it was opened just now"))
+    }
+}
+
+fn builder(file: File) -> Result<ParquetRecordBatchReaderBuilder<File>, ParquetError> {
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
 }
 
 impl PartitionReader for MarketReader {
@@ -59,7 +77,7 @@ impl PartitionReader for MarketReader {
             return Ok(None);
         }
         let (base, partition, table) = (self.next_row, self.partition, self.table);
-        match self.rows.next() {
+        match self.rows()?.next() {
             Some(Ok(batch)) => {
                 self.next_row += batch.num_rows() as u64;
                 Ok(Some(Work::Rows(Box::new(move || chunk_of(&batch, table, partition, base)))))
@@ -70,7 +88,7 @@ impl PartitionReader for MarketReader {
                 Ok(Some(Work::Rows(Box::new(move || unreadable(partition, base, end, &detail)))))
             }
             None => {
-                self.has_ended = true;
+                (self.has_ended, self.rows) = (true, None);
                 Ok(None)
             }
         }

@@ -29,6 +29,7 @@ pub(super) fn tables() -> Vec<Arc<TableSpec>> {
         spec("shadow_predictions", None, TableKind::Fact, Some("target")),
         spec("signals", None, TableKind::Fact, None),
         spec("events", None, TableKind::Fact, None),
+        spec("control", None, TableKind::Fact, None),
     ]
 }
 
