@@ -109,7 +109,10 @@ pub struct ReplayArgs {
     /// Replace what the lake holds instead of refusing
     #[arg(long)]
     pub replace: bool,
-    /// Keep the accepted trades in the lake too
+    /// Count quotes, books, marks, funding rates and liquidations as ignored instead of reading them
+    #[arg(long)]
+    pub trades_only: bool,
+    /// Keep the accepted trades and market records in the lake too
     #[arg(long)]
     pub archive: bool,
     /// The bars to write
@@ -221,6 +224,7 @@ impl ReplayArgs {
             venue: self.venue.clone(),
             symbol: self.symbol.clone(),
             csv: self.csv.clone().unwrap_or_default(),
+            market: !self.trades_only,
             ..DecodeConfig::default()
         });
         let computed = self.computed()?;

@@ -65,6 +65,7 @@ impl Config {
                 header: false,
             },
             coinbase_advanced_maker_side: source.coinbase_advanced_maker_side,
+            market: source.market,
         }
     }
 

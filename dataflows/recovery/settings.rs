@@ -62,6 +62,7 @@ impl Settings {
             "isolation": source.isolation,
             "max_message_bytes": source.max_message_bytes,
             "coinbase_advanced_maker_side": source.coinbase_advanced_maker_side,
+            "market": source.market,
             "csv": source.csv,
         });
         Self {

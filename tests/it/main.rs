@@ -21,5 +21,6 @@ mod replay;
 mod restart;
 mod scoring;
 mod simulation;
+mod streams;
 mod tidy;
 mod truth;

@@ -1,5 +1,6 @@
 //! What a generated market is like, and which configurations make sense.
 
+use super::streams::StreamKinds;
 use crate::decode::Format;
 use tidewheel_schemas::SECOND_NS;
 
@@ -32,6 +33,8 @@ pub struct MarketConfig {
     pub has_counts: bool,
     /// The troubles.
     pub faults: Faults,
+    /// What is sent.
+    pub streams: StreamKinds,
 }
 
 /// How many trades in a million meet a trouble. A trade meets one at most, so together they may not exceed a million.
@@ -99,6 +102,7 @@ impl Default for MarketConfig {
             horizon_ns: 3_600 * SECOND_NS,
             has_counts: false,
             faults: Faults::default(),
+            streams: StreamKinds::TRADES,
         }
     }
 }

@@ -4,10 +4,11 @@ use super::config::{DAY_NS, MarketConfig};
 use super::event::{Cause, Damage, Event, Tally};
 use super::instruments::{self, Symbol};
 use super::random::{Random, Weighted};
+use super::streams::Streams;
 use crate::file::Op;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use tidewheel_schemas::{AggressorSide, Instrument, SECOND_NS, Trade, TradeId, TradeKind};
+use tidewheel_schemas::{AggressorSide, Instrument, MarketRecord, SECOND_NS, Trade, TradeId, TradeKind};
 
 /// Base trades over which the activity of the market stays the same.
 const REGIME_TRADES: u64 = 1 << 13;
@@ -44,6 +45,8 @@ pub struct Market {
     warm: [u64; 8],
     cold: [u64; 8],
     tally: Tally,
+    /// What is sent beside the trades, where anything is.
+    streams: Option<Streams>,
 }
 
 /// One order that takes several others: trades of one symbol, side and time.
@@ -116,6 +119,10 @@ impl Market {
             warm: running_sums(warm),
             cold: running_sums(cold),
             tally: Tally::default(),
+            streams: config
+                .streams
+                .has_others()
+                .then(|| Streams::new(config.seed, config.symbols as usize, config.streams)),
             config,
         })
     }
@@ -133,6 +140,14 @@ impl Market {
     /// What has come out so far.
     pub fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// Appends what is sent beside the trades because of an event. To be asked once for each, in their order.
+    pub fn beside(&mut self, event: &Event, out: &mut Vec<MarketRecord>) {
+        let at = event.instrument as usize;
+        if let Some(streams) = &mut self.streams {
+            streams.after(event, &self.instruments[at], &self.symbols[at], out);
+        }
     }
 
     /// Makes base trades until one comes in its time.

@@ -1,5 +1,7 @@
 //! The market as its users see it: counts that add up, files that read back, bytes that never change.
 
+mod streams;
+
 use super::*;
 use crate::decode::Format;
 use crate::file::{FileOptions, Op, open_inputs};

@@ -25,6 +25,16 @@ pub enum Table {
     BarsChangelog,
     /// Trades and amendments taken in.
     Trades,
+    /// Best bids and asks taken in.
+    Quotes,
+    /// Books and their changes taken in.
+    Books,
+    /// Mark prices and running funding taken in.
+    Marks,
+    /// Settled funding rates taken in.
+    Funding,
+    /// Liquidations taken in.
+    Liquidations,
     /// Trades and amendments that came too late.
     Late,
     /// Dead letters.
@@ -45,10 +55,15 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::Bars,
         Self::BarsChangelog,
         Self::Trades,
+        Self::Quotes,
+        Self::Books,
+        Self::Marks,
+        Self::Funding,
+        Self::Liquidations,
         Self::Late,
         Self::Rejects,
         Self::Features,
@@ -59,12 +74,24 @@ impl Table {
         Self::Control,
     ];
 
+    /// Those of what a market says beside its trades.
+    pub const MARKET: [Self; 5] = [Self::Quotes, Self::Books, Self::Marks, Self::Funding, Self::Liquidations];
+
+    /// Those of what was taken in: with them a lake can be replayed.
+    pub const ARCHIVE: [Self; 6] =
+        [Self::Trades, Self::Quotes, Self::Books, Self::Marks, Self::Funding, Self::Liquidations];
+
     /// The name of its folder.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bars => "bars",
             Self::BarsChangelog => "bars_changelog",
             Self::Trades => "trades",
+            Self::Quotes => "quotes",
+            Self::Books => "books",
+            Self::Marks => "marks",
+            Self::Funding => "funding",
+            Self::Liquidations => "liquidations",
             Self::Late => "late",
             Self::Rejects => "rejects",
             Self::Features => "features",

@@ -32,6 +32,7 @@ mod error;
 pub mod export;
 mod layout;
 mod manifest;
+pub(crate) mod market;
 mod parquet_file;
 mod publish;
 pub mod read;
@@ -81,7 +82,7 @@ pub struct LakeConfig {
     pub intervals: Vec<Interval>,
     /// The tables beside the bars, by number.
     pub tables: Vec<Arc<TableSpec>>,
-    /// Whether to keep the trades and amendments that were taken in.
+    /// Whether to keep the trades, amendments and market records that were taken in.
     pub archive: bool,
     /// Whether to keep every version of each bar.
     pub changelog: bool,

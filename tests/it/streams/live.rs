@@ -1,0 +1,91 @@
+//! Market streams live: once each in the lake whatever happens, made again as recorded, and verified.
+
+use super::{contents, rows, table};
+use crate::harness::kafka::broker;
+use crate::kafka_live::markets::opening_ns;
+use crate::kafka_live::program::{Setup, succeeds, tidewheel};
+use crate::recorded::verified::identical;
+use tidewheel_connectors::lake::{Table, read};
+use tidewheel_schemas::SECOND_NS;
+
+const STREAMS: &str = "trades,quotes,books,marks,liquidations";
+const PARTS: u64 = 5;
+
+/// Sends some of a market's records to a topic; each part is a market of its own, one after the other in time.
+fn send(brokers: &str, topic: &str, part: u64) -> u64 {
+    let start_ns = opening_ns() + part as i64 * 600 * SECOND_NS;
+    let start = jiff::Timestamp::from_nanosecond(start_ns.into()).expect("a time").to_string();
+    let mut command = tidewheel(&["generate", "--brokers", brokers, "--topic", topic, "--symbols", "4"]);
+    command.args(["--trades", "1500", "--trades-per-second", "3", "--streams", STREAMS, "--start", &start]);
+    command.args(["--seed", &(7 + part).to_string()]);
+    let told = succeeds(command);
+    let records = told.lines().find_map(|line| line.strip_prefix("records")).expect("a count");
+    records.trim().parse().expect("a number")
+}
+
+#[test]
+fn a_run_that_is_killed_keeps_every_record_once_and_can_be_made_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let brokers = broker().address();
+    let topic = broker().topic("streams", 3);
+    let mut setup = Setup {
+        kafka: "partitions = 2\n[recovery]\nsnapshot_every = \"700ms\"\n".to_owned(),
+        ..Setup::new(brokers, &topic, folder.path())
+    };
+    let mut sent = 0;
+    for part in 0..PARTS {
+        setup.workers = 1 + (part % 3) as u16;
+        let mut run = setup.start();
+        sent += send(brokers, &topic, part);
+        if part % 2 == 0 {
+            run.wait_until_read(sent - 500);
+            // In the middle of something.
+            drop(run);
+        } else {
+            run.wait_until_read(sent);
+            run.stop();
+        }
+    }
+    let mut run = setup.start();
+    run.wait_until_read(sent);
+    run.stop();
+
+    let counters = read::manifest(&setup.lake).expect("a lake").progress.counters;
+    println!("{sent} sent: {counters:?}, {:?}", rows(&setup.lake));
+    assert_eq!((counters.read, counters.rejected, counters.late), (sent, 0, 0));
+    assert!(counters.reconcile());
+    let kept = rows(&setup.lake);
+    assert_eq!(kept.values().sum::<u64>(), counters.accepted);
+    assert_eq!((kept.len(), kept["trades"]), (5, 1_500 * PARTS), "all but funding");
+
+    // Where each record came from is told once.
+    let is_origin = |word: &&str| ["source=", "position=", "position_index="].iter().any(|name| word.starts_with(name));
+    let origin = |line: String| line.split(' ').filter(is_origin).collect::<Vec<_>>().join(" ");
+    let mut sources: Vec<String> =
+        Table::MARKET.into_iter().flat_map(|of| table(&setup.lake, of, &[])).map(origin).collect();
+    let told = sources.len();
+    sources.sort();
+    sources.dedup();
+    assert_eq!((sources.len(), told as u64), (told, counters.accepted - kept["trades"]));
+
+    for workers in ["1", "3"] {
+        let again = folder.path().join(workers);
+        let mut command =
+            tidewheel(&["replay", "--as-recorded", "--quiet", "--archive", "--workers", workers, "--input"]);
+        command.arg(&setup.lake).arg("--lake").arg(&again);
+        let told = succeeds(command);
+        assert!(told.contains("(reconciles)") && told.contains("as the run counted"), "{told}");
+        for of in Table::MARKET {
+            assert_eq!(table(&again, of, &[]), table(&setup.lake, of, &[]), "{}", of.name());
+        }
+        assert_eq!(contents(&again), contents(&setup.lake));
+    }
+    identical(&setup.lake, &["--kafka", brokers, "--prefix", &setup.prefix]);
+    // Compaction leaves the rows as they are.
+    let mut command = tidewheel(&["compact"]);
+    command.arg(&setup.lake);
+    let before = Table::MARKET.map(|of| table(&setup.lake, of, &[]));
+    println!("{}", succeeds(command));
+    assert_eq!(Table::MARKET.map(|of| table(&setup.lake, of, &[])), before);
+    identical(&setup.lake, &[]);
+}
