@@ -168,6 +168,7 @@ pub fn lookahead(config: &AuditConfig) -> Result<AuditReport, AuditError> {
         views: if audit.view.has_market() { vec![audit.view.clone()] } else { Vec::new() },
         scoring: None,
         min_quality: None,
+        hourly_volume: false,
         ..recorded.pipeline(false)
     };
     let (engine, outputs) = engine::start(config.workers, &pipeline, None)?;

@@ -17,6 +17,7 @@ use tidewheel_connectors::kafka::Fingerprint;
 use tidewheel_connectors::source::MessageBlock;
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::features::{FeatureSizes, SavedFeatures};
+use tidewheel_operators::hourly::SavedHours;
 use tidewheel_operators::lifecycle::SavedBars;
 use tidewheel_operators::market::{GapKind, LeafChange, MarketSizes, Refused, SavedMarket};
 use tidewheel_operators::saved::{RestoredState, SavedFacts};
@@ -100,6 +101,8 @@ pub struct SavedState {
     pub bars: Vec<SavedBars>,
     /// Of the markets.
     pub market: Vec<SavedMarket>,
+    /// Of the hours.
+    pub hours: Vec<SavedHours>,
     /// Of the features.
     pub features: Vec<SavedFeatures>,
     /// Of the scoring.
@@ -332,7 +335,7 @@ fn merge(
     (output.tick, output.watermark_ns) = (header.tick, header.watermark_ns);
     (output.rejects, output.late, output.counters) = (rejects, late, counters);
     let (mut versions, mut open_bars) = (Vec::new(), Vec::new());
-    let (mut market, mut features, mut scoring) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut market, mut saved_hours, mut features, mut scoring) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut predictions, mut acknowledged, mut hours) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
         predictions.extend(part.scoring.predictions);
@@ -343,6 +346,7 @@ fn merge(
         output.rows.extend(part.features.into_iter().map(Tables::of_feature));
         output.rows.extend(part.events);
         features.extend(part.saved_features);
+        saved_hours.extend(part.saved_hours);
         merged.feature_sizes.instruments += part.feature_sizes.instruments;
         merged.feature_sizes.bars += part.feature_sizes.bars;
         merged.feature_sizes.rows += part.feature_sizes.rows;
@@ -386,7 +390,8 @@ fn merge(
     }
     merged.saved = state.map(|source| {
         let facts = facts.map(|facts| facts.save());
-        Box::new(SavedState { source: *source, tapes, bars, market, features, scoring, facts, tape_counters })
+        let hours = saved_hours;
+        Box::new(SavedState { source: *source, tapes, bars, market, hours, features, scoring, facts, tape_counters })
     });
     output.bars = merge_bars(versions);
     output.rows.sort_by(|left, right| left.key().cmp(&right.key()));
@@ -527,6 +532,7 @@ mod tests {
                 features: Vec::new(),
                 events: Vec::new(),
                 saved_features: Vec::new(),
+                saved_hours: Vec::new(),
                 feature_sizes: FeatureSizes::default(),
                 scoring: tidewheel_operators::scoring::ScoringTick::default(),
                 hours: Vec::new(),

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::features::{FeatureSizes, FeatureStreams, FeaturesConfig, SavedFeatures, View, features};
+use tidewheel_operators::hourly::{HourlyStreams, SavedHours, hourly_volume};
 use tidewheel_operators::lifecycle::{LifecycleConfig, SavedBars, lifecycle};
 use tidewheel_operators::market::{MarketConfig, MarketOutcome, MarketStreams, market};
 use tidewheel_operators::rollup::rollup;
@@ -55,6 +56,8 @@ pub struct PipelineConfig {
     pub scoring: Option<ScoringRules>,
     /// The quality of rows, 0 to 1, below which an event tells of an instrument.
     pub min_quality: Option<f64>,
+    /// Whether the volume of hours has a table.
+    pub hourly_volume: bool,
 }
 
 /// All that a tick gave on one worker.
@@ -70,10 +73,12 @@ pub struct WorkerTick {
     pub saved: Vec<SavedBars>,
     /// Rows of the views, by view, instrument and open time.
     pub features: Vec<FeatureRow>,
-    /// Rows of the table of events.
+    /// Rows of the tables of events and of hours.
     pub events: Vec<Row>,
     /// For a snapshot: parts of the features.
     pub saved_features: Vec<SavedFeatures>,
+    /// For a snapshot: parts of the hours.
+    pub saved_hours: Vec<SavedHours>,
     /// How much the features hold.
     pub feature_sizes: FeatureSizes,
     /// What was said of the rows.
@@ -160,9 +165,9 @@ pub fn build(
         let (is_saved, min_quality) = (config.is_saved, config.min_quality);
         let views = FeaturesConfig { views: config.views.clone(), is_saved, min_quality };
         let of_views = config.views.iter().flat_map(View::intervals).collect::<Vec<_>>();
-        // The universe of signals follows the volume of hours.
-        let of_signals = config.scoring.as_ref().map(|_| Interval::H1);
-        let wanted = config.intervals.iter().chain(&of_views).chain(&of_signals).copied();
+        // The universe of signals follows the volume of hours, too.
+        let of_hours = (config.scoring.is_some() || config.hourly_volume).then_some(Interval::H1);
+        let wanted = config.intervals.iter().chain(&of_views).chain(&of_hours).copied();
         let coarsest = wanted.max().unwrap_or(Interval::S1);
         let rules = |interval: Interval, parent: Option<Interval>| LifecycleConfig {
             interval,
@@ -171,7 +176,7 @@ pub fn build(
             // What only the views need is left out again before it leaves.
             is_published: config.intervals.contains(&interval)
                 || of_views.contains(&interval)
-                || of_signals == Some(interval),
+                || of_hours == Some(interval),
             is_saved: config.is_saved,
         };
         let mut ledger = |upserts, rules| {
@@ -197,11 +202,14 @@ pub fn build(
         let scored = config.scoring.as_ref().map(|rules| {
             let (history_rows, views) = (rules.history_rows, config.views.len());
             let config = ScoringConfig { history_rows, views, is_saved: config.is_saved };
-            scoring(features.rows.clone(), activations, headers, config, restored.as_mut())
+            scoring(features.rows.clone(), activations, headers.clone(), config, restored.as_mut())
         });
+        let hours = config
+            .hourly_volume
+            .then(|| hourly_volume(versions.clone(), headers.clone(), config.is_saved, restored.as_mut()));
         let bars = BarStreams { versions, open_bars, saved: scope.concatenate(saved) };
         let outcomes = OutcomeStreams { tapes: taped.outcomes, markets };
-        collect(bars, features, scored, outcomes, config, out);
+        collect(bars, (features, hours), scored, outcomes, config, out);
     });
     inputs
 }
@@ -223,7 +231,7 @@ struct OutcomeStreams<'scope> {
 /// published intervals.
 fn collect<'scope>(
     bars: BarStreams<'scope>,
-    features: FeatureStreams<'scope>,
+    (features, hours): (FeatureStreams<'scope>, Option<HourlyStreams<'scope>>),
     scored: Option<StreamVec<'scope, u64, ScoringTick>>,
     outcomes: OutcomeStreams<'scope>,
     config: &PipelineConfig,
@@ -241,6 +249,10 @@ fn collect<'scope>(
     let mut feature_sizes = builder.new_input(features.sizes, Pipeline);
     let mut scored = scored.map(|scored| builder.new_input(scored, Pipeline));
     let mut quality = builder.new_input(features.quality, Pipeline);
+    let mut hours =
+        hours.map(|hours| (builder.new_input(hours.rows, Pipeline), builder.new_input(hours.saved, Pipeline)));
+    // Its table is the last.
+    let hour_table = Tables::of_run(&config.views, config.min_quality, config.scoring.is_some()).specs().len() as u16;
     let (published, views) = (config.intervals.clone(), config.views.clone());
     let gap_table = Tables::events(&config.views, config.min_quality, config.scoring.is_some());
     let is_hidden =
@@ -258,6 +270,7 @@ fn collect<'scope>(
                         features: Vec::new(),
                         events: Vec::new(),
                         saved_features: Vec::new(),
+                        saved_hours: Vec::new(),
                         feature_sizes: FeatureSizes::default(),
                         scoring: ScoringTick::default(),
                         hours: Vec::new(),
@@ -284,6 +297,12 @@ fn collect<'scope>(
             quality.for_each(|time, data| {
                 at!(time).events.extend(data.drain(..).map(|change| Tables::of_quality(&views, &change)));
             });
+            if let Some((rows, saved)) = &mut hours {
+                rows.for_each(|time, data| {
+                    at!(time).events.extend(data.drain(..).map(|row| Tables::of_hour(hour_table, row)));
+                });
+                saved.for_each(|time, data| at!(time).saved_hours.append(data));
+            }
             saved_features.for_each(|time, data| at!(time).saved_features.append(data));
             feature_sizes.for_each(|time, data| at!(time).feature_sizes = data.pop().expect("one count a tick"));
             saved.for_each(|time, data| at!(time).saved.append(data));

@@ -31,8 +31,9 @@ use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::Interval;
 
 /// What a log of ticks decides, so that no flag may.
-const AS_RECORDED_DECIDES: [&str; 15] = [
+const AS_RECORDED_DECIDES: [&str; 16] = [
     "views",
+    "hourly_volume",
     "config",
     "topic",
     "brokers",
@@ -145,9 +146,12 @@ pub struct ReplayArgs {
     /// Leave bars open that the end of the input cuts, instead of calling them final
     #[arg(long)]
     pub leave_open: bool,
-    /// The views of features to compute: core_technical, or those of --config [default: none, or as --config says]
+    /// The views of features to compute: core_technical, core_microstructure, or those of --config [default: none, or as --config says]
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub views: Option<Vec<String>>,
+    /// Write the volume of each hour too
+    #[arg(long)]
+    pub hourly_volume: bool,
     /// A configuration whose [features] section defines views, and whose [scoring] and [signals] say how rows are scored
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -237,7 +241,7 @@ impl ReplayArgs {
             }
             _ => None,
         };
-        let tables = Tables::of_run(&views, min_quality, scoring.is_some());
+        let tables = Tables::of_run(&views, min_quality, scoring.is_some()).with_hourly_volume(self.hourly_volume);
         let sources: Vec<String> = readers.iter().map(|reader| reader.name().to_owned()).collect();
         let kafka = self
             .kafka
@@ -261,6 +265,7 @@ impl ReplayArgs {
             views,
             scoring,
             min_quality,
+            hourly_volume: self.hourly_volume,
         };
         let mut ticker = Ticker::new(TickConfig {
             limits: IntakeLimits { horizon_ns: self.horizon, skew_ns: self.skew },

@@ -160,6 +160,7 @@ mod tests {
                 tapes: Vec::new(),
                 bars: vec![SavedBars::nothing(Interval::M1, 0, tick == first)],
                 market: Vec::new(),
+                hours: Vec::new(),
                 features: Vec::new(),
                 scoring: Vec::new(),
                 facts: None,

@@ -176,6 +176,7 @@ impl Recorded {
             views: self.views.clone(),
             scoring: self.settings.scoring.clone(),
             min_quality: self.settings.min_quality.map(f64::from),
+            hourly_volume: self.settings.hourly_volume,
         }
     }
 
@@ -188,6 +189,7 @@ impl Recorded {
     pub fn tables(&self) -> Tables {
         let min_quality = self.settings.min_quality.map(f64::from);
         Tables::of_run(&self.views, min_quality, self.settings.scoring.is_some())
+            .with_hourly_volume(self.settings.hourly_volume)
     }
 
     /// Files that are not what their manifest says, as far as they were read.

@@ -43,6 +43,9 @@ pub struct Settings {
     /// The quality below which rows raise events.
     #[serde(rename = "features.min_quality", default)]
     pub min_quality: Option<Share>,
+    /// Whether the volume of hours has a table.
+    #[serde(rename = "bars.hourly_volume", default)]
+    pub hourly_volume: bool,
     /// How messages are read.
     #[serde(rename = "source")]
     pub source: serde_json::Value,
@@ -76,6 +79,7 @@ impl Settings {
             contracts: config.views().iter().map(View::contract).collect(),
             scoring: config.scoring_rules(),
             min_quality: config.features.min_quality,
+            hourly_volume: bars.hourly_volume,
             source,
         }
     }

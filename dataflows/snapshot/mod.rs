@@ -57,6 +57,8 @@ pub enum Part {
     Bars(Interval),
     /// The markets'.
     Market,
+    /// The hours'.
+    Hours,
     /// The features'.
     Features,
     /// The scoring's.

@@ -168,6 +168,9 @@ fn write_parts(path: &Path, name: &str, saved: &SavedState) -> Result<(Vec<Secti
     for market in &saved.market {
         writer.add(market, market.shard, Part::Market, market.is_whole)?;
     }
+    for hours in &saved.hours {
+        writer.add(hours, hours.shard, Part::Hours, hours.is_whole)?;
+    }
     for features in &saved.features {
         writer.add(features, features.shard, Part::Features, features.is_whole)?;
     }
@@ -205,7 +208,7 @@ impl SectionWriter<'_> {
 
 /// Leaves out what lies before the last whole part of its shard and kind.
 fn needed(sections: Vec<Section>) -> Vec<Section> {
-    let kinds = Interval::ALL.len() + 5;
+    let kinds = Interval::ALL.len() + 6;
     let slot = |section: &Section| {
         let kind = match section.of {
             Part::Tape => 0,
@@ -213,7 +216,8 @@ fn needed(sections: Vec<Section>) -> Vec<Section> {
             Part::Scoring => 2,
             Part::Facts => 3,
             Part::Market => 4,
-            Part::Bars(interval) => interval as usize + 5,
+            Part::Hours => 5,
+            Part::Bars(interval) => interval as usize + 6,
         };
         section.shard as usize * kinds + kind
     };

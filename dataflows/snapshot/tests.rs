@@ -17,6 +17,7 @@ fn saved(shard: u32, is_whole: bool) -> SavedState {
         tapes: Vec::new(),
         bars: vec![SavedBars::nothing(Interval::M1, shard, is_whole)],
         market: Vec::new(),
+        hours: Vec::new(),
         features: Vec::new(),
         scoring: Vec::new(),
         facts: None,

@@ -3,6 +3,7 @@
 //! | family | rows | kind |
 //! | --- | --- | --- |
 //! | `features.VIEW` | a view's row for each final bar | view |
+//! | `hourly_volume` | what was traded in each hour, where asked for | view |
 //! | `events` | ensembles that took effect, promotions that were refused; rows that are worse than a bound, where one is set; gaps in books, where features are made of them | fact |
 //! | `predictions` | what the ensemble that decides said of a row of features | fact |
 //! | `shadow_predictions` | what a challenger said of it | fact |
@@ -12,12 +13,14 @@
 mod events;
 mod facts;
 mod features;
+mod hourly;
 
 pub use events::EventKind;
 pub use facts::{EventRow, FactTables, KeptRecord, event_text};
 
 use std::sync::Arc;
 use tidewheel_operators::features::{QualityChange, View};
+use tidewheel_operators::hourly::HourRow;
 use tidewheel_operators::market::GapChange;
 use tidewheel_schemas::{FeatureRow, Row, TableSpec};
 
@@ -45,6 +48,20 @@ impl Tables {
             specs.extend(facts::specs());
         }
         Self { specs: specs.into_iter().map(Arc::new).collect(), views: views.to_vec() }
+    }
+
+    /// These and that of the volume of hours, which comes last.
+    #[must_use]
+    pub fn with_hourly_volume(mut self, is_there: bool) -> Self {
+        if is_there {
+            self.specs.push(Arc::new(hourly::spec()));
+        }
+        self
+    }
+
+    /// The row of an hour in the table of a number.
+    pub(crate) fn of_hour(table: u16, hour: HourRow) -> Row {
+        hourly::row(table, hour)
     }
 
     /// What they are, by number.

@@ -13,6 +13,7 @@
 
 pub mod features;
 mod hash;
+pub mod hourly;
 pub mod intake;
 pub mod lifecycle;
 pub mod market;

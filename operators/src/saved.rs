@@ -7,6 +7,7 @@
 //! again.
 
 use crate::features::SavedFeatures;
+use crate::hourly::SavedHours;
 use crate::lifecycle::SavedBars;
 use crate::market::SavedMarket;
 use crate::scoring::SavedScoring;
@@ -62,6 +63,8 @@ pub struct RestoredState {
     pub bars: Vec<SavedBars>,
     /// Parts of the markets, likewise for each shard.
     pub market: Vec<SavedMarket>,
+    /// Parts of the hours, likewise for each shard.
+    pub hours: Vec<SavedHours>,
     /// Parts of the features, likewise for each shard.
     pub features: Vec<SavedFeatures>,
     /// Parts of the scoring, likewise.
@@ -82,7 +85,8 @@ pub struct SavedFacts {
 impl RestoredState {
     /// The parts of each worker.
     pub fn split(self, workers: usize) -> Vec<Self> {
-        let Self { frozen_ns, watermark_ns, mut counters, tapes, bars, market, features, scoring, facts: _ } = self;
+        let Self { frozen_ns, watermark_ns, mut counters, tapes, bars, market, hours, features, scoring, facts: _ } =
+            self;
         let mut states: Vec<Self> = (0..workers)
             .map(|_| Self { frozen_ns, watermark_ns, counters: std::mem::take(&mut counters), ..Self::default() })
             .collect();
@@ -94,6 +98,9 @@ impl RestoredState {
         }
         for part in market {
             states[worker_of(part.shard, workers)].market.push(part);
+        }
+        for part in hours {
+            states[worker_of(part.shard, workers)].hours.push(part);
         }
         for part in features {
             states[worker_of(part.shard, workers)].features.push(part);

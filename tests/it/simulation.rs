@@ -355,6 +355,7 @@ fn check(broker: Option<&EmbeddedBroker>, seed: u64, folder: &Path) -> u32 {
         views: vec![View::core_technical()],
         scoring: None,
         min_quality: Some(0.4),
+        hourly_volume: false,
     };
     let script = Script::new(random, seed);
     let settings = Settings::of(&Config::default());

@@ -295,6 +295,7 @@ impl Compaction<'_> {
             Table::Late => trades_file::late_kind(),
             Table::Rejects => rejects_file::kind(),
             Table::Features
+            | Table::HourlyVolume
             | Table::Predictions
             | Table::ShadowPredictions
             | Table::Signals

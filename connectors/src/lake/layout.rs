@@ -41,6 +41,8 @@ pub enum Table {
     Rejects,
     /// Every version of each row of the feature views.
     Features,
+    /// Every version of each hour's volume.
+    HourlyVolume,
     /// What the ensembles said.
     Predictions,
     /// What challengers would have said.
@@ -55,7 +57,7 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Bars,
         Self::BarsChangelog,
         Self::Trades,
@@ -67,6 +69,7 @@ impl Table {
         Self::Late,
         Self::Rejects,
         Self::Features,
+        Self::HourlyVolume,
         Self::Predictions,
         Self::ShadowPredictions,
         Self::Signals,
@@ -95,6 +98,7 @@ impl Table {
             Self::Late => "late",
             Self::Rejects => "rejects",
             Self::Features => "features",
+            Self::HourlyVolume => "hourly_volume",
             Self::Predictions => "predictions",
             Self::ShadowPredictions => "shadow_predictions",
             Self::Signals => "signals",
@@ -105,8 +109,8 @@ impl Table {
 
     /// The table that rows of a family are kept in.
     pub(super) fn of_family(family: &str) -> Option<Self> {
-        use Table::{Control, Events, Features, Predictions, ShadowPredictions, Signals};
-        [Features, Predictions, ShadowPredictions, Signals, Events, Control]
+        use Table::{Control, Events, Features, HourlyVolume, Predictions, ShadowPredictions, Signals};
+        [Features, HourlyVolume, Predictions, ShadowPredictions, Signals, Events, Control]
             .into_iter()
             .find(|table| table.name() == family)
     }

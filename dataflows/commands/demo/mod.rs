@@ -124,6 +124,7 @@ impl DemoArgs {
             "[source]\nbrokers = \"{}\"\ntopics = [\"{TRADES_TOPIC}\"]\n\
              [kafka]\nprefix = \"demo\"\n\
              [lake]\npath = {lake}\ncommit_every = \"10s\"\n\
+             [bars]\nhourly_volume = true\n\
              [features]\nviews = [\"core_technical\", \"{VIEW}\"]\n\
              define = [{{ name = \"{VIEW}\", version = 1, base = \"1s\", columns = {columns:?} }}]\n\
              [control]\ntopic = \"{CONTROL_TOPIC}\"\n[scoring]\nregistry = {registry}\n",

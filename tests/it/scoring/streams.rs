@@ -40,6 +40,7 @@ fn pipeline() -> PipelineConfig {
         is_saved: true,
         views: vec![view()],
         min_quality: None,
+        hourly_volume: false,
         scoring: Some(rules()),
     }
 }
