@@ -3,6 +3,9 @@
 //! The sources differ in when a tick ends; what happens to the records of a tick is decided here, from the records and the
 //! tick alone.
 
+#[cfg(test)]
+mod tests;
+
 use crate::engine::{SourceState, SourceTick, TickInput};
 use std::collections::BTreeMap;
 use std::ops::Range;

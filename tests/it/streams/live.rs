@@ -5,6 +5,7 @@ use crate::harness::kafka::broker;
 use crate::kafka_live::markets::opening_ns;
 use crate::kafka_live::program::{Setup, succeeds, tidewheel};
 use crate::recorded::verified::identical;
+use std::collections::BTreeMap;
 use tidewheel_connectors::lake::{Table, read};
 use tidewheel_schemas::SECOND_NS;
 
@@ -12,11 +13,11 @@ const STREAMS: &str = "trades,quotes,books,marks,liquidations";
 const PARTS: u64 = 5;
 
 /// Sends some of a market's records to a topic; each part is a market of its own, one after the other in time.
-fn send(brokers: &str, topic: &str, part: u64) -> u64 {
+fn send(brokers: &str, topic: &str, part: u64, streams: &str) -> u64 {
     let start_ns = opening_ns() + part as i64 * 600 * SECOND_NS;
     let start = jiff::Timestamp::from_nanosecond(start_ns.into()).expect("a time").to_string();
     let mut command = tidewheel(&["generate", "--brokers", brokers, "--topic", topic, "--symbols", "4"]);
-    command.args(["--trades", "1500", "--trades-per-second", "3", "--streams", STREAMS, "--start", &start]);
+    command.args(["--trades", "1500", "--trades-per-second", "3", "--streams", streams, "--start", &start]);
     command.args(["--seed", &(7 + part).to_string()]);
     let told = succeeds(command);
     let records = told.lines().find_map(|line| line.strip_prefix("records")).expect("a count");
@@ -36,7 +37,7 @@ fn a_run_that_is_killed_keeps_every_record_once_and_can_be_made_again() {
     for part in 0..PARTS {
         setup.workers = 1 + (part % 3) as u16;
         let mut run = setup.start();
-        sent += send(brokers, &topic, part);
+        sent += send(brokers, &topic, part, STREAMS);
         if part % 2 == 0 {
             run.wait_until_read(sent - 500);
             // In the middle of something.
@@ -81,6 +82,12 @@ fn a_run_that_is_killed_keeps_every_record_once_and_can_be_made_again() {
         assert_eq!(contents(&again), contents(&setup.lake));
     }
     identical(&setup.lake, &["--kafka", brokers, "--prefix", &setup.prefix]);
+    // The topic from its start to its end holds the same.
+    let replayed = folder.path().join("replayed");
+    let mut command = tidewheel(&["replay", "--brokers", brokers, "--topic", &topic, "--quiet", "--archive", "--lake"]);
+    command.arg(&replayed);
+    succeeds(command);
+    assert_eq!((rows(&replayed), contents(&replayed)), (kept.clone(), contents(&setup.lake)));
     // Compaction leaves the rows as they are.
     let mut command = tidewheel(&["compact"]);
     command.arg(&setup.lake);
@@ -88,4 +95,18 @@ fn a_run_that_is_killed_keeps_every_record_once_and_can_be_made_again() {
     println!("{}", succeeds(command));
     assert_eq!(Table::MARKET.map(|of| table(&setup.lake, of, &[])), before);
     identical(&setup.lake, &[]);
+
+    // A run that wants trades only counts the rest.
+    let other = folder.path().join("other");
+    let source = "market = false\n".to_owned();
+    let setup = Setup { source, prefix: format!("{topic}-trades"), lake: other, ..setup };
+    let mut run = setup.start();
+    // Behind every record of before there is a trade then.
+    let trades = kept["trades"] + send(brokers, &topic, PARTS, "trades");
+    run.wait_until_read(trades);
+    run.stop();
+    let counters = read::manifest(&setup.lake).expect("a lake").progress.counters;
+    let ignored = ["books", "liquidations", "marks", "quotes"].map(|name| kept[name]);
+    assert_eq!(counters.ignored.values().copied().collect::<Vec<_>>(), ignored, "{:?}", counters.ignored);
+    assert_eq!((counters.read, rows(&setup.lake)), (trades, BTreeMap::from([("trades", trades)])));
 }

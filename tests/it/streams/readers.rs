@@ -57,7 +57,7 @@ same("duckdb quotes_now", db.execute(f"SELECT count(*), count(DISTINCT symbol) F
 same("duckdb marks_now", db.execute(f"SELECT count(*), count(mark_price), count(funding_rate) FROM marks_now('{lake}')").fetchone(), (3, 3, 3))
 newest = "SELECT max_by(bid_price, (event_time_ns, update_id)) FROM read_parquet('" + f"{lake}/quotes/*/*.parquet" + "') WHERE symbol = 'BTCUSDT'"
 same("the newest quote", db.execute(f"SELECT bid_price FROM quotes_now('{lake}') WHERE symbol = 'BTCUSDT'").fetchone(), db.execute(newest).fetchone())
-one = f"SELECT event_time, price, quantity FROM book_levels('{lake}') WHERE is_snapshot AND side = 'bid' AND symbol = 'BTCUSDT' LIMIT 1"
+one = f"SELECT level, price, quantity FROM book_levels('{lake}') WHERE is_snapshot AND side = 'bid' AND symbol = 'BTCUSDT' LIMIT 1"
 same("duckdb book_levels", len(db.execute(one).fetchall()), 1)
 print("all agree on", total)
 "#;

@@ -70,6 +70,9 @@ fn a_session_of_futures_is_kept_whole() {
     check_recording(&["usdm_btcusdt_20240808.gz"], "binance_usdm", [21_313, 66_089, 6_552], &ignored);
 }
 
+/// Rows by table, and the tables as text.
+type Kept = (BTreeMap<&'static str, u64>, Vec<Vec<String>>);
+
 const ALL: &str = "trades,quotes,books,marks,liquidations";
 
 fn generate(path: &Path, arguments: &[&str]) {
@@ -81,7 +84,7 @@ fn generate(path: &Path, arguments: &[&str]) {
 fn a_generated_market_gives_the_same_lake_in_every_form_on_any_workers() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
-    let mut found: Option<(BTreeMap<&str, u64>, Vec<Vec<String>>)> = None;
+    let mut found: Option<Kept> = None;
     for (number, format) in ["canonical", "binance", "binance-envelope"].into_iter().enumerate() {
         let file = at(&format!("{format}.jsonl"));
         // Nine hours, so that funding is settled once.
