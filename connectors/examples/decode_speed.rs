@@ -3,6 +3,7 @@
 //! Estimate: 150 bytes of JSON at about 1 GB/s is 150 ns, plus 50 ns to read the fields and 20 ns to store the row: 4.5 M/s.
 //! Measured on two busy cores of a cloud machine: bare parse 3.0 to 3.2 M/s, binance trade 3.5 to 3.9 M/s, the same in an
 //! envelope 3.1 M/s, serialised twice 1.25 M/s, canonical over 5,000 symbols 2.1 M/s, CSV 9 to 10 M/s.
+//! A quote in an envelope 2.4 M/s; a change of a book with 20 levels in 530 bytes 0.31 M/s, which is 160 ns a level.
 
 use std::hint::black_box;
 use std::time::Instant;
