@@ -128,7 +128,7 @@ fn run(name: &str, share_of_quotes: u64, share_of_books: u64, late: u64) {
                         bids,
                         asks,
                     })
-                } else if kind % 2 == 0 {
+                } else if kind.is_multiple_of(2) {
                     MarketContent::Mark(Mark { mark_price_e8: Some(kind as i64 + 1), ..Mark::default() })
                 } else {
                     let (side, price_e8) = (AggressorSide::Buy, 100_000_000);
