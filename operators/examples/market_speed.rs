@@ -7,6 +7,10 @@
 //! Estimate: a quote is sorted with its tick (50 ns), finds its instrument (40 ns) and minute (20 ns), is appended (120 bytes) and
 //! folded once when its minute has ended (20 ns): with the copies some 250 ns, 4 M/s. A change of ten levels in a book of 2,000 finds
 //! each (40 ns) and moves what is nearer to the best (20 ns): 0.6 us, and with the rest 0.9 us, 1.1 M/s.
+//!
+//! Measured on a cloud machine of two cores with a load of 20 (records a processor second, a horizon of ten minutes): quotes 2.70 M;
+//! changes of ten levels 0.55 M, when each was folded a second time as it was frozen, which they are not any more; 75 % quotes and
+//! 20 % changes 1.41 M, with one in 1,000 half a minute late 1.29 M. The slowest ticks are those at which a minute is frozen.
 #![allow(clippy::disallowed_types, reason = "a bench reads the clock")]
 
 use std::time::Instant;
@@ -128,7 +132,7 @@ fn run(name: &str, share_of_quotes: u64, share_of_books: u64, late: u64) {
                         bids,
                         asks,
                     })
-                } else if kind % 2 == 0 {
+                } else if kind.is_multiple_of(2) {
                     MarketContent::Mark(Mark { mark_price_e8: Some(kind as i64 + 1), ..Mark::default() })
                 } else {
                     let (side, price_e8) = (AggressorSide::Buy, 100_000_000);

@@ -7,6 +7,7 @@
 //! LAKE/trades/date=2026-11-20/...                                     what was taken in, by day of the trade
 //! LAKE/late/date=2026-11-20/...  LAKE/rejects/date=2026-11-20/...     what was not, by day of the tick
 //! LAKE/features/view=core_technical/date=2026-11-20/...               every version of each row, by day of the event
+//! LAKE/hourly_volume/date=2026-11-20/...                              every version of each hour's volume, likewise
 //! LAKE/_tidewheel/manifests/000000000007.json                         commits
 //! LAKE/_tidewheel/staging/  LAKE/_tidewheel/lock                      the writer's
 //! LAKE/_tidewheel/compaction/  LAKE/_tidewheel/compaction.lock        a compaction's

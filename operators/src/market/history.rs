@@ -175,16 +175,23 @@ impl BookHistory {
     /// Freezes the updates of minutes before one.
     pub fn freeze(&mut self, frozen_minute_ns: i64) {
         debug_assert!(self.stale.is_none(), "updates are folded before they are frozen");
-        let mut frozen = 0;
-        while let Some(held) = self.held.front()
-            && self.base.fold.time_ns.max(held.event_time_ns) < frozen_minute_ns
-        {
-            let held = self.held.pop_front().expect("it is at the front");
-            let _ = self.base.fold.next(&held.update, held.event_time_ns);
-            self.base.key = Some(held.key());
-            frozen += 1;
-        }
+        let mut time_ns = self.base.fold.time_ns;
+        let times = self.held.iter().map(|held| {
+            time_ns = time_ns.max(held.event_time_ns);
+            time_ns
+        });
+        let frozen = times.take_while(|time_ns| *time_ns < frozen_minute_ns).count();
         if frozen > 0 {
+            // From the last checkpoint among them, so that few updates are folded twice.
+            let mut at = 0;
+            if let Some((after, fold)) = self.checkpoints.iter().rfind(|(after, _)| *after <= frozen) {
+                (at, self.base.fold) = (*after, fold.clone());
+            }
+            for held in self.held.range(at..frozen) {
+                let _ = self.base.fold.next(&held.update, held.event_time_ns);
+            }
+            self.base.key = Some(self.held[frozen - 1].key());
+            self.held.drain(..frozen);
             self.folded -= frozen;
             self.checkpoints.retain(|(after, _)| *after > frozen);
             self.checkpoints.iter_mut().for_each(|(after, _)| *after -= frozen);

@@ -221,15 +221,15 @@ fn random_leaf(rng: &mut ChaCha8Rng, open_time_ns: i64) -> MarketLeaf {
         let count = rng.random_range(1..5);
         (0..count).map(|at| TouchFlow::of(touch(rng, at))).reduce(|flow, next| flow.merge(&next)).expect("one")
     };
-    let mut leaf = MarketLeaf::default();
-    leaf.quotes = rng.random_bool(0.6).then(|| touches(rng));
-    leaf.book = rng.random_bool(0.6).then(|| {
+    let quotes = rng.random_bool(0.6).then(|| touches(rng));
+    let book = rng.random_bool(0.6).then(|| {
         let states = [BookState::Valid, BookState::Valid, BookState::Valid, BookState::Gap, BookState::Unknown];
         let state = states[rng.random_range(0..states.len())];
         let mut depth = || [1, 2, 3, 4].map(|levels| i128::from(rng.random_range(1..1_000_000_000_i64)) * levels);
         let close = BookClose { state, bid_depth_e8: depth(), ask_depth_e8: depth() };
         BookFlow { touches: touches(rng), close }
     });
+    let mut last_mark = LastMark::default();
     if rng.random_bool(0.5) {
         let mut some = |number: i64| rng.random_bool(0.6).then_some(number);
         let mark = Mark {
@@ -238,15 +238,15 @@ fn random_leaf(rng: &mut ChaCha8Rng, open_time_ns: i64) -> MarketLeaf {
             funding_rate_e8: some(open_time_ns / MINUTE_NS % 1_000 - 500),
             next_funding_time_ns: some(open_time_ns + 90 * MINUTE_NS),
         };
-        leaf.mark = LastMark { mark, time_ns: Some(open_time_ns + 7) };
+        last_mark = LastMark { mark, time_ns: Some(open_time_ns + 7) };
     }
-    leaf.settled_rate_e8 = rng.random_bool(0.1).then_some(open_time_ns / MINUTE_NS % 700);
-    leaf.liquidations = rng.random_bool(0.3).then(|| LiquidationFlow {
+    let settled_rate_e8 = rng.random_bool(0.1).then_some(open_time_ns / MINUTE_NS % 700);
+    let liquidations = rng.random_bool(0.3).then(|| LiquidationFlow {
         bought_e8: rng.random_range(0..1_000_000_000),
         sold_e8: rng.random_range(0..1_000_000_000),
         bought_quote_e16: 0,
         sold_quote_e16: 0,
         count: 2,
     });
-    leaf
+    MarketLeaf { quotes, book, mark: last_mark, settled_rate_e8, liquidations }
 }
