@@ -8,9 +8,9 @@
 //! folded once when its minute has ended (20 ns): with the copies some 250 ns, 4 M/s. A change of ten levels in a book of 2,000 finds
 //! each (40 ns) and moves what is nearer to the best (20 ns): 0.6 us, and with the rest 0.9 us, 1.1 M/s.
 //!
-//! Measured on a cloud machine of two cores with a load of 20 (records a processor second, a horizon of ten minutes): quotes 2.70 M;
-//! changes of ten levels 0.55 M, when each was folded a second time as it was frozen, which they are not any more; 75 % quotes and
-//! 20 % changes 1.41 M, with one in 1,000 half a minute late 1.29 M. The slowest ticks are those at which a minute is frozen.
+//! Measured on a cloud machine of two cores with a load of 12 (records a processor second, a horizon of ten minutes): quotes 2.57 M;
+//! changes of ten levels 0.66 M, 0.55 M where each was folded a second time as it was frozen; 75 % quotes and 20 % changes 1.45 M,
+//! with one in 1,000 half a minute late 1.43 M. The slowest ticks, 5 to 39 ms, are those at which a minute is frozen.
 #![allow(clippy::disallowed_types, reason = "a bench reads the clock")]
 
 use std::time::Instant;
