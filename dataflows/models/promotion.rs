@@ -23,6 +23,10 @@ pub fn promote(
     registry.append(|history: &[Promotion]| {
         let (symbol, target) = (symbol.to_owned(), target.to_owned());
         let ensemble = ensemble.definition().clone();
+        let is_other = |change: &&Promotion| change.ensemble.redefines(&ensemble);
+        if let Some(number) = history.iter().find(is_other).map(|change| change.number) {
+            return Err(ModelsError::Redefined { ensemble: ensemble.to_string(), number });
+        }
         Ok(Promotion { number: next(history), alias, symbol, target, ensemble, members, rolled_back_to: None })
     })
 }
@@ -43,12 +47,14 @@ pub fn rollback(
         let current = in_force(history, alias, symbol, target)
             .ok_or_else(|| ModelsError::Rollback(format!("nothing was ever promoted to {subject}")))?;
         // Rolled back twice, it goes back twice: from what is in force, not from what was said last.
-        let standing = current.rolled_back_to.unwrap_or(current.number);
-        let mut earlier = of(history, alias, symbol, target).filter(|promotion| promotion.rolled_back_to.is_none());
-        let found = match to {
-            Some(number) => earlier.find(|promotion| promotion.number == number),
-            None => earlier.rev().find(|promotion| promotion.number < standing),
+        let standing = meant(current);
+        let number = match to {
+            Some(number) => Some(number),
+            // What was in force just before the promotion that stands, which may itself have been a rollback.
+            None => of(history, alias, symbol, target).rev().find(|change| change.number < standing).map(meant),
         };
+        let mut earlier = of(history, alias, symbol, target).filter(|promotion| promotion.rolled_back_to.is_none());
+        let found = earlier.find(|promotion| Some(promotion.number) == number);
         let found = found.ok_or_else(|| {
             ModelsError::Rollback(match to {
                 Some(number) => format!("{number} is not the number of a promotion of {subject}"),
@@ -84,8 +90,13 @@ fn of<'a>(
     history.iter().filter(move |it| it.alias == alias && it.symbol == symbol && it.target == target)
 }
 
+/// The number of the promotion that is in force by a change: its own, or that of the one it goes back to.
+fn meant(change: &Promotion) -> u64 {
+    change.rolled_back_to.unwrap_or(change.number)
+}
+
 fn next(history: &[Promotion]) -> u64 {
-    history.last().map_or(1, |last| last.number + 1)
+    history.last().map_or(1, |last| last.number.saturating_add(1))
 }
 
 /// Loads and verifies all members, and checks that they go together.
@@ -106,7 +117,7 @@ fn check(
         if id.target != target {
             return Err(refused(format!("its target is {}, not {target}", id.target)).into());
         }
-        let loaded = load(registry, id, member.version)?;
+        let loaded = load(registry, id, member.version, None)?;
         loaded.model.verify().map_err(|difference| {
             let model = title(id, member.version);
             ModelsError::Golden { model, difference: Box::new(difference) }

@@ -104,7 +104,7 @@ pub(super) struct ShowArgs {
 impl ShowArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         let registry = self.registry.open()?;
-        let loaded = models::load(&registry, &self.version.id, self.version.version)?;
+        let loaded = models::load(&registry, &self.version.id, self.version.version, None)?;
         let manifest = loaded.model.manifest();
         let roles = roles(&aliases(&registry)?, &self.version);
         if self.registry.json {
@@ -147,7 +147,7 @@ impl VerifyArgs {
         let (mut values, mut is_fine): (Vec<Value>, bool) = (Vec::new(), true);
         for VersionName { id, version } in names {
             let verify = || {
-                let model = models::load(&registry, &id, version)?.model;
+                let model = models::load(&registry, &id, version, None)?.model;
                 let differs = |difference| ModelsError::Golden {
                     model: models::title(&id, version),
                     difference: Box::new(difference),

@@ -2,8 +2,9 @@
 //!
 //! A promotion names everything that scores change with, so that it can be carried as one record and take effect at once.
 
-use crate::ensemble::EnsembleDefinition;
+use crate::ensemble::{Ensemble, EnsembleDefinition};
 use crate::manifest::ModelId;
+use crate::score::ActiveError;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -60,6 +61,28 @@ pub struct Promotion {
 }
 
 impl Promotion {
+    /// Whether the members' versions are those of its ensemble, one for one.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check_members(&self, ensemble: &Ensemble) -> Result<(), ActiveError> {
+        let defined = &ensemble.definition().members;
+        for (at, member) in self.members.iter().enumerate() {
+            let wanted = defined.get(at).map(|member| (&member.model, member.version));
+            if wanted != Some((&member.model, member.version)) {
+                let wanted = wanted.map_or("nothing".to_owned(), |(model, version)| format!("{model}@{version}"));
+                let detail = format!("version {} stands where the ensemble has {wanted}", member.version);
+                return Err(ActiveError { model: member.model.to_string(), detail });
+            }
+        }
+        match defined.get(self.members.len()) {
+            Some(missing) => {
+                Err(ActiveError { model: missing.model.to_string(), detail: "it was not given".to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// What is promoted for, as `symbol-target`.
     pub fn subject(&self) -> String {
         format!("{}-{}", self.symbol, self.target)

@@ -61,8 +61,6 @@ pub struct Window<'a> {
     pub symbol: &'a str,
     /// The rows as known, oldest first.
     pub rows: &'a [KnownRow],
-    /// The tick, nanoseconds.
-    pub now_ns: i64,
 }
 
 /// A row of a view as it is known.
@@ -70,6 +68,12 @@ pub struct Window<'a> {
 pub struct KnownRow {
     /// Its event time, nanoseconds.
     pub event_time_ns: i64,
+    /// Whether no column waits for more bars.
+    pub is_ready: bool,
+    /// The share of columns whose bars are so many that where history began no longer shows, 0 to 1.
+    pub warm_share: f64,
+    /// How long before the newest possible bar the oldest of the joined bars closed, nanoseconds.
+    pub staleness_ns: i64,
     /// By the columns of the view.
     pub values: Box<[Option<f64>]>,
 }
@@ -81,6 +85,8 @@ pub struct Judgement {
     pub decision: Result<Decision, Refused>,
     /// What each member gave, as JSON.
     pub members: Arc<str>,
+    /// The members that gave no number, to be counted: which model, and the name of its refusal.
+    pub refused_members: Vec<(Arc<str>, &'static str)>,
 }
 
 /// What an ensemble decided.

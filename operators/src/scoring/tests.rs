@@ -23,6 +23,7 @@ impl Judge for Teller {
         Judgement {
             decision: Err(Refused { name: "stale", detail: String::new() }),
             members: format!("{} {} {}", self.0, window.symbol, rows.collect::<Vec<_>>().join(" ")).into(),
+            refused_members: Vec::new(),
         }
     }
 }
@@ -96,6 +97,26 @@ fn a_row_is_scored_once_when_it_is_ready_and_its_revisions_are_looked_back_at() 
         &[row("A", 0, 50, Some(5.0), true), row("B", 0, 50, Some(6.0), true)],
         &["1 A 20=2.5 30=3.0 50=5.0", "1 B 50=6.0"],
     );
+}
+
+#[test]
+fn rows_that_a_newer_one_was_scored_before_are_counted_once() {
+    let mut ledger = ScoringLedger::new(CONFIG);
+    ledger.activate(activation(1, None, "t", 0, false));
+    ledger.activate(activation(2, None, "t", 0, true));
+    let mut check = |tick: u64, rows: &[FeatureRow], expected: u64| {
+        ledger.apply(&header(tick), rows);
+        assert_eq!((ledger.take_superseded(), ledger.take_superseded()), (expected, 0), "tick {tick}");
+    };
+    check(1, &[row("A", 0, 20, Some(1.0), true)], 0);
+    // Ready for the first time, by both ensembles too late; not ready; and of a view that nobody scores.
+    check(2, &[row("A", 0, 10, Some(1.0), true)], 2);
+    check(3, &[row("A", 0, 15, Some(1.0), false), row("A", 1, 10, Some(1.0), true)], 0);
+    // Now it is. Revisions of it and of what was scored are nothing new.
+    check(4, &[row("A", 0, 15, Some(1.0), true)], 2);
+    check(5, &[row("A", 0, 15, Some(2.0), true), row("A", 0, 20, Some(2.0), true)], 0);
+    // Older than all that are remembered.
+    check(6, &[row("A", 0, 5, Some(1.0), true)], 0);
 }
 
 #[test]

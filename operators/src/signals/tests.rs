@@ -62,7 +62,7 @@ fn prediction(symbol: &str, second: i64, direction: Direction, confidence: f64) 
         event_time_ns: second * SECOND_NS,
         revision: 0,
         activation: Arc::new(activation),
-        judgement: Judgement { decision: Ok(decision), members: "[]".into() },
+        judgement: Judgement { decision: Ok(decision), members: "[]".into(), refused_members: Vec::new() },
     }
 }
 

@@ -189,7 +189,7 @@ impl Oracle<'_> {
                     continue;
                 }
                 *newest = row.event_time_ns;
-                let said = (promotion.number, self.directly(promotion, row, tick.output.tick));
+                let said = (promotion.number, self.directly(promotion, row));
                 expected.insert((is_shadow, row.instrument.clone(), row.event_time_ns), said);
             }
         }
@@ -226,7 +226,7 @@ impl Oracle<'_> {
     }
 
     /// What a promotion says of a row, by the models' crate alone.
-    fn directly(&self, promotion: &Promotion, row: &Row, tick: u64) -> String {
+    fn directly(&self, promotion: &Promotion, row: &Row) -> String {
         let view = FeatureView { name: "small".to_owned(), version: 1 };
         let registry = Registry::open(&self.world.shelf.path()).expect("a registry");
         let columns = super::shelf::COLUMNS.map(str::to_owned);
@@ -238,9 +238,9 @@ impl Oracle<'_> {
                 _ => None,
             })
             .collect();
-        let rows = [FeatureRow { event_time_ns: row.event_time_ns, values: &values }];
-        let now_ns = tick as i64 * 1_000_000;
-        let scored = active.score(&Window { symbol: &row.instrument.symbol, rows: &rows, now_ns });
+        let event_time_ns = row.event_time_ns;
+        let rows = [FeatureRow { event_time_ns, staleness_ns: 0, warm_share: 1.0, values: &values }];
+        let scored = active.score(&Window { symbol: &row.instrument.symbol, rows: &rows });
         let value = Value::number(scored.decision.as_ref().ok().map(|decision| decision.value));
         format!("{value:?} {:?}", scored.decision.err().map(|refusal| refusal.name()))
     }
@@ -300,7 +300,18 @@ fn every_refusal_is_counted_and_told() {
         *refused.entry(name).or_default() += 1;
     }
     let expected = &world.script.expected;
-    for name in ["unknown_version", "other_checksum", "view_not_computed", "not_newer", "ensemble", ""] {
+    for name in [
+        "unknown_version",
+        "other_checksum",
+        "view_not_computed",
+        "not_newer",
+        "ensemble",
+        "members",
+        "view_contract",
+        "other_definition",
+        "number_too_large",
+        "",
+    ] {
         assert!(expected.get(name).is_some_and(|count| *count > 0), "{name} does not happen");
         // A refused number may be taken again, a lower one of a symbol not: refusals may only move to that reason.
         if !["", "not_newer"].contains(&name) {
