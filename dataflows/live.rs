@@ -271,12 +271,12 @@ impl Live<'_> {
         let Some(control) = &self.control else { return };
         let source: Arc<str> = control.partition().into();
         for (record, Decided { verdict, activation }) in records.into_iter().zip(decided) {
-            let (tick, promotion) = (input.header.tick, record.promotion.number);
-            let ensemble = record.promotion.ensemble.to_string();
+            let (tick, number) = (input.header.tick, record.wanted.number());
+            let (kind, subject) = (record.wanted.kind(), record.wanted.subject());
             match &verdict.refused {
-                None => tracing::info!(tick, promotion, ensemble, "ensemble takes effect"),
+                None => tracing::info!(tick, kind, number, subject, "control record takes effect"),
                 Some((reason, detail)) => {
-                    tracing::warn!(tick, promotion, ensemble, reason, detail, "promotion refused")
+                    tracing::warn!(tick, kind, number, subject, reason, detail, "control record refused")
                 }
             }
             input.activations.extend(activation);

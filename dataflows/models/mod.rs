@@ -6,7 +6,7 @@
 mod promotion;
 mod registration;
 
-pub use promotion::{in_force, promote, rollback, who};
+pub use promotion::{in_force, promote, rollback, who, withdraw};
 pub use registration::{Registered, register};
 
 use std::path::PathBuf;
@@ -110,6 +110,9 @@ pub enum ModelsError {
         /// The promotion that has it.
         number: u64,
     },
+    /// There is nothing to withdraw.
+    #[error("could not withdraw {0}: it has no ensemble")]
+    NothingInForce(String),
     /// There is nothing to go back to.
     #[error("could not roll back: {0}")]
     Rollback(String),

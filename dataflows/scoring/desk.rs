@@ -2,8 +2,8 @@
 //!
 //! A refusal changes nothing: what was active goes on. It is a fact of the tick, with its reason.
 
-use super::CommandRecord;
 use super::candidate::Loaded;
+use super::{CommandRecord, Wanted};
 use crate::models::{self, ModelsError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidewheel_connectors::registry::{Registry, RegistryError, Stamp};
 use tidewheel_models::manifest::ANY_SYMBOL;
-use tidewheel_models::{Alias, Ensemble, EnsembleDefinition, LoadedModel, ModelId, Promotion};
+use tidewheel_models::{Alias, Ensemble, EnsembleDefinition, LoadedModel, ModelId, Promotion, Withdrawal};
 use tidewheel_operators::features::View;
 use tidewheel_operators::scoring::Activation;
 
@@ -85,7 +85,7 @@ pub struct Decided {
 pub enum DeskError {
     /// A model is not what it was.
     #[error(
-        "promotion {number} of {subject} took effect in the ticks that are made again, and cannot be used now: {detail}. \
+        "record {number} of {subject} took effect in the ticks that are made again, and cannot be used now: {detail}. \
          Restore the registry {} from a copy, or name the one that the run had", registry.display()
     )]
     Gone {
@@ -133,14 +133,26 @@ struct Fault {
     why: Unusable,
 }
 
+/// What was said last of an alias of a target.
+#[derive(Debug)]
+struct Said {
+    number: u64,
+    /// The record.
+    raw: Arc<str>,
+    /// Whether it was left without an ensemble. That is remembered, so that no earlier promotion comes back by being sent again.
+    is_withdrawn: bool,
+}
+
 /// Decides about promotions, and knows what is in force.
 #[derive(Debug)]
 pub struct Desk {
     registry: PathBuf,
     views: Vec<View>,
     history_rows: usize,
-    /// The number in force and the record that said so.
-    in_force: BTreeMap<Subject, (u64, Arc<str>)>,
+    /// What was said last of each.
+    in_force: BTreeMap<Subject, Said>,
+    /// The policy of signals in force, where one came: its number and the record that said so.
+    policy: Option<(u64, Arc<str>)>,
     /// Models that were loaded and agreed with their golden vectors.
     models: BTreeMap<ModelKey, Arc<LoadedModel>>,
     /// Versions that could not be used.
@@ -177,6 +189,7 @@ impl Unusable {
             ModelsError::Manifest { .. }
             | ModelsError::Load { .. }
             | ModelsError::Misplaced { .. }
+            | ModelsError::NothingInForce(_)
             | ModelsError::Rollback(_) => "model",
         };
         Self::new(name, error)
@@ -191,6 +204,7 @@ impl Desk {
             views,
             history_rows,
             in_force: BTreeMap::new(),
+            policy: None,
             models: BTreeMap::new(),
             faults: BTreeMap::new(),
             definitions: BTreeMap::new(),
@@ -205,7 +219,8 @@ impl Desk {
 
     /// The records that brought what is in force, for a snapshot.
     pub fn in_force(&self) -> Vec<String> {
-        self.in_force.values().map(|(_, raw)| raw.to_string()).collect()
+        let records = self.in_force.values().map(|said| &said.raw).chain(self.policy.iter().map(|(_, raw)| raw));
+        records.map(|raw| raw.to_string()).collect()
     }
 
     /// Takes up what was in force at a snapshot.
@@ -217,7 +232,7 @@ impl Desk {
         for raw in in_force {
             let record = CommandRecord::parse(raw.as_bytes(), 0, None);
             let record = record.map_err(|(_, detail)| DeskError::Saved(detail))?;
-            activations.push(self.take_up(&record)?);
+            activations.extend(self.take_up(&record)?);
         }
         Ok(activations)
     }
@@ -247,12 +262,10 @@ impl Desk {
     /// Decides about a record.
     pub fn decide(&mut self, record: &CommandRecord) -> Decided {
         let position = record.position;
-        let promotion = &record.promotion;
-        let is_next = self.is_in_order(promotion).and_then(|()| self.is_same(promotion));
-        match is_next.and_then(|()| self.activation(promotion)) {
+        match self.is_in_order(&record.wanted).and_then(|()| self.effect(&record.wanted)) {
             Ok(activation) => {
                 self.put(record);
-                Decided { verdict: Verdict { position, refused: None }, activation: Some(activation) }
+                Decided { verdict: Verdict { position, refused: None }, activation }
             }
             Err(Unusable { name, detail }) => {
                 Decided { verdict: Verdict::refused(position, name, &detail), activation: None }
@@ -276,16 +289,16 @@ impl Desk {
         };
         let again = |(record, verdict): (&CommandRecord, Verdict)| {
             let is_refused = verdict.refused.is_some();
-            let activation = if is_refused { None } else { Some(self.take_up(record)?) };
+            let activation = if is_refused { None } else { self.take_up(record)? };
             Ok(Decided { verdict, activation })
         };
         records.iter().zip(verdicts).map(again).collect()
     }
 
     /// Puts into force what was found usable before.
-    fn take_up(&mut self, record: &CommandRecord) -> Result<Arc<Activation>, DeskError> {
-        let activation = self.activation(&record.promotion).map_err(|Unusable { detail, .. }| {
-            let (number, subject) = (record.promotion.number, record.promotion.subject());
+    fn take_up(&mut self, record: &CommandRecord) -> Result<Option<Arc<Activation>>, DeskError> {
+        let activation = self.effect(&record.wanted).map_err(|Unusable { detail, .. }| {
+            let (number, subject) = (record.wanted.number(), record.wanted.subject());
             DeskError::Gone { number, subject, detail, registry: self.registry.clone() }
         })?;
         self.put(record);
@@ -293,8 +306,20 @@ impl Desk {
     }
 
     fn put(&mut self, record: &CommandRecord) {
-        let Promotion { number, ensemble, .. } = &record.promotion;
-        self.in_force.insert(subject_of(&record.promotion), (*number, Arc::clone(&record.raw)));
+        let (number, raw) = (record.wanted.number(), Arc::clone(&record.raw));
+        let Some((alias, symbol, target)) = record.wanted.of() else {
+            self.policy = Some((number, raw));
+            return;
+        };
+        let is_withdrawn = record.wanted.promotion().is_none();
+        let subject = (alias, symbol.to_owned(), target.to_owned());
+        self.in_force.insert(subject, Said { number, raw, is_withdrawn });
+        let withdrawn = || self.in_force.iter().filter(|(_, said)| said.is_withdrawn);
+        if withdrawn().count() > SUBJECTS_MAX {
+            let oldest = withdrawn().min_by_key(|(_, said)| said.number).map(|(subject, _)| subject.clone());
+            oldest.into_iter().for_each(|subject| drop(self.in_force.remove(&subject)));
+        }
+        let Some(Promotion { ensemble, .. }) = record.wanted.promotion() else { return };
         if self.definitions.len() >= REMEMBERED_DEFINITIONS {
             self.definitions.clear();
         }
@@ -302,27 +327,51 @@ impl Desk {
         self.definitions.insert((ensemble.name.clone(), ensemble.version), definition);
     }
 
-    /// Whether a promotion may follow what is in force, whatever it names.
-    fn is_in_order(&self, promotion: &Promotion) -> Result<(), Unusable> {
-        let given = promotion.number;
-        match self.in_force.get(&subject_of(promotion)) {
-            Some((in_force, _)) if given <= *in_force => {
-                let detail = format!("its number is {given}, and {in_force} is in force");
-                return Err(Unusable::new("not_newer", detail));
+    /// Whether a record may follow what is in force, whatever it names.
+    fn is_in_order(&self, wanted: &Wanted) -> Result<(), Unusable> {
+        let given = wanted.number();
+        let Some((alias, symbol, target)) = wanted.of() else {
+            let in_force = self.policy.as_ref().map(|(number, _)| *number);
+            return is_next(given, in_force, in_force.unwrap_or(0));
+        };
+        let said = self.in_force.get(&(alias, symbol.to_owned(), target.to_owned()));
+        let greatest = self.in_force.values().map(|said| said.number).max().unwrap_or(0);
+        is_next(given, said.map(|said| said.number), greatest)?;
+        let is_in_force = said.is_some_and(|said| !said.is_withdrawn);
+        match wanted {
+            Wanted::Promotion(promotion) => {
+                let all = self.in_force.values().filter(|said| !said.is_withdrawn).count();
+                if !is_in_force && all >= SUBJECTS_MAX {
+                    let subject = promotion.subject();
+                    let detail = format!("{SUBJECTS_MAX} have an ensemble, and {subject} would be one more");
+                    return Err(Unusable::new("too_many_targets", detail));
+                }
+                self.is_same(promotion)
             }
-            None if self.in_force.len() >= SUBJECTS_MAX => {
-                let detail = format!("{SUBJECTS_MAX} have an ensemble, and {} would be one more", promotion.subject());
-                return Err(Unusable::new("too_many_targets", detail));
+            _ if is_in_force => Ok(()),
+            _ => Err(Unusable::new("nothing_in_force", format!("{} has no ensemble", wanted.subject()))),
+        }
+    }
+
+    /// What takes effect on the workers: of a policy of signals nothing, they are made at the merge.
+    fn effect(&mut self, wanted: &Wanted) -> Result<Option<Arc<Activation>>, Unusable> {
+        match wanted {
+            Wanted::Promotion(promotion) => self.activation(promotion).map(Some),
+            Wanted::Withdrawal(Withdrawal { number, alias, symbol, target }) => Ok(Some(Arc::new(Activation {
+                number: *number,
+                is_shadow: *alias == Alias::Challenger,
+                symbol: symbol_of(symbol),
+                target: target.as_str().into(),
+                view: 0,
+                ensemble: "none".into(),
+                candidate: None,
+            }))),
+            Wanted::SignalsPolicy(policy) => {
+                let unusable =
+                    |(field, detail): (&'static str, String)| Unusable::new("signals", format!("{field} {detail}"));
+                policy.check().map(|()| None).map_err(unusable)
             }
-            _ => {}
         }
-        let greatest = self.in_force.values().map(|(number, _)| *number).max().unwrap_or(0);
-        if given > greatest.saturating_add(NUMBERS_AHEAD) {
-            let detail =
-                format!("its number is {given}, and the greatest in force {greatest}: no registry is so far ahead");
-            return Err(Unusable::new("number_too_large", detail));
-        }
-        Ok(())
     }
 
     /// Whether an ensemble is what it was, if one of its name and version was in force. As far as is remembered: that does
@@ -386,11 +435,11 @@ impl Desk {
         Ok(Arc::new(Activation {
             number: promotion.number,
             is_shadow: promotion.alias == Alias::Challenger,
-            symbol: Some(promotion.symbol.as_str()).filter(|symbol| *symbol != ANY_SYMBOL).map(Into::into),
+            symbol: symbol_of(&promotion.symbol),
             target: promotion.target.as_str().into(),
             view: view as u16,
             ensemble: promotion.ensemble.to_string().into(),
-            candidate: Arc::new(candidate),
+            candidate: Some(Arc::new(candidate)),
         }))
     }
 
@@ -440,6 +489,20 @@ fn load(registry: &Registry, (id, version, sha256): &ModelKey) -> Result<LoadedM
     Ok(loaded)
 }
 
-fn subject_of(promotion: &Promotion) -> Subject {
-    (promotion.alias, promotion.symbol.clone(), promotion.target.clone())
+/// Whether a number is above that in force, and not so far above all others that it would bar those after it.
+fn is_next(given: u64, in_force: Option<u64>, greatest: u64) -> Result<(), Unusable> {
+    if let Some(in_force) = in_force.filter(|in_force| given <= *in_force) {
+        return Err(Unusable::new("not_newer", format!("its number is {given}, and {in_force} is in force")));
+    }
+    if given > greatest.saturating_add(NUMBERS_AHEAD) {
+        let detail =
+            format!("its number is {given}, and the greatest in force {greatest}: no registry is so far ahead");
+        return Err(Unusable::new("number_too_large", detail));
+    }
+    Ok(())
+}
+
+/// The symbol that an activation is for; none for all.
+fn symbol_of(symbol: &str) -> Option<Arc<str>> {
+    Some(symbol).filter(|symbol| *symbol != ANY_SYMBOL).map(Into::into)
 }

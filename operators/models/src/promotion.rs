@@ -88,3 +88,53 @@ impl Promotion {
         format!("{}-{}", self.symbol, self.target)
     }
 }
+
+/// An alias of a target is left without an ensemble. A symbol that had one of its own goes by that of `any` again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Withdrawal {
+    /// Its number in the history of the registry, among those of the promotions.
+    pub number: u64,
+    /// Which alias.
+    pub alias: Alias,
+    /// Of which symbol; `any` for all that have none of their own.
+    pub symbol: String,
+    /// Of which target.
+    pub target: String,
+}
+
+/// What the history of a registry is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Change {
+    /// An alias was given an ensemble.
+    Promotion(Promotion),
+    /// It was left without.
+    Withdrawal(Withdrawal),
+}
+
+impl Change {
+    /// Its number.
+    pub const fn number(&self) -> u64 {
+        match self {
+            Self::Promotion(promotion) => promotion.number,
+            Self::Withdrawal(withdrawal) => withdrawal.number,
+        }
+    }
+
+    /// The alias, symbol and target that it is about.
+    pub fn of(&self) -> (Alias, &str, &str) {
+        match self {
+            Self::Promotion(it) => (it.alias, &it.symbol, &it.target),
+            Self::Withdrawal(it) => (it.alias, &it.symbol, &it.target),
+        }
+    }
+
+    /// The promotion, where it is one.
+    pub const fn promotion(&self) -> Option<&Promotion> {
+        match self {
+            Self::Promotion(promotion) => Some(promotion),
+            Self::Withdrawal(_) => None,
+        }
+    }
+}

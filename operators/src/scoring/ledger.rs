@@ -65,12 +65,19 @@ impl ScoringLedger {
         std::mem::replace(&mut self.superseded, 0)
     }
 
-    /// Puts an ensemble into its place, from the next rows on.
+    /// Puts an ensemble into its place, or empties it, from the next rows on.
     pub fn activate(&mut self, activation: Arc<Activation>) {
-        let judge = activation.candidate.judge();
+        let judge = activation.candidate.as_ref().map(|candidate| candidate.judge());
         let slot = (activation.is_shadow, Arc::clone(&activation.target));
         let symbol = activation.symbol.clone();
-        self.active.entry(slot).or_default().insert(symbol, Active { activation, judge });
+        let by_symbol = self.active.entry(slot.clone()).or_default();
+        match judge {
+            Some(judge) => drop(by_symbol.insert(symbol, Active { activation, judge })),
+            None => drop(by_symbol.remove(&symbol)),
+        }
+        if by_symbol.is_empty() {
+            self.active.remove(&slot);
+        }
     }
 
     /// Takes in the rows of a tick, those of an instrument and view ascending by time, and scores those that are ready and

@@ -23,7 +23,7 @@ use std::fmt;
 use std::sync::Arc;
 use tidewheel_schemas::Instrument;
 
-/// From a tick on, an alias of a target means this ensemble.
+/// From a tick on, an alias of a target means this ensemble, or none.
 #[derive(Clone, Debug)]
 pub struct Activation {
     /// The number of the promotion.
@@ -38,8 +38,8 @@ pub struct Activation {
     pub view: u16,
     /// Its name and version, as in `blend@2`.
     pub ensemble: Arc<str>,
-    /// What scores.
-    pub candidate: Arc<dyn Candidate>,
+    /// What scores; nothing where the alias is left without an ensemble.
+    pub candidate: Option<Arc<dyn Candidate>>,
 }
 
 /// An ensemble with all that it needs, shared by the workers.

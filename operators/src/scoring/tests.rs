@@ -30,7 +30,7 @@ impl Judge for Teller {
 
 fn activation(number: u64, symbol: Option<&str>, target: &str, view: u16, is_shadow: bool) -> Arc<Activation> {
     let (symbol, target) = (symbol.map(Into::into), target.into());
-    let candidate = Arc::new(Teller(number));
+    let candidate: Option<Arc<dyn Candidate>> = Some(Arc::new(Teller(number)));
     Arc::new(Activation { number, is_shadow, symbol, target, view, ensemble: "e@1".into(), candidate })
 }
 
@@ -136,8 +136,18 @@ fn each_slot_has_its_own_ensemble_and_a_symbol_of_its_own_goes_first() {
     assert_eq!(numbers(ledger.apply(&header(1), &rows(10))), of(&[("A", 2), ("A", 3), ("B", 1), ("B", 3)]));
     ledger.activate(activation(5, None, "t", 0, false));
     assert_eq!(numbers(ledger.apply(&header(2), &rows(20))), of(&[("A", 2), ("A", 3), ("B", 5), ("B", 3)]));
+    // Withdrawn, a symbol goes by that of all; without that, by none.
+    let withdrawn = |symbol: Option<&str>| {
+        let activation = activation(6, symbol, "t", 0, false);
+        Arc::new(Activation { candidate: None, ..Activation::clone(&activation) })
+    };
+    ledger.activate(withdrawn(Some("A")));
+    assert_eq!(numbers(ledger.apply(&header(3), &rows(30))), of(&[("A", 5), ("A", 3), ("B", 5), ("B", 3)]));
+    ledger.activate(withdrawn(None));
+    ledger.activate(withdrawn(Some("C")));
+    assert_eq!(numbers(ledger.apply(&header(4), &rows(40))), of(&[("A", 3), ("B", 3)]));
     let of_second = [row("A", 1, 10, Some(1.0), true)];
-    assert_eq!(numbers(ledger.apply(&header(3), &of_second)), of(&[("A", 4)]));
+    assert_eq!(numbers(ledger.apply(&header(5), &of_second)), of(&[("A", 4)]));
 }
 
 /// Random ticks with revisions, removals and rows out of order.

@@ -48,7 +48,10 @@ fn a_model_that_is_not_what_its_manifest_says_is_not_registered() {
             refused("few", |it| drop(it["features"].as_array_mut().expect("a list").pop())),
             "symbol \"BTCUSDT\": [12, 12] numbers for 11",
         ),
-        (refused("rows", |it| (it["sequence_length"], it["step_ms"]) = (3.into(), 1.into())), "input \"x\" has the shape [1, 12]"),
+        (
+            refused("rows", |it| (it["sequence_length"], it["step_ms"]) = (3.into(), 1.into())),
+            "input \"x\" has the shape [1, 12]",
+        ),
         (refused("output", |it| it["output"] = "probability".into()), "output_out_of_range"),
         (refused("format", |it| it["format"] = "lightgbm".into()), "could not read the artifact as lightgbm"),
         (refused("file", |it| it["artifact"] = "missing.onnx".into()), "missing.onnx"),
@@ -337,4 +340,21 @@ fn an_ensemble_of_a_name_and_version_stays_what_it_was() {
     bench.done(&[&["promote", &bench.ensemble("both", 1, &both)], &target[..]].concat());
     let turned = [both[1], both[0]];
     bench.done(&[&["promote", &bench.ensemble("both", 1, &turned)], &target[..]].concat());
+}
+
+#[test]
+fn an_alias_is_withdrawn_and_comes_back_by_rolling_back() {
+    let bench = Bench::new();
+    bench.register("gbt");
+    let change = |action: &[&str]| json(&bench.done(&[action, &["--target", "return_15m", "--json"]].concat()));
+    change(&["promote", &bench.ensemble("mix", 1, &[(GBT, 1)])]);
+    change(&["promote", &bench.ensemble("mix", 2, &[(GBT, 1)])]);
+    let error = bench.failed(&["withdraw", "--target", "return_15m", "--alias", "challenger"]);
+    assert_eq!(error, "could not withdraw challenger of any-return_15m: it has no ensemble");
+    assert_eq!(change(&["withdraw"])["number"], 3);
+    assert_eq!(json(&bench.done(&["list", "--json"]))["aliases"], Value::Array(vec![]));
+    assert!(bench.failed(&["withdraw", "--target", "return_15m"]).contains("it has no ensemble"));
+    let back = change(&["rollback"]);
+    assert_eq!((&back["number"], &back["rolled_back_to"]), (&4.into(), &2.into()));
+    assert_eq!(change(&["rollback"])["rolled_back_to"], 1);
 }

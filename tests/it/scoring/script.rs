@@ -4,7 +4,7 @@ use super::shelf::Shelf;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tidewheel::scoring::{self, CommandRecord, Decided, Desk, Verdict};
 use tidewheel::ticks::{Chunk, Piece};
 use tidewheel_connectors::source::MessageBlock;
@@ -20,13 +20,24 @@ pub struct Script {
     pub expected: BTreeMap<&'static str, u64>,
     /// The version that the first record puts in force.
     first_version: u32,
+    /// The number of the last policy of signals.
+    policy: u64,
+    /// Of aliases and symbols, those that have an ensemble.
+    standing: BTreeSet<(&'static str, &'static str)>,
 }
 
 impl Script {
     /// Promotions every few ticks, of all kinds, and one in three that must be refused.
     pub fn new(seed: u64, ticks: usize, shelf: &Shelf) -> Self {
         let random = &mut ChaCha8Rng::seed_from_u64(seed);
-        let mut script = Self { records: Vec::new(), begins: Vec::new(), expected: BTreeMap::new(), first_version: 0 };
+        let mut script = Self {
+            records: Vec::new(),
+            begins: Vec::new(),
+            expected: BTreeMap::new(),
+            first_version: 0,
+            policy: 0,
+            standing: BTreeSet::new(),
+        };
         let (mut number, mut end) = (0, 0);
         for _ in 0..ticks {
             let mut records = Vec::new();
@@ -104,8 +115,30 @@ impl Script {
                 self.first_version = version;
                 ("", shelf.promotion(*number, "production", "any", version))
             }
+            12 | 13 => {
+                let is_there = self.standing.remove(&(alias, symbol));
+                let record =
+                    json!({ "type": "withdraw", "number": *number, "alias": alias, "symbol": symbol, "target": "up" });
+                (if is_there { "" } else { "nothing_in_force" }, record)
+            }
+            14 => {
+                self.policy += 1;
+                let consider = random.random_range(0.5..0.7);
+                let record = json!({ "type": "signals_policy", "number": self.policy, "consider": consider,
+                    "act": consider + random.random_range(0.0..0.2), "universe": random.random_range(1..4),
+                    "cool_down_ms": random.random_range(0..400_000) });
+                ("", record)
+            }
+            15 => {
+                let record = json!({ "type": "signals_policy", "number": self.policy + 1, "consider": 0.7, "act": 0.6,
+                    "universe": 1, "cool_down_ms": 0 });
+                ("signals", record)
+            }
             _ => ("", shelf.promotion(*number, alias, symbol, version)),
         };
+        if name.is_empty() && record["type"] == "promotion" {
+            self.standing.insert((alias_of(&record), symbol_of(&record)));
+        }
         (name, record.to_string())
     }
 
@@ -132,4 +165,12 @@ impl Script {
         log.insert(tick, Verdict::logged(&decided));
         (Some(Chunk::new(chunk).take_all()), records, decided)
     }
+}
+
+fn alias_of(record: &serde_json::Value) -> &'static str {
+    if record["alias"] == "challenger" { "challenger" } else { "production" }
+}
+
+fn symbol_of(record: &serde_json::Value) -> &'static str {
+    if record["symbol"] == "any" { "any" } else { "BTCUSDT" }
 }
