@@ -113,6 +113,9 @@ pub struct SavedState {
     pub tape_counters: Counters,
 }
 
+/// In the place of a refusal: an ensemble passed over a row because it had scored a newer one.
+pub const SUPERSEDED: &str = "superseded";
+
 /// One tick, merged over the workers, in canonical order.
 #[derive(Debug, Default)]
 pub struct MergedTick {
@@ -132,8 +135,10 @@ pub struct MergedTick {
     pub leaves: Vec<LeafChange>,
     /// Rows that the scoring remembers.
     pub scoring_rows: usize,
-    /// Rows that ensembles refused to score, by the name of the refusal.
+    /// Rows that ensembles did not score, by the name of the refusal, or [`SUPERSEDED`].
     pub refused: BTreeMap<&'static str, u64>,
+    /// Rows that the members of ensembles gave no number for, by model and name of the refusal.
+    pub refused_members: BTreeMap<(Arc<str>, &'static str), u64>,
     /// The names of the source partitions by number, where they are known.
     pub partitions: Option<Arc<[String]>>,
     /// For a snapshot, where the tick asked for one.
@@ -342,6 +347,9 @@ fn merge(
         acknowledged.push(part.scoring.acknowledged);
         scoring.extend(part.scoring.saved);
         merged.scoring_rows += part.scoring.rows;
+        if part.scoring.superseded > 0 {
+            *merged.refused.entry(SUPERSEDED).or_default() += part.scoring.superseded;
+        }
         hours.extend(part.hours);
         output.rows.extend(part.features.into_iter().map(Tables::of_feature));
         output.rows.extend(part.events);
@@ -384,6 +392,9 @@ fn merge(
     for refused in predictions.iter().filter_map(|prediction: &Prediction| prediction.judgement.decision.as_ref().err())
     {
         *merged.refused.entry(refused.name).or_default() += 1;
+    }
+    for (model, name) in predictions.iter().flat_map(|prediction| &prediction.judgement.refused_members) {
+        *merged.refused_members.entry((Arc::clone(model), *name)).or_default() += 1;
     }
     if let Some(facts) = facts.as_deref_mut() {
         output.rows.extend(facts.make(header.tick, &control, &acknowledged, hours, predictions));

@@ -8,7 +8,7 @@
 use crate::bindings::{Binding, SharedBindings};
 use crate::engine::{SourceState, TickInput};
 use crate::quiet::{Candidate, Quiet};
-use crate::scoring::{self, CommandRecord, ControlFact, Decided, Desk, DeskError};
+use crate::scoring::{self, CommandRecord, ControlFact, Decided, Desk, DeskError, Verdict};
 use crate::snapshot::SnapshotTimer;
 use crate::status::{self, Status};
 use crate::ticks::{Chunk, Piece, Ticker};
@@ -166,10 +166,10 @@ impl Live<'_> {
             let behind = names.iter().zip(&caught_up).filter(|(_, caught_up)| !**caught_up);
             binding.behind = behind.map(|(name, _)| name.clone()).collect();
             let decided = match &mut self.control {
-                Some(control) => records.iter().map(|record| control.desk.decide(record)).collect(),
+                Some(control) => control.desk.decide_all(&records),
                 None => Vec::new(),
             };
-            binding.control = decided.iter().map(|decided: &Decided| decided.verdict.clone()).collect();
+            binding.control = Verdict::logged(&decided);
             ticker.accept_control(records.len() as u64);
             let mut input = ticker.tick(tick, pieces, &caught_up);
             input.source.partitions = Some(Arc::clone(&names));
@@ -271,12 +271,12 @@ impl Live<'_> {
         let Some(control) = &self.control else { return };
         let source: Arc<str> = control.partition().into();
         for (record, Decided { verdict, activation }) in records.into_iter().zip(decided) {
-            let (tick, promotion) = (input.header.tick, record.promotion.number);
-            let ensemble = record.promotion.ensemble.to_string();
+            let (tick, number) = (input.header.tick, record.wanted.number());
+            let (kind, subject) = (record.wanted.kind(), record.wanted.subject());
             match &verdict.refused {
-                None => tracing::info!(tick, promotion, ensemble, "ensemble takes effect"),
+                None => tracing::info!(tick, kind, number, subject, "control record takes effect"),
                 Some((reason, detail)) => {
-                    tracing::warn!(tick, promotion, ensemble, reason, detail, "promotion refused")
+                    tracing::warn!(tick, kind, number, subject, reason, detail, "control record refused")
                 }
             }
             input.activations.extend(activation);

@@ -13,13 +13,16 @@ use crate::engine::MergedTick;
 use crate::snapshot::SnapshotReport;
 use crate::tables::{Tables, event_text};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tidewheel_connectors::lake::CommitReport;
 use tidewheel_operators::features::FeatureSizes;
 use tidewheel_operators::market::MarketSizes;
 use tidewheel_operators::tape::TapeSizes;
 use tidewheel_schemas::{BarVersion, Counters, Instrument, Interval, Row, TickOutput};
+
+/// How many pairs of a model and the name of a refusal are counted apart.
+const MEMBER_REFUSALS_MAX: usize = 1_024;
 
 /// How often the state of the source partitions is taken down.
 const PARTITIONS_EVERY: Duration = Duration::from_millis(500);
@@ -59,6 +62,9 @@ pub struct Snapshot {
     pub scoring_rows: usize,
     /// Rows that ensembles refused to score, by the name of the refusal.
     pub refused: BTreeMap<&'static str, u64>,
+    /// Rows that a model of an ensemble gave no number for, by model and name of the refusal; of at most
+    /// [`MEMBER_REFUSALS_MAX`] pairs, the others together as of model `other`.
+    pub refused_members: BTreeMap<(Arc<str>, &'static str), u64>,
     /// The last events, as text.
     pub events: VecDeque<String>,
     /// Rows published of the tables beside the bars, by the number of the table.
@@ -314,6 +320,14 @@ impl Status {
             snapshot.scoring_rows = tick.scoring_rows;
             for (name, count) in &tick.refused {
                 *snapshot.refused.entry(name).or_default() += count;
+            }
+            for ((model, name), count) in &tick.refused_members {
+                let of = &mut snapshot.refused_members;
+                let mut key = (Arc::clone(model), *name);
+                if of.len() >= MEMBER_REFUSALS_MAX && !of.contains_key(&key) {
+                    key.0 = "other".into();
+                }
+                *of.entry(key).or_default() += count;
             }
             for row in rows {
                 let number = usize::from(row.table);

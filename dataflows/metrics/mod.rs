@@ -49,6 +49,7 @@ fn family(metric: &Metric, view: &View<'_>) -> Option<MetricFamily> {
     let samples: Vec<Sample> = match metric.read {
         Read::One(read) => read(view).map(|value| (Vec::new(), value)).into_iter().collect(),
         Read::Each(_, read) => read(view).into_iter().map(|(label, value)| (vec![label], value)).collect(),
+        Read::Pairs(_, read) => read(view).into_iter().map(|(labels, value)| (labels.to_vec(), value)).collect(),
         Read::Histogram(read) => {
             let mut family = read(view.status.latencies()).collect().pop()?;
             family.set_name(metric.name.to_owned());
@@ -56,7 +57,7 @@ fn family(metric: &Metric, view: &View<'_>) -> Option<MetricFamily> {
             return Some(family);
         }
     };
-    let labels: Vec<&str> = metric.label().into_iter().collect();
+    let labels = metric.labels();
     let options = Opts::new(metric.name, metric.help);
     let families = if metric.kind == Kind::Counter {
         let series = CounterVec::new(options, &labels).expect("the table is sound");

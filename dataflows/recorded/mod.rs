@@ -243,8 +243,8 @@ impl Recorded {
     fn control(&mut self, binding: &Binding) -> Result<Vec<(Arc<str>, CommandRecord, Decided)>, RecordedError> {
         let Some((rows, desk)) = &mut self.control else { return Ok(Vec::new()) };
         let (mut sources, mut records) = (Vec::new(), Vec::new());
+        let other = || RecordedError::Control { tick: binding.tick };
         for row in rows.take(binding.tick)? {
-            let other = || RecordedError::Control { tick: binding.tick };
             let kept = KeptRecord::of(&row).ok_or_else(other)?;
             let record = CommandRecord::parse(kept.raw.as_bytes(), kept.position, kept.receive_time_ns);
             records.push(record.map_err(|_| other())?);
@@ -254,8 +254,9 @@ impl Recorded {
         let decided = match desk {
             Some(desk) => desk.repeat(binding.tick, &records, &binding.control)?,
             None => {
-                let as_it_was = |verdict: &Verdict| Decided { verdict: verdict.clone(), activation: None };
-                binding.control.iter().map(as_it_was).collect()
+                let positions: Vec<u64> = records.iter().map(|record| record.position).collect();
+                let verdicts = Verdict::read(&binding.control, &positions).ok_or_else(other)?;
+                verdicts.into_iter().map(|verdict| Decided { verdict, activation: None }).collect()
             }
         };
         Ok(sources

@@ -10,6 +10,10 @@
 //! | `member_activated` | the model and its version | the same |
 //! | `downstream_switched` | the table | the same |
 //! | `promotion_refused` | the ensemble | it could not be used; what was active goes on |
+//! | `ensemble_withdrawn` | the alias and target | it was left without an ensemble; what follows comes after it |
+//! | `withdrawal_refused` | the same | there was none, or the record is an old one |
+//! | `signals_policy_changed` | `signals` | other thresholds took effect |
+//! | `signals_policy_refused` | `signals` | they could not be used; those before go on |
 
 use tidewheel_operators::features::{QualityChange, View};
 use tidewheel_operators::market::{GapChange, GapKind};

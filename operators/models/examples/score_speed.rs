@@ -1,7 +1,7 @@
 //! How fast the demo's ensemble scores on one core: 200 trees, a perceptron and an LSTM of 60 steps, beside onnxruntime.
 //!
 //! ```text
-//! cargo run --release -p tidewheel-models --example score_speed [PYTHON]
+//! cargo run --release --workspace --example score_speed [PYTHON]
 //! ```
 //!
 //! With the Python of an environment that has `deploy/models/requirements.txt`, onnxruntime runs the same artifacts on the
@@ -64,10 +64,12 @@ fn measure(title: &str, kinds: &[&str], columns: &[String], values: &[Vec<Option
         // The numbers of rows are below a million.
         let row = |back: usize| FeatureRow {
             event_time_ns: (at + 60 - back) as i64 * STEP_NS,
+            staleness_ns: 0,
+            warm_share: 1.0,
             values: &values[(at + 60 - back) % values.len()],
         };
         let rows: Vec<_> = (0..60).rev().map(row).collect();
-        let window = Window { symbol: "BTCUSDT", rows: &rows, now_ns: rows[59].event_time_ns };
+        let window = Window { symbol: "BTCUSDT", rows: &rows };
         let before = Instant::now();
         let scored = active.score(&window);
         times_ns.push(before.elapsed().as_nanos());

@@ -3,6 +3,7 @@
 use super::{Bench, demo};
 use serde_json::Value;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 const GBT: &str = "any-return_15m-gbt";
@@ -47,7 +48,10 @@ fn a_model_that_is_not_what_its_manifest_says_is_not_registered() {
             refused("few", |it| drop(it["features"].as_array_mut().expect("a list").pop())),
             "symbol \"BTCUSDT\": [12, 12] numbers for 11",
         ),
-        (refused("rows", |it| it["sequence_length"] = 3.into()), "input \"x\" has the shape [1, 12]"),
+        (
+            refused("rows", |it| (it["sequence_length"], it["step_ms"]) = (3.into(), 1.into())),
+            "input \"x\" has the shape [1, 12]",
+        ),
         (refused("output", |it| it["output"] = "probability".into()), "output_out_of_range"),
         (refused("format", |it| it["format"] = "lightgbm".into()), "could not read the artifact as lightgbm"),
         (refused("file", |it| it["artifact"] = "missing.onnx".into()), "missing.onnx"),
@@ -110,14 +114,18 @@ fn an_alias_goes_forward_and_back_and_its_history_stays() {
     let error = bench.failed(&["rollback", "--target", "return_15m"]);
     assert_eq!(error, "could not roll back: production of any-return_15m has nothing before promotion 1");
     assert_eq!(change(&["rollback", "--to", "4"])["ensemble"]["version"], 3);
+    // Before 8 promotion 4 was in force again, not 2: the rollback after it does not count for nothing. Then on as before.
+    change(&["promote", &bench.ensemble("mix", 4, &[(GBT, 1)])]);
+    assert_eq!(change(&["rollback"])["rolled_back_to"], 4);
+    assert_eq!(change(&["rollback"])["rolled_back_to"], 2);
     assert!(bench.failed(&["rollback", "--target", "return_15m", "--to", "3"]).contains("3 is not the number"));
     assert!(bench.failed(&["rollback", "--target", "up_15m"]).contains("nothing was ever promoted"));
 
     let list = json(&bench.done(&["list", "--json"]));
     let numbers: Vec<_> = list["aliases"].as_array().expect("a list").iter().map(|it| it["number"].clone()).collect();
-    assert_eq!(numbers, [7, 3].map(Value::from));
+    assert_eq!(numbers, [10, 3].map(Value::from));
     let history: Value = json(&fs::read_to_string(bench.path("registry/aliases.json")).expect("a history"));
-    assert_eq!(history["changes"].as_array().expect("a list").len(), 7);
+    assert_eq!(history["changes"].as_array().expect("a list").len(), 10);
 }
 
 #[test]
@@ -208,19 +216,145 @@ fn a_promotion_that_dies_has_happened_whole_or_not() {
     assert_eq!(json(&bench.done(&["rollback", "--target", "return_15m", "--json"]))["rolled_back_to"], 1);
 }
 
+/// Runs the program itself on the registry, with a fault.
+fn with_fault(bench: &Bench, fault: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_tidewheel"))
+        .arg("model")
+        .args(arguments)
+        .arg("--registry")
+        .arg(bench.path("registry"))
+        .env("TIDEWHEEL_FAULT", fault)
+        .output()
+        .expect("the program can be started");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
 #[test]
-fn a_model_at_which_the_runtime_panics_would_not_end_the_program_unheard() {
-    // A file of noise ends as an error of the program, code 1, and not by a signal.
+fn a_model_at_which_the_runtime_panics_is_told_and_the_program_goes_on() {
+    let bench = Bench::new();
+    let folder = demo("mlp").display().to_string();
+    // The first time it reads the file, the second it builds the graph, then it runs it for a golden vector.
+    for (time, expected) in [
+        (1, "could not read the artifact as onnx: it panicked: "),
+        (2, "the runtime could not build it: it panicked: "),
+        (3, "got the refusal model_failed (the model failed: it panicked: "),
+    ] {
+        let (code, _, told) = with_fault(&bench, &format!("model.runtime:{time}=panic"), &["register", &folder]);
+        assert_eq!(code, Some(1), "an error of the program, and no signal: {told}");
+        assert!(told.contains(expected), "{time}: {told}");
+    }
+    assert_eq!(json(&bench.done(&["list", "--json"]))["versions"], Value::Array(vec![]));
+    // Of two versions one cannot be used; the other is verified all the same, by the same process.
+    bench.register("lstm");
+    bench.register("mlp");
+    let (code, out, told) = with_fault(&bench, "model.runtime:2=panic", &["verify"]);
+    assert_eq!(code, Some(1), "{out}{told}");
+    assert!(out.contains("it panicked") && out.contains("any-return_15m-mlp version 1: "), "{out}{told}");
+    assert!(out.lines().any(|line| line.contains("mlp") && line.contains("golden vectors agree")), "{out}");
+    let (code, out, told) = with_fault(&bench, "model.runtime:1000000=panic", &["verify"]);
+    assert_eq!((code, out.matches("golden vectors agree").count()), (Some(0), 2), "{out}{told}");
+}
+
+#[test]
+fn a_file_of_noise_is_an_error_of_the_program() {
     let bench = Bench::new();
     let folder = bench.copy("mlp", "noise", |_| {});
     let noise: Vec<u8> = (0..4_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     fs::write(bench.path("noise/model.onnx"), noise).expect("a written file");
-    let output = Command::new(env!("CARGO_BIN_EXE_tidewheel"))
-        .args(["model", "register", &folder, "--registry"])
-        .arg(bench.path("registry"))
-        .output()
-        .expect("the program can be started");
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let told = String::from_utf8_lossy(&output.stderr);
+    let (code, _, told) = with_fault(&bench, "model.runtime:1000000=panic", &["register", &folder]);
+    assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("model any-return_15m-mlp version 1: could not take file \"model.onnx\""), "{told}");
+}
+
+/// A copy of a demo model whose file was made something else.
+fn with_other_file(bench: &Bench, name: &str, change: impl FnOnce(&Path)) -> String {
+    let folder = bench.copy("mlp", name, |_| {});
+    let path = bench.path(name).join("model.onnx");
+    fs::remove_file(&path).expect("a file");
+    change(&path);
+    bench.failed(&["register", &folder])
+}
+
+#[test]
+fn only_regular_files_are_registered_and_loaded() {
+    let bench = Bench::new();
+    let pipe = |path: &Path| {
+        let made = Command::new("mkfifo").arg(path).status().expect("mkfifo can be run");
+        assert!(made.success());
+    };
+    let link = |path: &Path| std::os::unix::fs::symlink(demo("mlp").join("model.onnx"), path).expect("a link");
+    // A pipe would be waited for, and `/dev/zero` read without end.
+    for told in [
+        with_other_file(&bench, "pipe", pipe),
+        with_other_file(&bench, "link", link),
+        with_other_file(&bench, "folder", |path| fs::create_dir(path).expect("a folder")),
+        with_other_file(&bench, "zeros", |path| std::os::unix::fs::symlink("/dev/zero", path).expect("a link")),
+    ] {
+        assert!(told.contains("model.onnx") && told.contains("it is not a regular file"), "{told}");
+    }
+    bench.register("mlp");
+    let path = bench.path("registry/models/any-return_15m-mlp/1/model.onnx");
+    fs::remove_file(&path).expect("a file");
+    pipe(&path);
+    let (is_fine, told) = bench.model(&["verify"]);
+    assert!(!is_fine && told.contains("it is not a regular file"), "{told}");
+}
+
+#[test]
+fn a_version_whose_manifest_has_no_checksum_of_a_file_is_not_loaded() {
+    let bench = Bench::new();
+    bench.register("mlp");
+    let place = bench.path("registry/models/any-return_15m-mlp/1");
+    let mut manifest = json(&fs::read_to_string(place.join("manifest.json")).expect("a manifest"));
+    manifest["files"].as_object_mut().expect("checksums").remove("scalers.json").expect("it was there");
+    fs::write(place.join("manifest.json"), manifest.to_string()).expect("space");
+    // With checksums that fit: then only the manifest, which a promotion names, still tells of another file.
+    let sums = Command::new("sh").arg("-c").arg("sha256sum [a-z]* > SHA256").current_dir(&place).status();
+    assert!(sums.expect("sha256sum can be run").success());
+    let (is_fine, told) = bench.model(&["verify"]);
+    assert!(!is_fine && told.contains("manifest has no SHA-256 of file \"scalers.json\""), "{told}");
+}
+
+#[test]
+fn a_sequence_without_a_step_is_not_registered() {
+    let bench = Bench::new();
+    let error = bench.failed(&["register", &bench.copy("lstm", "stepless", |it| it["step_ms"] = 0.into())]);
+    assert!(error.contains("could not take field step_ms of the manifest: missing"), "{error}");
+}
+
+#[test]
+fn an_ensemble_of_a_name_and_version_stays_what_it_was() {
+    let bench = Bench::new();
+    bench.register("gbt");
+    bench.register("mlp");
+    let target = ["--target", "return_15m"];
+    bench.done(&[&["promote", &bench.ensemble("mix", 1, &[(GBT, 1)])], &target[..]].concat());
+    let other = bench.ensemble("mix", 1, &[(GBT, 1), ("any-return_15m-mlp", 1)]);
+    for alias in ["production", "challenger"] {
+        let error = bench.failed(&[&["promote", &other, "--alias", alias], &target[..]].concat());
+        assert!(error.contains("promotion 1 has another definition under this name and version"), "{error}");
+    }
+    // The same once more is fine, whatever order its members are written in.
+    let both = [(GBT, 1), ("any-return_15m-mlp", 1)];
+    bench.done(&[&["promote", &bench.ensemble("both", 1, &both)], &target[..]].concat());
+    let turned = [both[1], both[0]];
+    bench.done(&[&["promote", &bench.ensemble("both", 1, &turned)], &target[..]].concat());
+}
+
+#[test]
+fn an_alias_is_withdrawn_and_comes_back_by_rolling_back() {
+    let bench = Bench::new();
+    bench.register("gbt");
+    let change = |action: &[&str]| json(&bench.done(&[action, &["--target", "return_15m", "--json"]].concat()));
+    change(&["promote", &bench.ensemble("mix", 1, &[(GBT, 1)])]);
+    change(&["promote", &bench.ensemble("mix", 2, &[(GBT, 1)])]);
+    let error = bench.failed(&["withdraw", "--target", "return_15m", "--alias", "challenger"]);
+    assert_eq!(error, "could not withdraw challenger of any-return_15m: it has no ensemble");
+    assert_eq!(change(&["withdraw"])["number"], 3);
+    assert_eq!(json(&bench.done(&["list", "--json"]))["aliases"], Value::Array(vec![]));
+    assert!(bench.failed(&["withdraw", "--target", "return_15m"]).contains("it has no ensemble"));
+    let back = change(&["rollback"]);
+    assert_eq!((&back["number"], &back["rolled_back_to"]), (&4.into(), &2.into()));
+    assert_eq!(change(&["rollback"])["rolled_back_to"], 1);
 }

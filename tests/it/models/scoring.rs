@@ -31,10 +31,15 @@ fn promoted(bench: &Bench) -> (Registry, Promotion) {
 
 /// Bits of all decisions over a minute's worth of windows, and how many of the members gave a number in each.
 fn decisions(active: &ActiveEnsemble, values: &[Vec<Option<f64>>], first: usize) -> Vec<(u64, u64, usize)> {
-    let row = |at: usize| FeatureRow { event_time_ns: at as i64 * STEP_NS, values: &values[at % values.len()] };
+    let row = |at: usize| FeatureRow {
+        event_time_ns: at as i64 * STEP_NS,
+        staleness_ns: 0,
+        warm_share: 1.0,
+        values: &values[at % values.len()],
+    };
     let rows: Vec<_> = (0..100).map(row).collect();
     let score = |end: usize| {
-        let window = Window { symbol: "BTCUSDT", rows: &rows[..end], now_ns: rows[end - 1].event_time_ns };
+        let window = Window { symbol: "BTCUSDT", rows: &rows[..end] };
         let scored = active.score(&window);
         let decision = scored.decision.expect("a decision");
         (decision.value.to_bits(), decision.present.to_bits(), scored.members.iter().filter(|one| one.is_ok()).count())
@@ -72,11 +77,19 @@ fn what_is_not_what_was_promoted_is_not_activated() {
     other.members[1].sha256 = "0".repeat(64);
     assert!(told(&other, &columns).contains("promoted was 000"), "{}", told(&other, &columns));
     let mut gone = promotion.clone();
-    gone.members[0].version = 9;
+    (gone.members[0].version, gone.ensemble.members[0].version) = (9, 9);
     assert!(told(&gone, &columns).contains("could not find version 9"), "{}", told(&gone, &columns));
     let mut few = promotion.clone();
     few.members.pop();
     assert!(told(&few, &columns).contains("it was not given"), "{}", told(&few, &columns));
+    let mut twice = promotion.clone();
+    twice.members.push(twice.members[0].clone());
+    assert!(told(&twice, &columns).contains("stands where the ensemble has nothing"), "{}", told(&twice, &columns));
+    twice.ensemble.members.truncate(1);
+    assert!(told(&twice, &columns).contains("stands where the ensemble has nothing"), "{}", told(&twice, &columns));
+    let mut swapped = promotion.clone();
+    swapped.members.swap(0, 1);
+    assert!(told(&swapped, &columns).contains("stands where the ensemble has any-return_15m-gbt@1"));
     let missing = told(&promotion, &columns[1..]);
     assert!(missing.contains("view has no column \"log_return_1\""), "{missing}");
     let artifact = bench.path("registry/models/any-return_15m-lstm/1/model.onnx");
