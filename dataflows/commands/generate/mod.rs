@@ -122,6 +122,10 @@ struct MarketArgs {
     /// Let one trade in four stand for several fills
     #[arg(long)]
     counts: bool,
+
+    /// Orders that take the side their symbol leans to for some seconds, so that prices can be predicted a little; none by default
+    #[arg(long, value_name = "FRACTION")]
+    leaning: Option<Fraction>,
 }
 
 /// How many trades meet which trouble.
@@ -298,6 +302,7 @@ impl GenerateArgs {
             disorder_ns: troubles.disorder.as_ns(),
             horizon_ns: troubles.horizon.as_ns(),
             has_counts: market.counts,
+            leaning_ppm: market.leaning.map_or(0, Fraction::ppm),
             faults: troubles.faults(),
         }
     }
