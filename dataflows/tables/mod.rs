@@ -14,7 +14,7 @@ mod facts;
 mod features;
 
 pub use events::EventKind;
-pub use facts::{EventRow, FactTables, KeptRecord, event_text};
+pub use facts::{EventRow, FactTables, KeptRecord, event_text, signal_text};
 
 use std::sync::Arc;
 use tidewheel_operators::features::{QualityChange, View};
