@@ -328,7 +328,8 @@ def ensembles(writer):
             "version": version,
             "output": "expected_return",
             "method": {"kind": method},
-            "missing": {"kind": "renormalise", "minimum_weight": 0.5},
+            # Trees alone decide for symbols that no scaler is for.
+            "missing": {"kind": "renormalise", "minimum_weight": 0.4},
             "return_scale": return_scale(writer, members, combine),
             "members": [
                 {"model": f"any-return_{writer.horizon}-{kind}", "version": 1, "weight": weight} for kind, weight in members

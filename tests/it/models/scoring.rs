@@ -85,3 +85,18 @@ fn what_is_not_what_was_promoted_is_not_activated() {
     fs::write(&artifact, bytes).expect("a changed artifact");
     assert!(told(&promotion, &columns).contains("model.onnx: its SHA-256 is"), "{}", told(&promotion, &columns));
 }
+
+#[test]
+fn the_demo_can_promote_each_of_its_ensembles() {
+    let bench = Bench::new();
+    for kind in ["gbt", "xgb", "mlp", "lstm", "linear"] {
+        bench.register(kind);
+    }
+    for (file, alias, members) in
+        [("challenger", "challenger", 1), ("ensemble", "production", 3), ("ensemble-2", "production", 5)]
+    {
+        let definition = super::demo(&format!("{file}.json")).display().to_string();
+        let told = bench.done(&["promote", &definition, "--target", "return_10s", "--alias", alias]);
+        assert_eq!(told.lines().filter(|line| line.contains("sha256")).count(), members, "{told}");
+    }
+}

@@ -5,7 +5,7 @@ use crate::kafka_live::program::{ended_well, succeeds, tidewheel};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Asks for this test: it fetches some hundred megabytes of Python packages once, and takes two minutes.
+/// Asks for this test: it fetches some hundred megabytes of Python packages once, and takes a minute or two.
 const WANTED: &str = "TIDEWHEEL_TEST_TRAINING";
 
 /// A Python with what the training needs, installed if need be; nothing where it cannot be had.
