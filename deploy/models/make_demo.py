@@ -3,7 +3,7 @@
     python -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python make_demo.py --tidewheel ../../target/release/tidewheel
 
-Needs nothing else: the market is generated from a seed, of the sort that the demo opens, but not the same one. Takes some minutes.
+Needs Python 3.11 and nothing else: the market is generated from a seed, of the sort that the demo opens, but not the same one. Takes some minutes.
 --out says where the models go (the folder `demo` beside this file), --keep where the market, the lake, the rows and a registry with
 everything registered and promoted may stay; they are thrown away else.
 """
@@ -13,12 +13,12 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import tomllib
 
 HERE = pathlib.Path(__file__).parent
 DEMO = HERE / "demo"
 # As the demo's market (dataflows/commands/demo/mod.rs), which has another seed.
 MARKET = ["--symbols", "20", "--trades-per-second", "2000", "--bad-day", "--leaning", "20%", "--seed", "2024"]
-LATENESS = "2s"
 LABEL = "return_10s"
 
 
@@ -45,8 +45,9 @@ def make(arguments, work):
         subprocess.run([str(word) for word in words], check=True)
 
     tidewheel, config = arguments.tidewheel, ["--config", DEMO / "demo.toml"]
+    lateness = tomllib.loads((DEMO / "demo.toml").read_text())["bars"]["lateness"]
     call(tidewheel, "generate", "--output", market, "--receive-time", "--duration", arguments.duration, *MARKET)
-    replay = ["replay", "--input", market, "--format", "canonical", "--intervals", "1s", "--tick", "1s", "--lateness", LATENESS]
+    replay = ["replay", "--input", market, "--format", "canonical", "--intervals", "1s", "--tick", "1s", "--lateness", lateness]
     call(tidewheel, *replay, "--views", "demo", *config, "--lake", lake, "--quiet", "--leave-open")
     # Rows as they first came out: what a model is shown when it serves.
     export = ["features", "export", lake, "--view", "demo", *config, "--as-known", "--label", LABEL, "--for-training"]
