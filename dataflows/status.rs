@@ -11,7 +11,7 @@ pub use partitions::{PartitionStatus, partitions};
 
 use crate::engine::MergedTick;
 use crate::snapshot::SnapshotReport;
-use crate::tables::{Tables, event_text};
+use crate::tables::{Tables, event_text, signal_text};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -67,6 +67,8 @@ pub struct Snapshot {
     pub refused_members: BTreeMap<(Arc<str>, &'static str), u64>,
     /// The last events, as text.
     pub events: VecDeque<String>,
+    /// The last signals to act, as text.
+    pub signals: VecDeque<String>,
     /// Rows published of the tables beside the bars, by the number of the table.
     pub rows: Vec<u64>,
     /// Whether a lake is written.
@@ -153,13 +155,15 @@ impl Snapshot {
         self.snapshots += 1;
     }
 
-    /// Takes note of an event.
-    fn note_event(&mut self, row: &Row) {
-        /// So many are shown.
-        const EVENTS: usize = 12;
-        self.events.extend(event_text(row));
-        while self.events.len() > EVENTS {
-            self.events.pop_front();
+    /// Takes note of a row of a table by its name.
+    fn note_row(&mut self, table: &str, row: &Row) {
+        /// So many are shown: two promotions of some members each.
+        const EVENTS: usize = 16;
+        const SIGNALS: usize = 4;
+        match table {
+            "events" => keep_last(&mut self.events, event_text(row), EVENTS),
+            "signals" => keep_last(&mut self.signals, signal_text(row), SIGNALS),
+            _ => {}
         }
     }
 
@@ -181,6 +185,14 @@ impl Snapshot {
             (false, true) => self.lake_complete_through(),
             (false, false) => None,
         }
+    }
+}
+
+/// Adds one, and forgets the first where there are more than so many.
+fn keep_last(lines: &mut VecDeque<String>, line: Option<String>, most: usize) {
+    lines.extend(line);
+    while lines.len() > most {
+        lines.pop_front();
     }
 }
 
@@ -335,8 +347,8 @@ impl Status {
                     snapshot.rows.resize(number + 1, 0);
                 }
                 snapshot.rows[number] += 1;
-                if self.tables.get(number).is_some_and(|table| table == "events") {
-                    snapshot.note_event(row);
+                if let Some(table) = self.tables.get(number) {
+                    snapshot.note_row(table, row);
                 }
             }
         });

@@ -6,7 +6,7 @@ use crate::scoring::ControlFact;
 use std::sync::Arc;
 use tidewheel_operators::features::View;
 use tidewheel_operators::scoring::{Direction, Prediction};
-use tidewheel_operators::signals::{Signal, Why};
+use tidewheel_operators::signals::{Level, Signal, Why};
 use tidewheel_schemas::{ColumnKind, ColumnSpec, Instrument, Row, TableKind, TableSpec, Value};
 
 /// Where the tables of scoring stand among those of the run, after the views, and how the views are called.
@@ -203,6 +203,19 @@ pub fn event_text(row: &Row) -> Option<String> {
         [Value::Text(kind), Value::Text(subject), _, Value::Null, _, _, Value::Integer(policy), ..] => {
             let number = row.qualifier.trim_start_matches('0');
             Some(format!("event {number}: {kind} {subject} (policy {policy})"))
+        }
+        _ => None,
+    }
+}
+
+/// A signal to act for people: `act BTCUSDT return_10s up, confidence 0.71, by demo@2`. None if it is no such row.
+pub fn signal_text(row: &Row) -> Option<String> {
+    match row.values.as_deref()? {
+        [Value::Text(level), _, Value::Text(direction), Value::Double(confidence), .., Value::Text(ensemble), _]
+            if **level == *Level::Act.name() =>
+        {
+            let (symbol, target) = (&row.instrument.symbol, &row.qualifier);
+            Some(format!("{level} {symbol} {target} {direction}, confidence {confidence:.2}, by {ensemble}"))
         }
         _ => None,
     }

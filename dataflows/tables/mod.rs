@@ -16,7 +16,7 @@ mod features;
 mod hourly;
 
 pub use events::EventKind;
-pub use facts::{EventRow, FactTables, KeptRecord, event_text};
+pub use facts::{EventRow, FactTables, KeptRecord, event_text, signal_text};
 
 use std::sync::Arc;
 use tidewheel_operators::features::{QualityChange, View};

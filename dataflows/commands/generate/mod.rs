@@ -125,6 +125,10 @@ struct MarketArgs {
     #[arg(long)]
     counts: bool,
 
+    /// Orders that take the side their symbol leans to for some seconds, so that prices can be predicted a little; none by default
+    #[arg(long, value_name = "FRACTION")]
+    leaning: Option<Fraction>,
+
     /// What is sent; all but trades as canonical or binance only, and marks bring the funding settled every 8 h
     #[arg(long, value_enum, value_delimiter = ',', value_name = "STREAM", default_value = "trades")]
     streams: Vec<Stream>,
@@ -326,6 +330,7 @@ impl GenerateArgs {
             disorder_ns: troubles.disorder.as_ns(),
             horizon_ns: troubles.horizon.as_ns(),
             has_counts: market.counts,
+            leaning_ppm: market.leaning.map_or(0, Fraction::ppm),
             faults: troubles.faults(),
             streams: market.streams(),
         }
