@@ -42,6 +42,9 @@ impl Kind {
     }
 }
 
+/// A number and the values of the two labels it is of.
+pub type PairValue = ([String; 2], f64);
+
 /// Where the value is read.
 #[derive(Clone, Copy)]
 pub enum Read {
@@ -50,7 +53,7 @@ pub enum Read {
     /// One number for each value of a label.
     Each(&'static str, fn(&View<'_>) -> Vec<(String, f64)>),
     /// One number for each pair of values of two labels.
-    Pairs([&'static str; 2], fn(&View<'_>) -> Vec<([String; 2], f64)>),
+    Pairs([&'static str; 2], fn(&View<'_>) -> Vec<PairValue>),
     /// Recorded as it happens.
     Histogram(fn(&Latencies) -> &Histogram),
 }

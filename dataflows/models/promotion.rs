@@ -77,17 +77,17 @@ pub fn rollback(
 /// # Errors
 /// If it has none.
 pub fn withdraw(registry: &Registry, alias: Alias, symbol: &str, target: &str) -> Result<Withdrawal, ModelsError> {
-    let mut made = None;
-    registry.append(|history: &[Change]| {
+    let appended = registry.append(|history: &[Change]| {
         if in_force(history, alias, symbol, target).is_none() {
             return Err(ModelsError::NothingInForce(who(alias, symbol, target)));
         }
         let (symbol, target) = (symbol.to_owned(), target.to_owned());
-        let withdrawal = Withdrawal { number: next(history), alias, symbol, target };
-        made = Some(withdrawal.clone());
-        Ok(Change::Withdrawal(withdrawal))
+        Ok(Change::Withdrawal(Withdrawal { number: next(history), alias, symbol, target }))
     })?;
-    Ok(made.expect("what was appended was made before"))
+    match appended {
+        Change::Withdrawal(withdrawal) => Ok(withdrawal),
+        Change::Promotion(_) => unreachable!("a withdrawal was appended"),
+    }
 }
 
 /// Appends a promotion that `make` makes of the history before it.

@@ -132,7 +132,6 @@ impl DemoArgs {
             "[source]\nbrokers = \"{}\"\ntopics = [\"{TRADES_TOPIC}\"]\n\
              [kafka]\nprefix = \"demo\"\n\
              [lake]\npath = {lake}\ncommit_every = \"10s\"\n\
-             [bars]\nhourly_volume = true\n\
              [control]\ntopic = \"{CONTROL_TOPIC}\"\n[scoring]\nregistry = {registry}\n{COMPUTED}",
             broker.bootstrap()
         );

@@ -26,7 +26,6 @@ const KINDS: [&str; 10] = ["gbc", "gbc_onnx", "gbt", "gbt_onnx", "linear", "logi
 /// A row as exported.
 struct Exported {
     event_time_ns: i64,
-    known_tick: i64,
     is_ready: bool,
     values: Vec<Option<f64>>,
 }
@@ -40,15 +39,13 @@ fn exported(file: &Path, columns: &[String]) -> BTreeMap<String, Vec<Exported>> 
         let column = |name: &str| batch.column_by_name(name).unwrap_or_else(|| panic!("no column {name}"));
         let (symbol, is_ready) = (column("symbol").as_string::<i32>(), column("is_ready").as_boolean());
         let event_time = column("event_time").as_primitive::<TimestampMicrosecondType>();
-        let (tick, revision) =
-            (column("known_tick").as_primitive::<Int64Type>(), column("revision").as_primitive::<Int64Type>());
+        let revision = column("revision").as_primitive::<Int64Type>();
         let values: Vec<Vec<Option<f64>>> =
             columns.iter().map(|name| column(name).as_primitive::<Float64Type>().iter().collect()).collect();
         for row in 0..batch.num_rows() {
             assert_eq!(revision.value(row), 0, "nothing is corrected in this market");
             rows.entry(symbol.value(row).to_owned()).or_default().push(Exported {
                 event_time_ns: event_time.value(row) * 1_000,
-                known_tick: tick.value(row),
                 is_ready: is_ready.value(row),
                 values: values.iter().map(|column| column[row]).collect(),
             });
@@ -146,10 +143,11 @@ fn a_replay_says_what_the_committed_models_give_for_the_rows_it_exports() {
     let mut predictions = predicted(&lake, &view);
     let mut scored = BTreeMap::<String, usize>::new();
     for (symbol, rows) in exported(&rows, &view.column_names()) {
-        let history: Vec<FeatureRow<'_>> =
-            rows.iter().map(|row| FeatureRow { event_time_ns: row.event_time_ns, values: &row.values }).collect();
+        // The demo's models ask of no row how stale or warm it is.
+        let known = |event_time_ns, values| FeatureRow { event_time_ns, staleness_ns: 0, warm_share: 1.0, values };
+        let history: Vec<FeatureRow<'_>> = rows.iter().map(|row| known(row.event_time_ns, &row.values)).collect();
         for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.is_ready) {
-            let window = Window { symbol: &symbol, rows: &history[..=at], now_ns: row.known_tick * 1_000_000 };
+            let window = Window { symbol: &symbol, rows: &history[..=at] };
             for (target, (ensemble, scorers)) in &ensembles {
                 let key = (symbol.clone(), (*target).to_owned(), row.event_time_ns);
                 let prediction = predictions.remove(&key).unwrap_or_else(|| panic!("{key:?} was not scored"));

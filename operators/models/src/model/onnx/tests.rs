@@ -216,7 +216,7 @@ fn the_document_names_the_operators_that_are_taken() {
     let (_, list) = document.split_once("<!-- operators -->\n").expect("a mark before the list");
     let (list, _) = list.split_once("<!-- end of operators -->").expect("a mark behind it");
     let named: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
-    let mut taken: Vec<&str> = super::shapes::operators().collect();
+    let mut taken: Vec<&str> = shapes::operators().collect();
     taken.sort_unstable();
     assert_eq!(named, taken, "write this into README.md of this crate: `{}`", taken.join("`, `"));
     // What is named has a rule: a node of it alone fails, if it does, for another reason.

@@ -133,8 +133,7 @@ impl Trees {
         // The trees, one after the other, and how many nodes above a leaf the deepest of each has.
         let (mut waiting, mut depth, mut steps) = (Vec::new(), 0, 0_u64);
         let mut roots = parts.roots.iter();
-        loop {
-            let Some((at, above)) = waiting.pop().or_else(|| roots.next().map(|root| (*root, 0_u64))) else { break };
+        while let Some((at, above)) = waiting.pop().or_else(|| roots.next().map(|root| (*root, 0_u64))) {
             if above == 0 {
                 steps += std::mem::take(&mut depth);
             }
