@@ -170,6 +170,7 @@ fn golden_vectors_of_a_large_graph_must_be_few() {
         graph.initializer =
             vec![floats("up", &[3, 2_000], &vec![0.5; 6_000]), floats("w", &[2_000, 1_000], &vec![0.0; 2_000_000])];
         graph.node = vec![node("MatMul", &["x", "up"], "wide"), node("MatMul", &["wide", "w"], "y")];
+        graph.node[1].name = "another".to_owned();
     });
     let golden = |count: usize| {
         let vector = r#"{"symbol": "a", "rows": [[1, 2, 3]], "expected": 0.0}"#;
@@ -216,7 +217,7 @@ fn the_document_names_the_operators_that_are_taken() {
     let (_, list) = document.split_once("<!-- operators -->\n").expect("a mark before the list");
     let (list, _) = list.split_once("<!-- end of operators -->").expect("a mark behind it");
     let named: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
-    let mut taken: Vec<&str> = super::shapes::operators().collect();
+    let mut taken: Vec<&str> = shapes::operators().collect();
     taken.sort_unstable();
     assert_eq!(named, taken, "write this into README.md of this crate: `{}`", taken.join("`, `"));
     // What is named has a rule: a node of it alone fails, if it does, for another reason.
