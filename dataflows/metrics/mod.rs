@@ -138,6 +138,7 @@ mod tests {
             (snapshot.kafka_on, snapshot.lake_on) = (true, true);
             (snapshot.kafka_tick, snapshot.lake_frontier) = (Some(3_000), Some(2_001));
             snapshot.note_snapshot(&SnapshotReport { tick, bytes: 5, total_bytes: 7, elapsed });
+            snapshot.refused_members.insert(("any-up-gbt".into(), "stale"), 2);
             snapshot.recovered = Some(Recovered { skipped_in_lake: 4, elapsed, ..Recovered::default() });
         });
         let text = encode(&status);
@@ -147,6 +148,7 @@ mod tests {
             "tidewheel_source_lag_offsets{partition=\"trades[0]\"} 5",
             "tidewheel_source_watermark_timestamp_seconds{partition=\"trades[0]\"} 1.5",
             "tidewheel_ticks_in_flight 2",
+            "tidewheel_member_refusals_total{model=\"any-up-gbt\",reason=\"stale\"} 2",
             "tidewheel_complete_through_timestamp_seconds{output=\"all\"} 2",
             "tidewheel_complete_through_timestamp_seconds{output=\"topic\"} 3",
             "tidewheel_bar_versions_total{interval=\"1m\"} 0",

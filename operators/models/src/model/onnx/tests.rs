@@ -170,6 +170,7 @@ fn golden_vectors_of_a_large_graph_must_be_few() {
         graph.initializer =
             vec![floats("up", &[3, 2_000], &vec![0.5; 6_000]), floats("w", &[2_000, 1_000], &vec![0.0; 2_000_000])];
         graph.node = vec![node("MatMul", &["x", "up"], "wide"), node("MatMul", &["wide", "w"], "y")];
+        graph.node[1].name = "another".to_owned();
     });
     let golden = |count: usize| {
         let vector = r#"{"symbol": "a", "rows": [[1, 2, 3]], "expected": 0.0}"#;
