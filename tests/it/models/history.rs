@@ -87,7 +87,7 @@ fn promoted(bench: &Bench, output: OutputKind, target: &str, view: &View) -> (En
     models.sort_by(|one, other| one.manifest().id.cmp(&other.manifest().id));
     let members: Vec<_> =
         models.iter().map(|model| serde_json::json!({ "model": model.manifest().id, "version": 1 })).collect();
-    let mut definition = serde_json::json!({ "name": "all", "version": 1, "output": output, "members": members,
+    let mut definition = serde_json::json!({ "name": target, "version": 1, "output": output, "members": members,
         "method": { "kind": "weighted_mean" }, "missing": { "kind": "renormalise", "minimum_weight": 0.1 } });
     if output == OutputKind::ExpectedReturn {
         definition["return_scale"] = 0.0001.into();
