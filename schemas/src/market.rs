@@ -77,7 +77,7 @@ pub struct Liquidation {
     pub side: AggressorSide,
     /// The price: what was paid on average where the venue says, else that of the order. Eight decimals, above zero.
     pub price_e8: i64,
-    /// The quantity filled so far where the venue says, else that of the order. Eight decimals, above zero.
+    /// The quantity that this record tells of: what was filled since the one before it of the same order. Eight decimals, above zero.
     pub quantity_e8: i64,
 }
 

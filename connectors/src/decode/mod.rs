@@ -18,7 +18,7 @@ mod kraken;
 mod market;
 mod output;
 mod render;
-mod time;
+pub(crate) mod time;
 
 #[cfg(test)]
 mod tests;

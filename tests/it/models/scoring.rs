@@ -89,7 +89,7 @@ fn what_is_not_what_was_promoted_is_not_activated() {
     assert!(told(&twice, &columns).contains("stands where the ensemble has nothing"), "{}", told(&twice, &columns));
     let mut swapped = promotion.clone();
     swapped.members.swap(0, 1);
-    assert!(told(&swapped, &columns).contains("stands where the ensemble has any-return_15m-gbt@1"));
+    assert!(told(&swapped, &columns).contains("stands where the ensemble has any-return_10s-gbt@1"));
     let missing = told(&promotion, &columns[1..]);
     assert!(missing.contains("view has no column \"return_1@log\""), "{missing}");
     let artifact = bench.path("registry/models/any-return_10s-lstm/1/model.onnx");

@@ -154,12 +154,18 @@ fn funding(object: &Object<'_>, out: &mut Output<'_>) -> Result<(), Fault> {
 fn liquidation(outer: &Object<'_>, out: &mut Output<'_>) -> Result<(), Fault> {
     let mut object = Object::default();
     field::read_object(&mut object, field::required(outer, "o", "order")?)?;
-    let filled = |filled, whole, name| match market::some(&object, filled, name)? {
-        Some(value) => Ok(value),
-        None => field::required(&object, whole, name),
+    let price = match market::some(&object, "ap", "price")? {
+        Some(value) => value,
+        None => field::required(&object, "p", "price")?,
     };
-    let price_e8 = field::price_e8(filled("ap", "p", "price")?)?;
-    let quantity_e8 = field::quantity_e8(filled("z", "q", "quantity")?)?;
+    let price_e8 = field::price_e8(price)?;
+    // What this message filled, and not all that was filled so far: an order is told of more than once, and its parts are added up.
+    let Some(quantity) = market::some(&object, "l", "quantity")? else {
+        field::required(&object, "l", "quantity")?;
+        out.ignore(NAME, b"forceOrder_without_fill");
+        return Ok(());
+    };
+    let quantity_e8 = field::quantity_e8(quantity)?;
     if !is_notional_in_range(price_e8, quantity_e8) {
         return Err(Fault::Decimal("price times quantity", DecimalError::OutOfRange));
     }

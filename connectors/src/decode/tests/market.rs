@@ -81,12 +81,12 @@ fn binance_with_times_of_its_own() {
             ),
             (
                 r#"{"e":"forceOrder","E":1568014460895,"o":{"s":"BTCUSDT","S":"SELL","o":"LIMIT","f":"IOC","q":"0.014","p":"9910","ap":"9909.5","X":"FILLED","l":"0.014","z":"0.010","T":1568014460893}}"#,
-                r#"{"type":"liquidation","venue":"binance","symbol":"BTCUSDT","event_time":1568014460893000000,"side":"sell","price":"9909.5","quantity":"0.01"}"#,
+                r#"{"type":"liquidation","venue":"binance","symbol":"BTCUSDT","event_time":1568014460893000000,"side":"sell","price":"9909.5","quantity":"0.014"}"#,
             ),
-            // Nothing filled yet: the order itself.
+            // Told a second time: what was filled since the first.
             (
-                r#"{"stream":"!forceOrder@arr","data":{"e":"forceOrder","E":1568014460895,"o":{"s":"BTCUSDT","S":"BUY","q":"0.014","p":"9910","ap":"0","z":"0","T":1568014460893}}}"#,
-                r#"{"type":"liquidation","venue":"binance","symbol":"BTCUSDT","event_time":1568014460893000000,"side":"buy","price":"9910","quantity":"0.014"}"#,
+                r#"{"stream":"!forceOrder@arr","data":{"e":"forceOrder","E":1568014460895,"o":{"s":"BTCUSDT","S":"BUY","q":"0.014","p":"9910","ap":"0","l":"0.004","z":"0.014","T":1568014460893}}}"#,
+                r#"{"type":"liquidation","venue":"binance","symbol":"BTCUSDT","event_time":1568014460893000000,"side":"buy","price":"9910","quantity":"0.004"}"#,
             ),
         ],
     );

@@ -2,6 +2,7 @@
 
 use super::super::bars_read::{column, numbers, strings};
 use super::super::layout::Table;
+use crate::decode::time::possible;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, ListArray, PrimitiveArray, RecordBatch,
     StringArray,
@@ -11,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use tidewheel_schemas::{
     AggressorSide, BookUpdate, Funding, Instrument, Level, Liquidation, Mark, MarketContent, MarketRecord,
-    PRICE_LIMIT_E8, Quote, RejectReason,
+    PRICE_LIMIT_E8, Quote, RejectReason, is_notional_in_range,
 };
 
 /// A row as it was read: the record, whose source partition is only known by its name, or what is wrong with it.
@@ -42,9 +43,10 @@ pub(crate) fn decode(batch: &RecordBatch, table: Table) -> Result<Vec<StoredReco
         let record = named.map_err(|error| (RejectReason::Instrument, error.to_string())).and_then(|instrument| {
             last = Some(instrument.clone());
             let at = u16::try_from(index.value(row));
+            let event_time = value(event_time_ns, row).ok_or_else(|| missing("event_time_ns"))?;
             Ok(MarketRecord {
                 instrument,
-                event_time_ns: event_time_ns.value(row),
+                event_time_ns: time_ns(event_time, "event_time_ns")?,
                 partition: 0,
                 position: position.value(row).cast_unsigned(),
                 index: at.map_err(|_| (RejectReason::Field, "position_index: beyond 65535".to_owned()))?,
@@ -138,13 +140,13 @@ impl<'a> Own<'a> {
                 mark_price_e8: price_e8(mark, row)?,
                 index_price_e8: price_e8(index, row)?,
                 funding_rate_e8: rate_e8(rate, row)?,
-                next_funding_time_ns: value(next_ns, row),
+                next_funding_time_ns: value(next_ns, row).map(|ns| time_ns(ns, "next_funding_time_ns")).transpose()?,
             }),
             Self::Funding { rate, mark } => MarketContent::Funding(Funding {
                 rate_e8: rate_e8(rate, row)?.ok_or_else(|| missing("funding_rate"))?,
                 mark_price_e8: price_e8(mark, row)?,
             }),
-            Self::Liquidations { side, price, quantity } => MarketContent::Liquidation(Liquidation {
+            Self::Liquidations { side, price, quantity } => MarketContent::Liquidation(in_range(Liquidation {
                 side: match side.is_valid(row).then(|| side.value(row)) {
                     None => AggressorSide::Unknown,
                     Some("buy") => AggressorSide::Buy,
@@ -153,7 +155,7 @@ impl<'a> Own<'a> {
                 },
                 price_e8: price_e8(price, row)?.ok_or_else(|| missing("price"))?,
                 quantity_e8: quantity_e8(quantity, row, 1)?.ok_or_else(|| missing("quantity"))?,
-            }),
+            })?),
         })
     }
 }
@@ -221,6 +223,18 @@ fn eight_places<'a>(column: &'a Decimal128Array, name: &str) -> Result<&'a Decim
 
 fn value<T: ArrowPrimitiveType>(column: &PrimitiveArray<T>, row: usize) -> Option<T::Native> {
     column.is_valid(row).then(|| column.value(row))
+}
+
+/// A time that the graph can reckon with.
+fn time_ns(ns: i64, name: &str) -> Result<i64, Trouble> {
+    possible(ns).ok_or_else(|| (RejectReason::Time, format!("{name}: {ns} is before 2009 or after 2200")))
+}
+
+/// One whose worth can be added up.
+fn in_range(liquidation: Liquidation) -> Result<Liquidation, Trouble> {
+    let trouble = || (RejectReason::Number, "price times quantity: out of range".to_owned());
+    let is_in_range = is_notional_in_range(liquidation.price_e8, liquidation.quantity_e8);
+    if is_in_range { Ok(liquidation) } else { Err(trouble()) }
 }
 
 fn missing(name: &str) -> Trouble {
