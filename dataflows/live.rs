@@ -6,6 +6,7 @@
 //! that the log holds beyond the snapshot: they are read again, and are the same ticks.
 
 use crate::bindings::{Binding, SharedBindings};
+use crate::current::Current;
 use crate::engine::{SourceState, TickInput};
 use crate::quiet::{Candidate, Quiet};
 use crate::scoring::{self, CommandRecord, ControlFact, Decided, Desk, DeskError, Verdict};
@@ -121,7 +122,7 @@ impl Live<'_> {
             }
         }
         caught_up(ticker);
-        let (mut quiet, begun) = (Quiet::default(), Instant::now());
+        let (mut quiet, mut current, begun) = (Quiet::default(), Current::default(), Instant::now());
         while !self.stop.load(Ordering::Relaxed) {
             let found = self.source.discover()?;
             if !found.is_empty() {
@@ -143,7 +144,11 @@ impl Live<'_> {
             let tick = now_ms().min(tick_end_ms).max(ticker.last_tick().map_or(0, |last| last + 1));
             let control = self.control_number(&names);
             // One that holds no trades has no event time to wait for.
-            let is_caught_up = |number: u32| control == Some(number) || self.source.caught_up(number);
+            current.note_messages(&polled.blocks);
+            let now_ns = i64::try_from(now_ms()).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+            let is_caught_up = |number: u32| {
+                control == Some(number) || self.source.caught_up(number) || current.is_read_up_to(now_ns, number)
+            };
             let caught_up: Vec<bool> = (0..names.len() as u32).map(is_caught_up).collect();
             let candidate = Candidate {
                 running_ms: begun.elapsed().as_millis() as u64,
@@ -158,6 +163,7 @@ impl Live<'_> {
             }
             quiet.made(&candidate);
             let (pieces, records) = self.decode(polled, &names);
+            current.note_records(&pieces);
             let mut binding = Binding { tick, ..Binding::default() };
             binding.ends =
                 pieces.iter().map(|piece| (names[piece.partition() as usize].clone(), piece.end_position)).collect();

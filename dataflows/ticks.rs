@@ -186,6 +186,11 @@ impl Piece {
         self.columns.partition
     }
 
+    /// Whether it holds quotes, books, marks, funding or liquidations.
+    pub const fn has_market(&self) -> bool {
+        !self.market.is_empty()
+    }
+
     /// Adds counts of messages that were ignored beside those of the chunk.
     pub fn ignore(&mut self, ignored: BTreeMap<String, u64>) {
         for (kind, count) in ignored {

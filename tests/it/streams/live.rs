@@ -1,11 +1,15 @@
 //! Market streams live: once each in the lake whatever happens, made again as recorded, and verified.
 
 use super::{contents, rows, table};
-use crate::harness::kafka::broker;
+use crate::harness::kafka::{PATIENCE, broker};
 use crate::kafka_live::markets::opening_ns;
 use crate::kafka_live::program::{Setup, succeeds, tidewheel};
+use crate::kafka_live::readers::wait_for_record;
 use crate::recorded::verified::identical;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidewheel_connectors::lake::{Table, read};
 use tidewheel_schemas::SECOND_NS;
 
@@ -109,4 +113,58 @@ fn a_run_that_is_killed_keeps_every_record_once_and_can_be_made_again() {
     let ignored = ["books", "liquidations", "marks", "quotes"].map(|name| kept[name]);
     assert_eq!(counters.ignored.values().copied().collect::<Vec<_>>(), ignored, "{:?}", counters.ignored);
     assert_eq!((counters.read, rows(&setup.lake)), (trades, BTreeMap::from([("trades", trades)])));
+}
+
+/// Sends some thousand quotes a second to a partition of its own until told to stop, and two trades to another, four seconds apart; all
+/// dated now.
+fn offer(topic: &str, stop: &AtomicBool) {
+    const QUOTES_AT_ONCE: u64 = 5;
+    const TRADES_AT_MS: [u64; 2] = [3_000, 7_000];
+    let producer: BaseProducer = broker().client().set("linger.ms", "0").create().expect("a sound configuration");
+    let send = |partition: i32, payload: &str| {
+        let record = BaseRecord::<(), str>::to(topic).partition(partition).payload(payload);
+        producer.send(record).map_err(|(error, _)| error).expect("there is room");
+        producer.poll(Duration::ZERO);
+    };
+    let (begun, mut number, mut trades) = (Instant::now(), 0, 0);
+    while !stop.load(Ordering::Relaxed) {
+        let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_nanos();
+        let of = |symbol: &str| format!(r#""venue":"busy","symbol":"{symbol}","event_time":{now_ns}"#);
+        for _ in 0..QUOTES_AT_ONCE {
+            number += 1;
+            let quote = format!(r#""update_id":{number},"bid_price":"1","bid_quantity":"{number}""#);
+            send(1, &format!(r#"{{"type":"quote",{},{quote}}}"#, of("BOOK")));
+        }
+        if TRADES_AT_MS.get(trades).is_some_and(|at| begun.elapsed() >= Duration::from_millis(*at)) {
+            trades += 1;
+            let trade = format!(r#""trade_id":"{trades}","price":"1","quantity":"1""#);
+            send(0, &format!(r#"{{"type":"trade",{},{trade}}}"#, of("TRADED")));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    producer.flush(PATIENCE).expect("the broker takes the messages");
+}
+
+#[test]
+fn a_partition_that_quotes_fill_without_a_pause_holds_no_bar_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let brokers = broker().address();
+    let topic = broker().topic("busy", 2);
+    let mut setup = Setup::new(brokers, &topic, folder.path());
+    setup.bars += "lateness = \"1s\"\n";
+    let stop = AtomicBool::new(false);
+    let run = setup.start();
+    std::thread::scope(|scope| {
+        let offering = scope.spawn(|| offer(&topic, &stop));
+        // The second trade makes the bar of the first final, though the broker never says that nothing follows among the quotes.
+        wait_for_record(brokers, &format!("{}.bars.1s", setup.prefix), |record| {
+            record.value.as_ref().is_some_and(|bar| bar["symbol"] == "TRADED" && bar["is_final"] == true)
+        });
+        stop.store(true, Ordering::Relaxed);
+        offering.join().expect("no panic");
+    });
+    run.stop();
+    let counters = read::manifest(&setup.lake).expect("a lake").progress.counters;
+    assert!(counters.reconcile() && counters.late == 0, "{counters:?}");
+    identical(&setup.lake, &["--kafka", brokers, "--prefix", &setup.prefix]);
 }

@@ -157,7 +157,7 @@ fn bad_numbers_are_refused_for_their_reason() {
             r#"field: funding_rate: missing, expected in "fundingRate""#,
         ),
         (
-            r#"{"e":"forceOrder","E":1,"o":{"s":"A","S":"SELL","q":"90000000000","p":"9000000000","T":1568014460893}}"#,
+            r#"{"e":"forceOrder","E":1,"o":{"s":"A","S":"SELL","q":"90000000000","l":"90000000000","p":"9000000000","T":1568014460893}}"#,
             "number: price times quantity: out of range",
         ),
         (r#"{"e":"forceOrder","E":1,"o":7}"#, "field: trade: a number where an object is needed"),
