@@ -5,7 +5,7 @@
 //! it ([`LookaheadCheck`]). A row must come out bit by bit. A value that needs a later trade, a later correction, or a longer
 //! bar that had not ended, cannot.
 
-use crate::engine::{self, EngineError};
+use crate::engine::{self, EngineError, MergedTick};
 use crate::pipeline::PipelineConfig;
 use crate::recorded::{Recorded, RecordedError};
 use crate::tables::Tables;
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use tidewheel_connectors::lake::LakeError;
 use tidewheel_connectors::lake::rows::RowsByTick;
 use tidewheel_operators::features::{Finding, LookaheadCheck, View};
-use tidewheel_schemas::{FeatureRow, Row, TickOutput};
+use tidewheel_schemas::{FeatureRow, Row};
 
 /// What to check.
 #[derive(Clone, Debug)]
@@ -164,14 +164,17 @@ pub fn lookahead(config: &AuditConfig) -> Result<AuditReport, AuditError> {
     let end = recorded.lake().progress.tick_frontier;
     let pipeline = PipelineConfig {
         intervals: audit.view.intervals(),
-        views: Vec::new(),
+        // What markets say beside trades comes out only where a view asks for it.
+        views: if audit.view.has_market() { vec![audit.view.clone()] } else { Vec::new() },
         scoring: None,
+        min_quality: None,
+        hourly_volume: false,
         ..recorded.pipeline(false)
     };
     let (engine, outputs) = engine::start(config.workers, &pipeline, None)?;
     let (checked, (recorded, fed)) = std::thread::scope(|scope| {
         let feeder = scope.spawn(|| feed(recorded, engine, end));
-        let checked = outputs.map(|tick| tick.output).try_for_each(|tick| audit.check_tick(&tick));
+        let checked = { outputs }.try_for_each(|tick| audit.check_tick(&tick));
         (checked, feeder.join().expect("a panic in the feeder ends the process"))
     });
     checked?;
@@ -192,7 +195,9 @@ struct Audit {
 }
 
 impl Audit {
-    fn check_tick(&mut self, tick: &TickOutput) -> Result<(), LakeError> {
+    fn check_tick(&mut self, tick: &MergedTick) -> Result<(), LakeError> {
+        tick.leaves.iter().for_each(|change| self.check.learn_leaf(change));
+        let tick = &tick.output;
         tick.bars.iter().for_each(|version| self.check.learn(version));
         for row in self.rows.take(tick.tick)? {
             if self.is_in_sample(&row) {

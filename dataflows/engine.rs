@@ -14,15 +14,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidewheel_connectors::decode::render_trade;
 use tidewheel_connectors::kafka::Fingerprint;
+use tidewheel_connectors::source::MessageBlock;
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::features::{FeatureSizes, SavedFeatures};
+use tidewheel_operators::hourly::SavedHours;
 use tidewheel_operators::lifecycle::SavedBars;
+use tidewheel_operators::market::{GapKind, LeafChange, MarketSizes, Refused, SavedMarket};
 use tidewheel_operators::saved::{RestoredState, SavedFacts};
 use tidewheel_operators::scoring::{Activation, Prediction, SavedScoring};
 use tidewheel_operators::tape::{RowSlice, TapePart, TapeSizes};
 use tidewheel_schemas::{
-    Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, Reject, RejectReason, TickOutput, TradeId,
-    TradeKey,
+    Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, MarketRecord, Reject, RejectReason, TickOutput,
+    TradeId, TradeKey,
 };
 use timely::WorkerConfig;
 
@@ -38,6 +41,8 @@ pub struct TickInput {
     pub slices: Vec<RowSlice>,
     /// Cancels and corrections.
     pub amendments: Vec<Amendment>,
+    /// Quotes, books, marks, funding and liquidations.
+    pub market: Vec<MarketRecord>,
     /// Ensembles that take effect with the tick, before its rows are scored.
     pub activations: Vec<Arc<Activation>>,
     /// What the source already decided.
@@ -56,7 +61,7 @@ pub struct SourceTick {
     /// Counts of the source from the start of the run.
     pub counters: Counters,
     /// The raw messages of the tick, from which conflicts take their bytes.
-    pub raw: Vec<Arc<tidewheel_connectors::source::MessageBlock>>,
+    pub raw: Vec<Arc<MessageBlock>>,
     /// The names of the source partitions by number, where they are known.
     pub partitions: Option<Arc<[String]>>,
     /// Where the source stands, where a snapshot is taken after this tick.
@@ -94,15 +99,22 @@ pub struct SavedState {
     pub tapes: Vec<TapePart>,
     /// Of the ledgers.
     pub bars: Vec<SavedBars>,
+    /// Of the markets.
+    pub market: Vec<SavedMarket>,
+    /// Of the hours.
+    pub hours: Vec<SavedHours>,
     /// Of the features.
     pub features: Vec<SavedFeatures>,
     /// Of the scoring.
     pub scoring: Vec<SavedScoring>,
     /// Of what is computed once the workers are done, where rows are scored.
     pub facts: Option<SavedFacts>,
-    /// The counts of the tapes, all workers together.
+    /// The counts of the tapes and markets, all workers together.
     pub tape_counters: Counters,
 }
+
+/// In the place of a refusal: an ensemble passed over a row because it had scored a newer one.
+pub const SUPERSEDED: &str = "superseded";
 
 /// One tick, merged over the workers, in canonical order.
 #[derive(Debug, Default)]
@@ -115,10 +127,18 @@ pub struct MergedTick {
     pub sizes: TapeSizes,
     /// How much the features hold.
     pub feature_sizes: FeatureSizes,
+    /// How much the markets hold.
+    pub market_sizes: MarketSizes,
+    /// Gaps in books that were noticed.
+    pub book_gaps: u64,
+    /// Leaves of markets that changed, where a view has features of them, by instrument and time.
+    pub leaves: Vec<LeafChange>,
     /// Rows that the scoring remembers.
     pub scoring_rows: usize,
-    /// Rows that ensembles refused to score, by the name of the refusal.
+    /// Rows that ensembles did not score, by the name of the refusal, or [`SUPERSEDED`].
     pub refused: BTreeMap<&'static str, u64>,
+    /// Rows that the members of ensembles gave no number for, by model and name of the refusal.
+    pub refused_members: BTreeMap<(Arc<str>, &'static str), u64>,
     /// The names of the source partitions by number, where they are known.
     pub partitions: Option<Arc<[String]>>,
     /// For a snapshot, where the tick asked for one.
@@ -137,6 +157,7 @@ struct WorkerInput {
     header: TickHeader,
     slices: Vec<RowSlice>,
     amendments: Vec<Amendment>,
+    market: Vec<MarketRecord>,
     activations: Vec<Arc<Activation>>,
 }
 
@@ -210,8 +231,8 @@ fn run_worker(
     let mut doors = pipeline::build(worker, config, restored, out);
     loop {
         match input.try_recv() {
-            Ok(WorkerInput { header, slices, amendments, activations }) => {
-                doors.send(header, slices, amendments, activations);
+            Ok(WorkerInput { header, slices, amendments, market, activations }) => {
+                doors.send(header, slices, amendments, market, activations);
                 worker.step();
             }
             Err(TryRecvError::Empty) => {
@@ -233,14 +254,14 @@ impl Engine {
     /// # Panics
     /// If a worker is gone, which only a panic there explains.
     pub fn send(&mut self, tick: TickInput) -> ControlFlow<()> {
-        let TickInput { header, slices, amendments, activations, source } = tick;
+        let TickInput { header, slices, amendments, market, activations, source } = tick;
         if self.to_merger.send((header, source)).is_err() {
             return ControlFlow::Break(());
         }
         let workers = self.to_workers.len();
         let part = |_| {
-            let (slices, amendments, activations) = (Vec::new(), Vec::new(), activations.clone());
-            WorkerInput { header, slices, amendments, activations }
+            let (slices, amendments, market) = (Vec::new(), Vec::new(), Vec::new());
+            WorkerInput { header, slices, amendments, market, activations: activations.clone() }
         };
         let mut parts: Vec<WorkerInput> = (0..workers).map(part).collect();
         for slice in slices {
@@ -248,6 +269,7 @@ impl Engine {
             self.next_worker = (self.next_worker + 1) % workers;
         }
         parts[self.next_worker].amendments = amendments;
+        parts[self.next_worker].market = market;
         for (worker, part) in self.to_workers.iter().zip(parts) {
             worker.send(part).expect("a worker is gone: it must have panicked");
         }
@@ -275,7 +297,7 @@ pub fn restore_tick(tick: u64, source: &SourceState, activations: Vec<Arc<Activa
     };
     let counters = source.counters.clone();
     let source = SourceTick { counters, ..SourceTick::default() };
-    TickInput { header, slices: Vec::new(), amendments: Vec::new(), activations, source }
+    TickInput { header, slices: Vec::new(), amendments: Vec::new(), market: Vec::new(), activations, source }
 }
 
 impl Iterator for Outputs {
@@ -318,20 +340,33 @@ fn merge(
     (output.tick, output.watermark_ns) = (header.tick, header.watermark_ns);
     (output.rejects, output.late, output.counters) = (rejects, late, counters);
     let (mut versions, mut open_bars) = (Vec::new(), Vec::new());
-    let (mut features, mut scoring) = (Vec::new(), Vec::new());
+    let (mut market, mut saved_hours, mut features, mut scoring) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut predictions, mut acknowledged, mut hours) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
         predictions.extend(part.scoring.predictions);
         acknowledged.push(part.scoring.acknowledged);
         scoring.extend(part.scoring.saved);
         merged.scoring_rows += part.scoring.rows;
+        if part.scoring.superseded > 0 {
+            *merged.refused.entry(SUPERSEDED).or_default() += part.scoring.superseded;
+        }
         hours.extend(part.hours);
         output.rows.extend(part.features.into_iter().map(Tables::of_feature));
         output.rows.extend(part.events);
         features.extend(part.saved_features);
+        saved_hours.extend(part.saved_hours);
         merged.feature_sizes.instruments += part.feature_sizes.instruments;
         merged.feature_sizes.bars += part.feature_sizes.bars;
         merged.feature_sizes.rows += part.feature_sizes.rows;
+        merged.feature_sizes.leaves += part.feature_sizes.leaves;
+        let of_market = part.market;
+        output.market.extend(of_market.accepted);
+        output.rejects.extend(of_market.refused.into_iter().map(|refused| reject_refused(refused, &raw)));
+        merged.leaves.extend(of_market.leaves);
+        merged.book_gaps += of_market.gaps.iter().filter(|gap| gap.kind == GapKind::Lost).count() as u64;
+        merged.market_sizes.add(&of_market.sizes);
+        tape_counters.add(&of_market.counters);
+        market.extend(of_market.saved);
         versions.extend(part.versions);
         open_bars.extend(part.open_bars);
         let outcome = part.outcome;
@@ -358,16 +393,24 @@ fn merge(
     {
         *merged.refused.entry(refused.name).or_default() += 1;
     }
+    for (model, name) in predictions.iter().flat_map(|prediction| &prediction.judgement.refused_members) {
+        *merged.refused_members.entry((Arc::clone(model), *name)).or_default() += 1;
+    }
     if let Some(facts) = facts.as_deref_mut() {
         output.rows.extend(facts.make(header.tick, &control, &acknowledged, hours, predictions));
     }
     merged.saved = state.map(|source| {
         let facts = facts.map(|facts| facts.save());
-        Box::new(SavedState { source: *source, tapes, bars, features, scoring, facts, tape_counters })
+        let hours = saved_hours;
+        Box::new(SavedState { source: *source, tapes, bars, market, hours, features, scoring, facts, tape_counters })
     });
     output.bars = merge_bars(versions);
     output.rows.sort_by(|left, right| left.key().cmp(&right.key()));
     merged.open_bars = merge_bars(open_bars);
+    output.market.sort_by_key(MarketRecord::source);
+    merged
+        .leaves
+        .sort_by(|left, right| (&left.instrument, left.open_time_ns).cmp(&(&right.instrument, right.open_time_ns)));
     // Records of one message share its position. Those of one instrument come from one worker, in order: the sort is stable.
     output.late.sort_by(|left, right| late_key(left).cmp(&late_key(right)));
     // Several trades of one message share its position: what tells them apart orders them too.
@@ -408,13 +451,28 @@ fn merge_bars(lists: Vec<Vec<BarVersion>>) -> Vec<BarVersion> {
     merged
 }
 
-fn reject_conflict(record: LateRecord, raw: &[Arc<tidewheel_connectors::source::MessageBlock>]) -> Reject {
+/// The bytes of a message, where they are still at hand.
+fn received(raw: &[Arc<MessageBlock>], (partition, position): (u32, u64)) -> Option<Vec<u8>> {
+    let of_partition = raw.iter().filter(|block| block.partition == partition);
+    of_partition.filter_map(|block| block.payload_at(position)).next().map(<[u8]>::to_vec)
+}
+
+fn reject_refused(refused: Refused, raw: &[Arc<MessageBlock>]) -> Reject {
+    let Refused { record, reason, detail } = refused;
+    let MarketRecord { partition, position, receive_time_ns, .. } = record;
+    let as_json = || serde_json::to_vec(&record).expect("plain data always encodes");
+    let kind = record.content.name();
+    let detail = format!("{kind} of {:?}: {detail}", record.instrument);
+    let raw = received(raw, (partition, position)).unwrap_or_else(as_json).into();
+    Reject { partition, position, reason, detail, raw, receive_time_ns }
+}
+
+fn reject_conflict(record: LateRecord, raw: &[Arc<MessageBlock>]) -> Reject {
     let (partition, position) = record.source();
     let LateRecord::Trade { instrument, trade, receive_time_ns, .. } = record else {
         unreachable!("only trades are in conflict");
     };
-    let of_partition = raw.iter().filter(|block| block.partition == partition);
-    let received = of_partition.filter_map(|block| block.payload_at(position)).next().map(<[u8]>::to_vec);
+    let received = received(raw, (partition, position));
     Reject {
         partition,
         position,
@@ -485,10 +543,12 @@ mod tests {
                 features: Vec::new(),
                 events: Vec::new(),
                 saved_features: Vec::new(),
+                saved_hours: Vec::new(),
                 feature_sizes: FeatureSizes::default(),
                 scoring: tidewheel_operators::scoring::ScoringTick::default(),
                 hours: Vec::new(),
                 outcome,
+                market: tidewheel_operators::market::MarketOutcome::default(),
             }
         };
         let parts = order.map(|worker| part(["AAAUSDT", "BBBUSDT", "CCCUSDT"][worker]));

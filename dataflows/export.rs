@@ -4,6 +4,7 @@
 //! A label looks ahead, and no feature does: labels are made here, of the final bars in the lake, and never come near the graph.
 //! What is read: the view's table day by day, and of the base interval's bars the closes in the range, which stay in memory.
 
+use crate::models::contract_sha256;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Range};
 use std::path::PathBuf;
@@ -173,6 +174,10 @@ pub fn export(config: &ExportConfig) -> Result<Exported, ExportError> {
     }
     let closes = if config.labels.is_empty() { Closes::default() } else { Closes::read(config, &state)? };
     let mut file = TableFile::create(&config.output, columns(config, spec))?;
+    // What a model that is trained on it must find in the stream again.
+    file.describe("tidewheel.view", format!("{}@{}", config.view.name, config.view.version));
+    file.describe("tidewheel.view_contract", config.view.contract().join("\n"));
+    file.describe("tidewheel.view_contract_sha256", contract_sha256(&config.view));
     let (mut exported, mut venues, mut instruments) = (Exported::default(), BTreeMap::new(), BTreeSet::new());
     for day in days.iter().filter(|day| config.holds_part_of(day)) {
         // What a run committed after the manifest was read is left alone.

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod bindings;
 pub mod commands;
 pub mod config;
+mod current;
 pub mod engine;
 pub mod export;
 pub mod http;

@@ -6,9 +6,10 @@
 //! that the log holds beyond the snapshot: they are read again, and are the same ticks.
 
 use crate::bindings::{Binding, SharedBindings};
+use crate::current::Current;
 use crate::engine::{SourceState, TickInput};
 use crate::quiet::{Candidate, Quiet};
-use crate::scoring::{self, CommandRecord, ControlFact, Decided, Desk, DeskError};
+use crate::scoring::{self, CommandRecord, ControlFact, Decided, Desk, DeskError, Verdict};
 use crate::snapshot::SnapshotTimer;
 use crate::status::{self, Status};
 use crate::ticks::{Chunk, Piece, Ticker};
@@ -121,7 +122,7 @@ impl Live<'_> {
             }
         }
         caught_up(ticker);
-        let (mut quiet, begun) = (Quiet::default(), Instant::now());
+        let (mut quiet, mut current, begun) = (Quiet::default(), Current::default(), Instant::now());
         while !self.stop.load(Ordering::Relaxed) {
             let found = self.source.discover()?;
             if !found.is_empty() {
@@ -143,7 +144,11 @@ impl Live<'_> {
             let tick = now_ms().min(tick_end_ms).max(ticker.last_tick().map_or(0, |last| last + 1));
             let control = self.control_number(&names);
             // One that holds no trades has no event time to wait for.
-            let is_caught_up = |number: u32| control == Some(number) || self.source.caught_up(number);
+            current.note_messages(&polled.blocks);
+            let now_ns = i64::try_from(now_ms()).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+            let is_caught_up = |number: u32| {
+                control == Some(number) || self.source.caught_up(number) || current.is_read_up_to(now_ns, number)
+            };
             let caught_up: Vec<bool> = (0..names.len() as u32).map(is_caught_up).collect();
             let candidate = Candidate {
                 running_ms: begun.elapsed().as_millis() as u64,
@@ -158,6 +163,7 @@ impl Live<'_> {
             }
             quiet.made(&candidate);
             let (pieces, records) = self.decode(polled, &names);
+            current.note_records(&pieces);
             let mut binding = Binding { tick, ..Binding::default() };
             binding.ends =
                 pieces.iter().map(|piece| (names[piece.partition() as usize].clone(), piece.end_position)).collect();
@@ -166,10 +172,10 @@ impl Live<'_> {
             let behind = names.iter().zip(&caught_up).filter(|(_, caught_up)| !**caught_up);
             binding.behind = behind.map(|(name, _)| name.clone()).collect();
             let decided = match &mut self.control {
-                Some(control) => records.iter().map(|record| control.desk.decide(record)).collect(),
+                Some(control) => control.desk.decide_all(&records),
                 None => Vec::new(),
             };
-            binding.control = decided.iter().map(|decided: &Decided| decided.verdict.clone()).collect();
+            binding.control = Verdict::logged(&decided);
             ticker.accept_control(records.len() as u64);
             let mut input = ticker.tick(tick, pieces, &caught_up);
             input.source.partitions = Some(Arc::clone(&names));
@@ -271,12 +277,12 @@ impl Live<'_> {
         let Some(control) = &self.control else { return };
         let source: Arc<str> = control.partition().into();
         for (record, Decided { verdict, activation }) in records.into_iter().zip(decided) {
-            let (tick, promotion) = (input.header.tick, record.promotion.number);
-            let ensemble = record.promotion.ensemble.to_string();
+            let (tick, number) = (input.header.tick, record.wanted.number());
+            let (kind, subject) = (record.wanted.kind(), record.wanted.subject());
             match &verdict.refused {
-                None => tracing::info!(tick, promotion, ensemble, "ensemble takes effect"),
+                None => tracing::info!(tick, kind, number, subject, "control record takes effect"),
                 Some((reason, detail)) => {
-                    tracing::warn!(tick, promotion, ensemble, reason, detail, "promotion refused")
+                    tracing::warn!(tick, kind, number, subject, reason, detail, "control record refused")
                 }
             }
             input.activations.extend(activation);

@@ -48,6 +48,8 @@ fn main() -> ExitCode {
         log::tell_error(&error);
         return ExitCode::from(2);
     }
+    // An error of the fault point means nothing here: the runtime has none that it could be.
+    tidewheel_models::guard::probe(|| drop(tidewheel_connectors::fault::reached("model.runtime")));
     // Not locked: the demo draws from another thread.
     match command.run(&mut std::io::stdout()) {
         Ok(code) => code,

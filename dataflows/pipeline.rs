@@ -7,6 +7,8 @@
 //!                                              |          rollup 5 m -- lifecycle --+---------+-- collect -- out
 //!                                              |               ... 15 m, 1 h, 4 h, 1 d        |
 //!                                              |                 versions of bars -- features +
+//!   market =======exchange==== market -- leaves of minutes --------------- features |         |
+//!                                \------ | ------- accepted, refused, gaps, counts --+---------+
 //!   activations ---- to every worker --------- | ---------------------- scoring ----+---------+
 //!                                              +-- late, rejects, accepted, counts -----------+
 //! ```
@@ -21,12 +23,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::features::{FeatureSizes, FeatureStreams, FeaturesConfig, SavedFeatures, View, features};
+use tidewheel_operators::hourly::{HourlyStreams, SavedHours, hourly_volume};
 use tidewheel_operators::lifecycle::{LifecycleConfig, SavedBars, lifecycle};
+use tidewheel_operators::market::{MarketConfig, MarketOutcome, MarketStreams, market};
 use tidewheel_operators::rollup::rollup;
 use tidewheel_operators::saved::RestoredState;
 use tidewheel_operators::scoring::{Activation, ScoringConfig, ScoringTick, scoring};
 use tidewheel_operators::tape::{Directory, RowSlice, TapeConfig, TapeOutcome, route, tape};
-use tidewheel_schemas::{Amendment, BarVersion, FeatureRow, Interval, Row};
+use tidewheel_schemas::{Amendment, BarVersion, FeatureRow, Interval, MarketRecord, Row};
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::{Concatenate, Input};
@@ -52,6 +56,8 @@ pub struct PipelineConfig {
     pub scoring: Option<ScoringRules>,
     /// The quality of rows, 0 to 1, below which an event tells of an instrument.
     pub min_quality: Option<f64>,
+    /// Whether the volume of hours has a table.
+    pub hourly_volume: bool,
 }
 
 /// All that a tick gave on one worker.
@@ -67,24 +73,29 @@ pub struct WorkerTick {
     pub saved: Vec<SavedBars>,
     /// Rows of the views, by view, instrument and open time.
     pub features: Vec<FeatureRow>,
-    /// Rows of the table of events.
+    /// Rows of the tables of events and of hours.
     pub events: Vec<Row>,
     /// For a snapshot: parts of the features.
     pub saved_features: Vec<SavedFeatures>,
+    /// For a snapshot: parts of the hours.
+    pub saved_hours: Vec<SavedHours>,
     /// How much the features hold.
     pub feature_sizes: FeatureSizes,
     /// What was said of the rows.
     pub scoring: ScoringTick,
     /// Where rows are scored, the final bars of an hour, which the universe of signals follows.
     pub hours: Vec<BarVersion>,
-    /// What became of the records.
+    /// What became of trades and amendments.
     pub outcome: TapeOutcome,
+    /// What became of quotes, books, marks, funding and liquidations.
+    pub market: MarketOutcome,
 }
 
 /// The doors of the graph on one worker.
 pub struct PipelineInputs {
     slices: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<RowSlice>>>,
     amendments: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Amendment>>>,
+    market: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<MarketRecord>>>,
     headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
     activations: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Arc<Activation>>>>,
 }
@@ -96,12 +107,14 @@ impl PipelineInputs {
         header: TickHeader,
         slices: Vec<RowSlice>,
         amendments: Vec<Amendment>,
+        market: Vec<MarketRecord>,
         activations: Vec<Arc<Activation>>,
     ) {
         self.advance_to(header.tick);
         activations.into_iter().for_each(|activation| self.activations.send(activation));
         slices.into_iter().for_each(|slice| self.slices.send(slice));
         amendments.into_iter().for_each(|amendment| self.amendments.send(amendment));
+        market.into_iter().for_each(|record| self.market.send(record));
         self.headers.send(header);
         self.advance_to(header.tick + 1);
     }
@@ -109,6 +122,7 @@ impl PipelineInputs {
     fn advance_to(&mut self, tick: u64) {
         self.slices.advance_to(tick);
         self.amendments.advance_to(tick);
+        self.market.advance_to(tick);
         self.headers.advance_to(tick);
         self.activations.advance_to(tick);
     }
@@ -126,12 +140,14 @@ pub fn build(
     let mut inputs = PipelineInputs {
         slices: InputHandle::new(),
         amendments: InputHandle::new(),
+        market: InputHandle::new(),
         headers: InputHandle::new(),
         activations: InputHandle::new(),
     };
     worker.dataflow(|scope| {
         let slices = scope.input_from(&mut inputs.slices);
         let amendments = scope.input_from(&mut inputs.amendments);
+        let records = scope.input_from(&mut inputs.market);
         let headers = scope.input_from(&mut inputs.headers);
         let activations = scope.input_from(&mut inputs.activations);
         let directory = Directory::default();
@@ -142,12 +158,16 @@ pub fn build(
         let known = Directory::clone(&directory);
         let taped = tape(rows, amendments, headers.clone(), tape_config, restored.as_mut(), known);
 
+        let has_leaves = config.views.iter().any(View::has_market);
+        let market_config = MarketConfig { archive: config.archive, is_saved: config.is_saved, has_leaves };
+        let markets = market(records, headers.clone(), market_config, restored.as_mut());
+
         let (is_saved, min_quality) = (config.is_saved, config.min_quality);
         let views = FeaturesConfig { views: config.views.clone(), is_saved, min_quality };
         let of_views = config.views.iter().flat_map(View::intervals).collect::<Vec<_>>();
-        // The universe of signals follows the volume of hours.
-        let of_signals = config.scoring.as_ref().map(|_| Interval::H1);
-        let wanted = config.intervals.iter().chain(&of_views).chain(&of_signals).copied();
+        // The universe of signals follows the volume of hours, too.
+        let of_hours = (config.scoring.is_some() || config.hourly_volume).then_some(Interval::H1);
+        let wanted = config.intervals.iter().chain(&of_views).chain(&of_hours).copied();
         let coarsest = wanted.max().unwrap_or(Interval::S1);
         let rules = |interval: Interval, parent: Option<Interval>| LifecycleConfig {
             interval,
@@ -156,7 +176,7 @@ pub fn build(
             // What only the views need is left out again before it leaves.
             is_published: config.intervals.contains(&interval)
                 || of_views.contains(&interval)
-                || of_signals == Some(interval),
+                || of_hours == Some(interval),
             is_saved: config.is_saved,
         };
         let mut ledger = |upserts, rules| {
@@ -177,14 +197,19 @@ pub fn build(
             upserts = rollup(level.children, parent);
         }
         let (versions, open_bars) = (scope.concatenate(versions), scope.concatenate(open_bars));
-        let features = features(versions.clone(), headers.clone(), &views, restored.as_mut());
+        let MarketStreams { leaves, outcomes: markets } = markets;
+        let features = features(versions.clone(), leaves, headers.clone(), &views, restored.as_mut());
         let scored = config.scoring.as_ref().map(|rules| {
             let (history_rows, views) = (rules.history_rows, config.views.len());
             let config = ScoringConfig { history_rows, views, is_saved: config.is_saved };
-            scoring(features.rows.clone(), activations, headers, config, restored.as_mut())
+            scoring(features.rows.clone(), activations, headers.clone(), config, restored.as_mut())
         });
+        let hours = config
+            .hourly_volume
+            .then(|| hourly_volume(versions.clone(), headers.clone(), config.is_saved, restored.as_mut()));
         let bars = BarStreams { versions, open_bars, saved: scope.concatenate(saved) };
-        collect(bars, features, scored, taped.outcomes, config, out);
+        let outcomes = OutcomeStreams { tapes: taped.outcomes, markets };
+        collect(bars, (features, hours), scored, outcomes, config, out);
     });
     inputs
 }
@@ -196,13 +221,19 @@ struct BarStreams<'scope> {
     saved: StreamVec<'scope, u64, SavedBars>,
 }
 
+/// What became of the records.
+struct OutcomeStreams<'scope> {
+    tapes: StreamVec<'scope, u64, TapeOutcome>,
+    markets: StreamVec<'scope, u64, MarketOutcome>,
+}
+
 /// Gathers what a tick gave on this worker and hands it out when the tick is complete. Of the bars only those of the
 /// published intervals.
 fn collect<'scope>(
     bars: BarStreams<'scope>,
-    features: FeatureStreams<'scope>,
+    (features, hours): (FeatureStreams<'scope>, Option<HourlyStreams<'scope>>),
     scored: Option<StreamVec<'scope, u64, ScoringTick>>,
-    outcomes: StreamVec<'scope, u64, TapeOutcome>,
+    outcomes: OutcomeStreams<'scope>,
     config: &PipelineConfig,
     out: Sender<WorkerTick>,
 ) {
@@ -211,13 +242,19 @@ fn collect<'scope>(
     let mut versions = builder.new_input(versions, Pipeline);
     let mut open_bars = builder.new_input(open_bars, Pipeline);
     let mut saved = builder.new_input(saved, Pipeline);
-    let mut outcomes = builder.new_input(outcomes, Pipeline);
+    let mut markets = builder.new_input(outcomes.markets, Pipeline);
+    let mut outcomes = builder.new_input(outcomes.tapes, Pipeline);
     let mut rows = builder.new_input(features.rows, Pipeline);
     let mut saved_features = builder.new_input(features.saved, Pipeline);
     let mut feature_sizes = builder.new_input(features.sizes, Pipeline);
     let mut scored = scored.map(|scored| builder.new_input(scored, Pipeline));
     let mut quality = builder.new_input(features.quality, Pipeline);
+    let mut hours =
+        hours.map(|hours| (builder.new_input(hours.rows, Pipeline), builder.new_input(hours.saved, Pipeline)));
+    // Its table is the last.
+    let hour_table = Tables::of_run(&config.views, config.min_quality, config.scoring.is_some()).specs().len() as u16;
     let (published, views) = (config.intervals.clone(), config.views.clone());
+    let gap_table = Tables::events(&config.views, config.min_quality, config.scoring.is_some());
     let is_hidden =
         move |versions: &[BarVersion]| versions.first().is_some_and(|version| !published.contains(&version.interval));
     builder.build(move |_| {
@@ -233,10 +270,12 @@ fn collect<'scope>(
                         features: Vec::new(),
                         events: Vec::new(),
                         saved_features: Vec::new(),
+                        saved_hours: Vec::new(),
                         feature_sizes: FeatureSizes::default(),
                         scoring: ScoringTick::default(),
                         hours: Vec::new(),
                         outcome: TapeOutcome::default(),
+                        market: MarketOutcome::default(),
                     })
                 };
             }
@@ -258,9 +297,22 @@ fn collect<'scope>(
             quality.for_each(|time, data| {
                 at!(time).events.extend(data.drain(..).map(|change| Tables::of_quality(&views, &change)));
             });
+            if let Some((rows, saved)) = &mut hours {
+                rows.for_each(|time, data| {
+                    at!(time).events.extend(data.drain(..).map(|row| Tables::of_hour(hour_table, row)));
+                });
+                saved.for_each(|time, data| at!(time).saved_hours.append(data));
+            }
             saved_features.for_each(|time, data| at!(time).saved_features.append(data));
             feature_sizes.for_each(|time, data| at!(time).feature_sizes = data.pop().expect("one count a tick"));
             saved.for_each(|time, data| at!(time).saved.append(data));
+            markets.for_each(|time, data| {
+                let market = data.pop().expect("one outcome a tick");
+                let gaps = gap_table.iter().flat_map(|table| market.gaps.iter().map(|gap| Tables::of_gap(*table, gap)));
+                let tick = at!(time);
+                tick.events.extend(gaps);
+                tick.market = market;
+            });
             outcomes.for_each(|time, data| at!(time).outcome = data.pop().expect("one outcome a tick"));
             while let Some(entry) = open.first_entry()
                 && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))

@@ -11,14 +11,18 @@ pub use partitions::{PartitionStatus, partitions};
 
 use crate::engine::MergedTick;
 use crate::snapshot::SnapshotReport;
-use crate::tables::{Tables, event_text};
+use crate::tables::{Tables, event_text, signal_text};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tidewheel_connectors::lake::CommitReport;
 use tidewheel_operators::features::FeatureSizes;
+use tidewheel_operators::market::MarketSizes;
 use tidewheel_operators::tape::TapeSizes;
 use tidewheel_schemas::{BarVersion, Counters, Instrument, Interval, Row, TickOutput};
+
+/// How many pairs of a model and the name of a refusal are counted apart.
+const MEMBER_REFUSALS_MAX: usize = 1_024;
 
 /// How often the state of the source partitions is taken down.
 const PARTITIONS_EVERY: Duration = Duration::from_millis(500);
@@ -50,12 +54,21 @@ pub struct Snapshot {
     pub revisions: u64,
     /// How much the features hold.
     pub feature_sizes: FeatureSizes,
+    /// How much the markets hold.
+    pub market_sizes: MarketSizes,
+    /// Gaps in books that were noticed.
+    pub book_gaps: u64,
     /// Rows that the scoring remembers.
     pub scoring_rows: usize,
     /// Rows that ensembles refused to score, by the name of the refusal.
     pub refused: BTreeMap<&'static str, u64>,
+    /// Rows that a model of an ensemble gave no number for, by model and name of the refusal; of at most
+    /// [`MEMBER_REFUSALS_MAX`] pairs, the others together as of model `other`.
+    pub refused_members: BTreeMap<(Arc<str>, &'static str), u64>,
     /// The last events, as text.
     pub events: VecDeque<String>,
+    /// The last signals to act, as text.
+    pub signals: VecDeque<String>,
     /// Rows published of the tables beside the bars, by the number of the table.
     pub rows: Vec<u64>,
     /// Whether a lake is written.
@@ -142,13 +155,15 @@ impl Snapshot {
         self.snapshots += 1;
     }
 
-    /// Takes note of an event.
-    fn note_event(&mut self, row: &Row) {
-        /// So many are shown.
-        const EVENTS: usize = 12;
-        self.events.extend(event_text(row));
-        while self.events.len() > EVENTS {
-            self.events.pop_front();
+    /// Takes note of a row of a table by its name.
+    fn note_row(&mut self, table: &str, row: &Row) {
+        /// So many are shown: two promotions of some members each.
+        const EVENTS: usize = 16;
+        const SIGNALS: usize = 4;
+        match table {
+            "events" => keep_last(&mut self.events, event_text(row), EVENTS),
+            "signals" => keep_last(&mut self.signals, signal_text(row), SIGNALS),
+            _ => {}
         }
     }
 
@@ -170,6 +185,14 @@ impl Snapshot {
             (false, true) => self.lake_complete_through(),
             (false, false) => None,
         }
+    }
+}
+
+/// Adds one, and forgets the first where there are more than so many.
+fn keep_last(lines: &mut VecDeque<String>, line: Option<String>, most: usize) {
+    lines.extend(line);
+    while lines.len() > most {
+        lines.pop_front();
     }
 }
 
@@ -304,9 +327,19 @@ impl Status {
             snapshot.counters = counters.clone();
             snapshot.sizes = tick.sizes;
             snapshot.feature_sizes = tick.feature_sizes;
+            snapshot.market_sizes = tick.market_sizes;
+            snapshot.book_gaps += tick.book_gaps;
             snapshot.scoring_rows = tick.scoring_rows;
             for (name, count) in &tick.refused {
                 *snapshot.refused.entry(name).or_default() += count;
+            }
+            for ((model, name), count) in &tick.refused_members {
+                let of = &mut snapshot.refused_members;
+                let mut key = (Arc::clone(model), *name);
+                if of.len() >= MEMBER_REFUSALS_MAX && !of.contains_key(&key) {
+                    key.0 = "other".into();
+                }
+                *of.entry(key).or_default() += count;
             }
             for row in rows {
                 let number = usize::from(row.table);
@@ -314,8 +347,8 @@ impl Status {
                     snapshot.rows.resize(number + 1, 0);
                 }
                 snapshot.rows[number] += 1;
-                if self.tables.get(number).is_some_and(|table| table == "events") {
-                    snapshot.note_event(row);
+                if let Some(table) = self.tables.get(number) {
+                    snapshot.note_row(table, row);
                 }
             }
         });

@@ -3,17 +3,20 @@
 //! The sources differ in when a tick ends; what happens to the records of a tick is decided here, from the records and the
 //! tick alone.
 
+#[cfg(test)]
+mod tests;
+
 use crate::engine::{SourceState, SourceTick, TickInput};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use tidewheel_connectors::decode::render_trade;
+use tidewheel_connectors::decode::{render_market, render_trade};
 use tidewheel_connectors::source::{DecodedChunk, MessageBlock};
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::intake::{Intake, IntakeLimits, tick_time_ns};
 use tidewheel_operators::tape::RowSlice;
 use tidewheel_operators::watermark::{PartitionState, Watermark};
-use tidewheel_schemas::{Amendment, Change, Counters, LateRecord, Reject, RejectReason, TradeColumns};
+use tidewheel_schemas::{Amendment, Change, Counters, LateRecord, MarketRecord, Reject, RejectReason, TradeColumns};
 
 /// How ticks are judged.
 #[derive(Clone, Copy, Debug)]
@@ -30,11 +33,53 @@ pub struct Chunk {
     columns: Arc<TradeColumns>,
     raw: Option<Arc<MessageBlock>>,
     amendments: std::vec::IntoIter<Amendment>,
+    market: std::vec::IntoIter<MarketRecord>,
     rejects: std::vec::IntoIter<Reject>,
     ignored: BTreeMap<String, u64>,
     end_position: u64,
-    next_row: usize,
     has_receive_times: bool,
+    /// The order of trades and market records; without market records it is that of the rows.
+    timeline: Option<Timeline>,
+    next_entry: usize,
+    next_row: usize,
+}
+
+/// Trades and market records of a chunk in one order: that of the source, of one message the trades first.
+#[derive(Debug, Default)]
+struct Timeline {
+    times_ns: Vec<i64>,
+    positions: Vec<u64>,
+    /// Trades before each entry, and before the end.
+    rows: Vec<u32>,
+}
+
+impl Timeline {
+    fn of(chunk: &DecodedChunk, has_receive_times: bool) -> Self {
+        let DecodedChunk { columns, market, .. } = chunk;
+        let mut timeline = Self::default();
+        let mut push = |time_ns, position, row: usize| {
+            timeline.times_ns.push(time_ns);
+            timeline.positions.push(position);
+            timeline.rows.push(row as u32);
+        };
+        let trade_times = if has_receive_times { &columns.receive_time_ns } else { &columns.event_time_ns };
+        let mut trades = trade_times.iter().zip(&columns.position).enumerate().peekable();
+        for record in market {
+            while let Some((row, (&time_ns, &position))) =
+                trades.next_if(|(_, (_, position))| **position <= record.position)
+            {
+                push(time_ns, position, row);
+            }
+            let receive_time_ns = record.receive_time_ns.filter(|_| has_receive_times);
+            let row = trades.peek().map_or(columns.len(), |(row, _)| *row);
+            push(receive_time_ns.unwrap_or(record.event_time_ns), record.position, row);
+        }
+        for (row, (&time_ns, &position)) in trades {
+            push(time_ns, position, row);
+        }
+        timeline.rows.push(columns.len() as u32);
+        timeline
+    }
 }
 
 /// The records of a chunk that belong to a tick.
@@ -44,6 +89,7 @@ pub struct Piece {
     raw: Option<Arc<MessageBlock>>,
     rows: Range<usize>,
     amendments: Vec<Amendment>,
+    market: Vec<MarketRecord>,
     rejects: Vec<Reject>,
     ignored: BTreeMap<String, u64>,
     /// One past the last position of the piece.
@@ -54,50 +100,64 @@ impl Chunk {
     /// Prepares a chunk.
     pub fn new(chunk: DecodedChunk) -> Self {
         let columns = &chunk.columns;
-        let has_receive_times = !columns.is_empty()
+        let has_records = !columns.is_empty() || !chunk.market.is_empty();
+        let has_receive_times = has_records
             && columns.receive_time_ns.len() == columns.len()
-            && !columns.receive_time_ns.contains(&i64::MIN);
+            && !columns.receive_time_ns.contains(&i64::MIN)
+            && chunk.market.iter().all(|record| record.receive_time_ns.is_some());
+        let timeline = (!chunk.market.is_empty()).then(|| Timeline::of(&chunk, has_receive_times));
         Self {
             has_receive_times,
+            timeline,
             columns: Arc::new(chunk.columns),
             raw: chunk.raw.map(Arc::new),
             amendments: chunk.amendments.into_iter(),
+            market: chunk.market.into_iter(),
             rejects: chunk.rejects.into_iter(),
             ignored: chunk.ignored,
             end_position: chunk.end_position,
+            next_entry: 0,
             next_row: 0,
         }
     }
 
-    /// The times that drive a replay: receive times where the source has them for its rows, else event times.
+    /// The times that drive a replay, of trades and market records in the order of their source: receive times where it has
+    /// them for all, else event times.
     pub fn clock_ns(&self) -> &[i64] {
         let columns = &self.columns;
-        if self.has_receive_times { &columns.receive_time_ns } else { &columns.event_time_ns }
+        match &self.timeline {
+            Some(timeline) => &timeline.times_ns,
+            None if self.has_receive_times => &columns.receive_time_ns,
+            None => &columns.event_time_ns,
+        }
     }
 
-    /// The first row not yet taken.
-    pub const fn next_row(&self) -> usize {
-        self.next_row
+    /// The first entry of the clock not yet taken.
+    pub const fn next_entry(&self) -> usize {
+        self.next_entry
     }
 
-    /// Takes the rows before `row`, and the other records that stand before it in the source. The rows of one message may
-    /// fall into several ticks: an answer that holds an hour of trades is read at the pace of those trades, or most of
-    /// them would lie in the future of its first tick.
+    /// Takes what stands before an entry of the clock, and the other records that stand before it in the source. The records
+    /// of one message may fall into several ticks: an answer that holds an hour of trades is read at the pace of those
+    /// trades, or most of them would lie in the future of its first tick.
     ///
     /// # Panics
-    /// If there are fewer rows.
-    pub fn take_until(&mut self, row: usize) -> Piece {
-        let positions = &self.columns.position;
-        assert!(row <= positions.len(), "row {row} of {}", positions.len());
-        let end_position = positions.get(row).copied().unwrap_or(self.end_position);
+    /// If there are fewer entries.
+    pub fn take_until(&mut self, entry: usize) -> Piece {
+        let positions = self.timeline.as_ref().map_or(&self.columns.position, |timeline| &timeline.positions);
+        assert!(entry <= positions.len(), "entry {entry} of {}", positions.len());
+        let end_position = positions.get(entry).copied().unwrap_or(self.end_position);
+        let is_all = entry == positions.len();
+        let row = self.timeline.as_ref().map_or(entry, |timeline| timeline.rows[entry] as usize);
         let rows = self.next_row..row;
-        self.next_row = row;
-        let is_all = row == positions.len();
+        let records = entry - self.next_entry - rows.len();
+        (self.next_entry, self.next_row) = (entry, row);
         Piece {
             columns: Arc::clone(&self.columns),
             raw: self.raw.clone(),
             rows,
             amendments: take_before(&mut self.amendments, end_position, |amendment| amendment.position),
+            market: self.market.by_ref().take(records).collect(),
             rejects: take_before(&mut self.rejects, end_position, |reject| reject.position),
             ignored: if is_all { std::mem::take(&mut self.ignored) } else { BTreeMap::new() },
             end_position,
@@ -106,7 +166,7 @@ impl Chunk {
 
     /// Takes all that is left.
     pub fn take_all(mut self) -> Piece {
-        self.take_until(self.columns.len())
+        self.take_until(self.clock_ns().len())
     }
 }
 
@@ -116,14 +176,19 @@ fn take_before<T>(items: &mut std::vec::IntoIter<T>, end: u64, position: impl Fn
 }
 
 impl Piece {
-    /// Trades, cancels, corrections and dead letters in it.
+    /// Trades, cancels, corrections, market records and dead letters in it.
     pub fn records(&self) -> usize {
-        self.rows.len() + self.amendments.len() + self.rejects.len()
+        self.rows.len() + self.amendments.len() + self.market.len() + self.rejects.len()
     }
 
     /// Its source partition.
     pub fn partition(&self) -> u32 {
         self.columns.partition
+    }
+
+    /// Whether it holds quotes, books, marks, funding or liquidations.
+    pub const fn has_market(&self) -> bool {
+        !self.market.is_empty()
     }
 
     /// Adds counts of messages that were ignored beside those of the chunk.
@@ -269,18 +334,19 @@ impl Ticker {
             is_restore: false,
         };
         let (slices, amendments, activations) = (Vec::new(), Vec::new(), Vec::new());
-        TickInput { header, slices, amendments, activations, source: SourceTick::default() }
+        TickInput { header, slices, amendments, market: Vec::new(), activations, source: SourceTick::default() }
     }
 
-    /// Puts the records of a piece where they belong. Tells whether a trade was taken: only those move a clock, and a
-    /// partition that sends nothing but refused ones must not hold it.
+    /// Puts the records of a piece where they belong. Tells whether a trade was taken: only those move the watermark, and a
+    /// partition that sends nothing but refused ones must not hold it. Market records do not move it: bars become final by it,
+    /// and a book that comes by a fast topic must not finish bars whose trades come by a slower one.
     fn admit(&mut self, piece: Piece, tick: u64, input: &mut TickInput) -> bool {
         let partition = piece.partition() as usize;
         if partition >= self.intakes.len() {
             self.intakes.resize(partition + 1, Intake::default());
         }
-        let Piece { columns, raw, rows, amendments, rejects, ignored, .. } = piece;
-        self.counters.read += (rows.len() + amendments.len() + rejects.len()) as u64;
+        self.counters.read += piece.records() as u64;
+        let Piece { columns, raw, rows, amendments, market, rejects, ignored, .. } = piece;
         for (kind, count) in ignored {
             *self.counters.ignored.entry(kind).or_default() += count;
         }
@@ -305,6 +371,22 @@ impl Ticker {
                 source.rejects.push(future_amendment(amendment, tick));
             } else {
                 input.amendments.push(amendment);
+            }
+        }
+        for record in market {
+            let refused = if record.event_time_ns > latest_ns {
+                Some((RejectReason::Future, future_detail(record.event_time_ns, tick)))
+            } else if record.event_time_ns < input.header.frozen_ns {
+                Some((RejectReason::TooOld, too_old_detail(record.event_time_ns, input.header.frozen_ns)))
+            } else {
+                None
+            };
+            match refused {
+                Some((reason, detail)) => {
+                    self.counters.reject(reason);
+                    source.rejects.push(refused_record(&record, reason, detail, raw.as_deref()));
+                }
+                None => input.market.push(record),
             }
         }
         let has_taken = !admission.taken.is_empty();
@@ -335,6 +417,23 @@ fn future_reject(columns: &TradeColumns, row: usize, tick: u64, raw: Option<&Mes
         raw: received.map_or_else(|| render_trade(columns.instrument_of(row), &trade, None), <[u8]>::to_vec).into(),
         receive_time_ns: columns.receive_time_of(row),
     }
+}
+
+fn refused_record(record: &MarketRecord, reason: RejectReason, detail: String, raw: Option<&MessageBlock>) -> Reject {
+    let received = raw.and_then(|block| block.payload_at(record.position));
+    Reject {
+        partition: record.partition,
+        position: record.position,
+        reason,
+        detail,
+        raw: received.map_or_else(|| render_market(record), <[u8]>::to_vec).into(),
+        receive_time_ns: record.receive_time_ns,
+    }
+}
+
+fn too_old_detail(time_ns: i64, frozen_ns: i64) -> String {
+    let behind_ms = frozen_ns.saturating_sub(time_ns) / 1_000_000;
+    format!("event time {time_ns} ns is {behind_ms} ms before all that may still change")
 }
 
 fn future_amendment(amendment: Amendment, tick: u64) -> Reject {

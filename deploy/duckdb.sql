@@ -58,3 +58,40 @@ CREATE OR REPLACE MACRO features_known_at(lake, name, moment) AS TABLE
     WHERE tick <= epoch_ms(moment::TIMESTAMPTZ)
     QUALIFY row_number() OVER (PARTITION BY venue, symbol, event_time ORDER BY tick DESC) = 1
         AND NOT is_removed;
+
+-- What the market said beside its trades, from a lake with an archive: the newest quote of each instrument, its mark price and
+-- funding (a message leaves out what has not changed), and the levels of all books, one a row.
+--
+--   FROM quotes_now('lake');
+--   FROM book_levels('lake') WHERE symbol = 'BTCUSDT' AND is_snapshot ORDER BY sequence, side, level;
+CREATE OR REPLACE MACRO quotes_now(lake) AS TABLE
+    SELECT *
+    FROM read_parquet(lake || '/quotes/*/*.parquet', hive_partitioning = true)
+    QUALIFY row_number() OVER (
+        PARTITION BY venue, symbol
+        ORDER BY event_time_ns DESC, update_id DESC NULLS LAST, tick DESC, position DESC, position_index DESC
+    ) = 1;
+
+CREATE OR REPLACE MACRO marks_now(lake) AS TABLE
+    SELECT
+        venue,
+        symbol,
+        max(event_time) AS event_time,
+        max_by(mark_price, event_time_ns) FILTER (WHERE mark_price IS NOT NULL) AS mark_price,
+        max_by(index_price, event_time_ns) FILTER (WHERE index_price IS NOT NULL) AS index_price,
+        max_by(funding_rate, event_time_ns) FILTER (WHERE funding_rate IS NOT NULL) AS funding_rate,
+        max_by(next_funding_time, event_time_ns) FILTER (WHERE next_funding_time IS NOT NULL) AS next_funding_time
+    FROM read_parquet(lake || '/marks/*/*.parquet', hive_partitioning = true)
+    GROUP BY venue, symbol;
+
+CREATE OR REPLACE MACRO book_levels(lake) AS TABLE
+    SELECT
+        venue, symbol, event_time, sequence, is_snapshot, tick, side,
+        unnest(levels).price AS price,
+        unnest(levels).quantity AS quantity,
+        generate_subscripts(levels, 1) AS level
+    FROM (
+        SELECT *, 'bid' AS side, bids AS levels FROM read_parquet(lake || '/books/*/*.parquet', hive_partitioning = true)
+        UNION ALL
+        SELECT *, 'ask' AS side, asks AS levels FROM read_parquet(lake || '/books/*/*.parquet', hive_partitioning = true)
+    );

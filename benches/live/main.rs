@@ -1,7 +1,7 @@
 //! Live through a real broker, transactions on: how many trades a second, and how soon a trade is in a bar.
 //!
 //! `cargo bench --bench live` starts Apache Kafka by itself, on the same cores; everything takes some ten minutes, `-- latency`,
-//! `-- restart` or `-- catch-up` alone less.
+//! `-- restart`, `-- catch-up` or `-- close` alone less.
 //!
 //! - *bare*: one librdkafka consumer and the decoder in one loop, nothing else. The yardstick.
 //! - *pipeline*: the whole program over the same topic: all intervals, provisional bars every second, archive and changelog
@@ -13,6 +13,7 @@
 //! - *snapshots*: the pipeline with a snapshot each second, beside none.
 //! - *at least once*: the pipeline without transactions.
 //! - *catch-up*: ten million trades that are there before the run starts, beside a replay of them; see `catch_up.rs`.
+//! - *close*: the features of 1,000 instruments at the close of a minute; see `close.rs`.
 //! - *restart*: `kill -9` of the program with 1,000 instruments and a day of bars, and the time from its next start until a
 //!   reader sees its first new commit, by the size of the state.
 //!
@@ -26,6 +27,7 @@
 //! 450 ms at p99.9.
 
 mod catch_up;
+mod close;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod harness;
@@ -55,6 +57,9 @@ fn main() {
     if is_asked_for("latency") {
         return table::print_latencies(&latency::open_loop(&broker));
     }
+    if is_asked_for("close") {
+        return table::print_closes(&close::measure(&broker));
+    }
     let restarts = || [1, 6].into_iter().for_each(|hours| table::print_restart(&recovery::restart(&broker, hours)));
     if is_asked_for("restart") {
         return restarts();
@@ -76,6 +81,7 @@ fn main() {
     table::print_variants(&variants);
     restarts();
     table::print_catch_up(&catch_up::measure(&broker, RUNS));
+    table::print_closes(&close::measure(&broker));
 }
 
 /// A configuration that reads a topic and writes everything, to topics of a prefix and a lake in a folder.

@@ -1,6 +1,7 @@
 //! What was measured, as one table.
 
 use super::catch_up::CatchUp;
+use super::close;
 use super::harness::distribution::KAFKA_VERSION;
 use super::latency::{Measured, RATE};
 use super::recovery::{self, Restart};
@@ -70,6 +71,20 @@ pub fn print_catch_up(measured: &CatchUp) {
         println!("{name:<10}{:>10.0} trades/s   runs {}", median(speeds), runs(speeds));
     }
     println!("ratio     {:>10.2} of replay, {:.2} of bare", median(live) / median(replay), median(live) / median(bare));
+}
+
+/// Prints how soon the features of a minute can be read.
+pub fn print_closes(took_us: &[u64]) {
+    let ms = |per_mille: usize| took_us[(took_us.len() - 1) * per_mille / 1_000] as f64 / 1_000.0;
+    println!();
+    println!("close     minute closed to rows of core_technical readable, {} instruments, tick 100 ms", close::SYMBOLS);
+    println!(
+        "          p50 {:.0} ms   p90 {:.0} ms   max {:.0} ms   of {} minutes",
+        ms(500),
+        ms(900),
+        ms(1_000),
+        took_us.len()
+    );
 }
 
 /// Prints how soon a killed run had committed again.

@@ -48,6 +48,7 @@ pub const POINTS: &[(&str, &str)] = &[
     ("registry.committed", "they are in their place"),
     ("registry.alias_staged", "a changed history of aliases is durable; the old one is still in its place"),
     ("registry.alias_committed", "it is in its place"),
+    ("model.runtime", "the runtime of a model is about to read, build or run it; only a panic is done here"),
     ("bindings.synced", "the ticks of a commit are in the log; the commit has not begun"),
 ];
 

@@ -2,7 +2,7 @@
 //! them.
 
 use std::collections::BTreeMap;
-use tidewheel_schemas::{Amendment, Reject, TradeColumns};
+use tidewheel_schemas::{Amendment, MarketRecord, Reject, TradeColumns};
 
 /// Raw messages of one source partition, in its order.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +66,8 @@ pub struct DecodedChunk {
     pub columns: TradeColumns,
     /// Cancels and corrections, in source order.
     pub amendments: Vec<Amendment>,
+    /// Quotes, books, marks, funding and liquidations, in source order.
+    pub market: Vec<MarketRecord>,
     /// Dead letters, in source order.
     pub rejects: Vec<Reject>,
     /// Messages of types not handled, by type (`binance:depthUpdate`), with the number of them.
@@ -77,11 +79,12 @@ pub struct DecodedChunk {
 }
 
 impl DecodedChunk {
-    /// Keeps the trades from `from_ns` on and before `to_ns`, and the amendments unless the time of their trade is known to
+    /// Keeps the trades and market records from `from_ns` on and before `to_ns`, and the amendments unless the time of their trade is known to
     /// lie outside. Rejects and ignored messages are kept: they have no time.
     pub fn retain_between(&mut self, from_ns: i64, to_ns: i64) {
         let is_inside = |time: i64| from_ns <= time && time < to_ns;
         self.amendments.retain(|amendment| amendment.original_time_ns.is_none_or(is_inside));
+        self.market.retain(|record| is_inside(record.event_time_ns));
         let all = &self.columns;
         if all.event_time_ns.iter().all(|&time| is_inside(time)) {
             return;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tidewheel_connectors::decode::{CsvColumns, DecodeConfig, Decoder, Format};
 use tidewheel_connectors::source::{DecodedChunk, MessageBlock};
-use tidewheel_schemas::{Amendment, Instrument, Reject, Trade};
+use tidewheel_schemas::{Amendment, Instrument, Level, MarketContent, MarketRecord, PRICE_LIMIT_E8, Reject, Trade};
 
 const BLOCKS: usize = 3_000;
 const MESSAGES_PER_BLOCK: usize = 12;
@@ -39,12 +39,15 @@ fn damaged_messages_end_somewhere() {
     }
     println!("{blocks} blocks: {found:?}");
     assert!(found.trades > 0 && found.amendments > 0 && found.rejects > 0 && found.ignored > 0, "{found:?}");
+    assert!(found.market.iter().all(|&count| count > 0), "records of every kind: {found:?}");
 }
 
 #[derive(Debug, Default)]
 struct Found {
     trades: usize,
     amendments: usize,
+    /// Quotes, books, marks, funding, liquidations.
+    market: [usize; 5],
     rejects: usize,
     ignored: u64,
 }
@@ -53,9 +56,34 @@ impl Found {
     fn add(&mut self, outcome: &Outcome) {
         self.trades += outcome.trades.len();
         self.amendments += outcome.amendments.len();
+        outcome.market.iter().for_each(|record| self.market[check_record(record)] += 1);
         self.rejects += outcome.rejects.len();
         self.ignored += outcome.ignored.values().sum::<u64>();
     }
+}
+
+/// Holds a record to the bounds that the graph and the lake rely on; tells its kind.
+fn check_record(record: &MarketRecord) -> usize {
+    let is_price = |price: i64| 0 < price && price < PRICE_LIMIT_E8;
+    let is_touch = |level: &Option<Level>| level.is_none_or(|level| is_price(level.price_e8) && level.quantity_e8 > 0);
+    let is_rate = |rate: i64| rate.abs() < 100_000_000;
+    let (kind, is_sound) = match &record.content {
+        MarketContent::Quote(quote) => (0, is_touch(&quote.bid) && is_touch(&quote.ask)),
+        MarketContent::Book(book) => {
+            let least = if book.is_snapshot { 1 } else { 0 };
+            let mut levels = book.bids.iter().chain(&*book.asks);
+            let is_sound = levels.all(|level| is_price(level.price_e8) && level.quantity_e8 >= least);
+            (1, is_sound && book.first_id <= book.last_id && i64::try_from(book.last_id).is_ok())
+        }
+        MarketContent::Mark(mark) => {
+            let prices = [mark.mark_price_e8, mark.index_price_e8];
+            (2, prices.into_iter().flatten().all(is_price) && mark.funding_rate_e8.is_none_or(is_rate))
+        }
+        MarketContent::Funding(funding) => (3, is_rate(funding.rate_e8) && funding.mark_price_e8.is_none_or(is_price)),
+        MarketContent::Liquidation(liquidation) => (4, is_price(liquidation.price_e8) && liquidation.quantity_e8 > 0),
+    };
+    assert!(is_sound, "{record:?}");
+    kind
 }
 
 /// A chunk without what depends on the cut of the blocks.
@@ -63,6 +91,7 @@ impl Found {
 struct Outcome {
     trades: Vec<(Instrument, Trade, u64, Option<i64>)>,
     amendments: Vec<Amendment>,
+    market: Vec<MarketRecord>,
     rejects: Vec<Reject>,
     ignored: BTreeMap<String, u64>,
 }
@@ -77,12 +106,16 @@ impl Outcome {
         let trades = (0..columns.len()).map(row).collect();
         assert!(columns.receive_time_ns.is_empty() || columns.receive_time_ns.len() == columns.len());
         assert!(columns.position.is_sorted());
-        Self { trades, amendments: chunk.amendments, rejects: chunk.rejects, ignored: chunk.ignored }
+        let sources: Vec<_> = chunk.market.iter().map(MarketRecord::source).collect();
+        assert!(sources.is_sorted_by(|one, next| one < next), "no two of one source, in its order");
+        let DecodedChunk { amendments, market, rejects, ignored, .. } = chunk;
+        Self { trades, amendments, market, rejects, ignored }
     }
 
     fn append(&mut self, other: Self) {
         self.trades.extend(other.trades);
         self.amendments.extend(other.amendments);
+        self.market.extend(other.market);
         self.rejects.extend(other.rejects);
         for (kind, count) in other.ignored {
             *self.ignored.entry(kind).or_default() += count;
@@ -101,7 +134,7 @@ fn check(decoder: &Decoder, messages: &[Vec<u8>], received: &[Option<i64>]) -> O
     let mut joined = Outcome::default();
     for (at, message) in messages.iter().enumerate() {
         let part = Outcome::of(decoder.decode(block(at, at + 1)));
-        let taken = part.trades.len() + part.amendments.len() + part.rejects.len();
+        let taken = part.trades.len() + part.amendments.len() + part.market.len() + part.rejects.len();
         let ignored: u64 = part.ignored.values().sum();
         assert!(
             if taken == 0 { ignored == 1 } else { ignored == 0 },

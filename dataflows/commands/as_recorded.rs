@@ -1,6 +1,6 @@
 //! `tidewheel replay --as-recorded`: history exactly as it happened, from a lake alone.
 
-use super::replay::{ProgressLine, ReplayArgs, cores};
+use super::replay::{ProgressLine, ROWS_WAITING, ReplayArgs, cores};
 use super::{CommandError, summary};
 use crate::engine::{self, MergedTick};
 use crate::outbox::{LakeOutput, Outbox};
@@ -42,7 +42,12 @@ impl ReplayArgs {
         let mut status = Status::new(&settings.intervals);
         status.set_tables(&tables);
         let status = Arc::new(status);
-        let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "as-recorded".to_owned() });
+        let lake = lake.map(|lake| LakeOutput {
+            lake,
+            every: None,
+            run: "as-recorded".to_owned(),
+            max_waiting_rows: ROWS_WAITING,
+        });
         let outbox = Outbox::of_replay(kafka, lake, Arc::clone(&status));
         let workers = self.workers.unwrap_or_else(cores);
         let (mut engine, outputs) = engine::start(workers, &recorded.pipeline(self.archive), None)?;
@@ -105,7 +110,7 @@ fn only_within(mut tick: MergedTick, range_ns: &Range<i64>) -> MergedTick {
     if !range_ns.contains(&tick_time_ns(tick.output.tick)) {
         let output = &mut tick.output;
         (output.bars, output.rows, output.late, output.rejects) = Default::default();
-        (output.accepted, output.amendments) = Default::default();
+        (output.accepted, output.amendments, output.market) = Default::default();
         tick.open_bars.clear();
     }
     tick

@@ -31,8 +31,9 @@ use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::Interval;
 
 /// What a log of ticks decides, so that no flag may.
-const AS_RECORDED_DECIDES: [&str; 15] = [
+const AS_RECORDED_DECIDES: [&str; 16] = [
     "views",
+    "hourly_volume",
     "config",
     "topic",
     "brokers",
@@ -48,6 +49,9 @@ const AS_RECORDED_DECIDES: [&str; 15] = [
     "provisional",
     "leave_open",
 ];
+
+/// Rows that may wait for the lake: as many as two of its commits hold.
+pub(super) const ROWS_WAITING: usize = 1_000_000;
 
 /// A duration, or none. (An alias, because clap reads a plain `Option` as an optional argument.)
 pub type Cadence = Option<i64>;
@@ -106,7 +110,10 @@ pub struct ReplayArgs {
     /// Replace what the lake holds instead of refusing
     #[arg(long)]
     pub replace: bool,
-    /// Keep the accepted trades in the lake too
+    /// Count quotes, books, marks, funding rates and liquidations as ignored instead of reading them
+    #[arg(long)]
+    pub trades_only: bool,
+    /// Keep the accepted trades and market records in the lake too
     #[arg(long)]
     pub archive: bool,
     /// The bars to write
@@ -139,9 +146,12 @@ pub struct ReplayArgs {
     /// Leave bars open that the end of the input cuts, instead of calling them final
     #[arg(long)]
     pub leave_open: bool,
-    /// The views of features to compute: core_technical, or those of --config [default: none, or as --config says]
+    /// The views of features to compute: core_technical, core_microstructure, or those of --config [default: none, or as --config says]
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub views: Option<Vec<String>>,
+    /// Write the volume of each hour too
+    #[arg(long)]
+    pub hourly_volume: bool,
     /// A configuration whose [features] section defines views, and whose [scoring] and [signals] say how rows are scored
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -218,6 +228,7 @@ impl ReplayArgs {
             venue: self.venue.clone(),
             symbol: self.symbol.clone(),
             csv: self.csv.clone().unwrap_or_default(),
+            market: !self.trades_only,
             ..DecodeConfig::default()
         });
         let computed = self.computed()?;
@@ -230,7 +241,7 @@ impl ReplayArgs {
             }
             _ => None,
         };
-        let tables = Tables::of_run(&views, min_quality, scoring.is_some());
+        let tables = Tables::of_run(&views, min_quality, scoring.is_some()).with_hourly_volume(self.hourly_volume);
         let sources: Vec<String> = readers.iter().map(|reader| reader.name().to_owned()).collect();
         let kafka = self
             .kafka
@@ -242,7 +253,8 @@ impl ReplayArgs {
         let mut status = Status::new(&self.intervals);
         status.set_tables(&tables);
         let status = Arc::new(status);
-        let lake = lake.map(|lake| LakeOutput { lake, every: None, run: "replay".to_owned() });
+        let lake =
+            lake.map(|lake| LakeOutput { lake, every: None, run: "replay".to_owned(), max_waiting_rows: ROWS_WAITING });
         let outbox = Outbox::of_replay(kafka, lake, Arc::clone(&status));
         let pipeline = PipelineConfig {
             intervals: self.intervals.clone(),
@@ -253,6 +265,7 @@ impl ReplayArgs {
             views,
             scoring,
             min_quality,
+            hourly_volume: self.hourly_volume,
         };
         let mut ticker = Ticker::new(TickConfig {
             limits: IntakeLimits { horizon_ns: self.horizon, skew_ns: self.skew },

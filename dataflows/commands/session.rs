@@ -168,8 +168,10 @@ impl Session {
         let mut status = Status::new(&config.bars.intervals);
         status.set_run(&run);
         status.set_tables(&config.tables());
-        let every = config.lake().map(|lake| lake.commit_every.as_duration());
-        let lake = lake.map(|lake| LakeOutput { lake, every, run });
+        let section = config.lake();
+        let every = section.map(|lake| lake.commit_every.as_duration());
+        let max_waiting_rows = section.map_or(0, |lake| lake.max_waiting_rows as usize);
+        let lake = lake.map(|lake| LakeOutput { lake, every, run, max_waiting_rows });
         Ok(Self {
             started,
             source,

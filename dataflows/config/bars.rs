@@ -24,6 +24,9 @@ pub struct BarsSection {
     pub skew: TimeSpan,
     /// How often bars that are not final yet are published, or `none` for final bars only. At least one tick.
     pub provisional_every: Cadence,
+    /// Whether the volume of each hour, and its share of the day's so far, goes to a topic `PREFIX.hourly_volume` and a table
+    /// `hourly_volume` of the lake, revised with its bar.
+    pub hourly_volume: bool,
 }
 
 impl Default for BarsSection {
@@ -35,6 +38,7 @@ impl Default for BarsSection {
             horizon: TimeSpan::from_secs(3_600),
             skew: TimeSpan::from_secs(5),
             provisional_every: Cadence::Every(TimeSpan::from_secs(1)),
+            hourly_volume: false,
         }
     }
 }

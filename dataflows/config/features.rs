@@ -9,7 +9,7 @@ use tidewheel_schemas::Interval;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeaturesSection {
-    /// The views to compute: `core_technical`, and any defined here. Each has a topic `PREFIX.features.VIEW` and a folder of the
+    /// The views to compute: `core_technical`, `core_microstructure`, and any defined here. Each has a topic `PREFIX.features.VIEW` and a folder of the
     /// lake. `tidewheel features list` shows what there is; none where the list is empty.
     pub views: Vec<String>,
     /// Views of your own: a name, a version to be counted up with each change, the interval whose bars make the rows, and

@@ -35,6 +35,7 @@ pub use recovery::{LogPlace, RecoverySection};
 pub use scoring::{ControlSection, ScoringSection, SignalsSection};
 pub use source::{CsvSection, IsolationLevel, SourceSection, StartAt};
 pub use time_span::{Cadence, TimeSpan, TimeSpanError};
+pub(crate) use validate::signals_complaints;
 
 use document::Document;
 use documented::{Documented, DocumentedFields};

@@ -72,6 +72,9 @@ pub struct LakeSection {
     pub max_rows_per_file: u32,
     /// Compression, from 1 (fast) to 22 (small).
     pub zstd_level: u8,
+    /// Rows that may wait in memory while the lake cannot be written, a few hundred bytes each. The topics go on until then;
+    /// after that the run stops reading until the lake can be written again.
+    pub max_waiting_rows: u32,
 }
 
 impl Default for LakeSection {
@@ -84,6 +87,7 @@ impl Default for LakeSection {
             commit_every: TimeSpan::from_secs(30),
             max_rows_per_file: 500_000,
             zstd_level: 1,
+            max_waiting_rows: 1_000_000,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The `[source]` section: the topics that trades come from.
+//! The `[source]` section: the topics that trades and market records come from.
 
 use super::Properties;
 use documented::{Documented, DocumentedFields};
@@ -33,6 +33,9 @@ pub struct SourceSection {
     pub max_message_bytes: u32,
     /// Whether `side` in Coinbase's Advanced Trade messages is the maker's. Sources disagree; off takes it as the taker's.
     pub coinbase_advanced_maker_side: bool,
+    /// Whether best quotes, order books, mark prices, funding rates and liquidations are read beside the trades. If not, they
+    /// are counted as ignored.
+    pub market: bool,
     /// Further properties of the Kafka client, by librdkafka's names. Give passwords through the environment, as
     /// `TIDEWHEEL_SOURCE__PROPERTIES__SASL_PASSWORD`: values of secrets are never printed.
     /// Example: `{ "security.protocol" = "SASL_PLAINTEXT", "sasl.mechanism" = "PLAIN", "sasl.username" = "tidewheel" }`
@@ -54,6 +57,7 @@ impl Default for SourceSection {
             isolation: IsolationLevel::ReadCommitted,
             max_message_bytes: 8 << 20,
             coinbase_advanced_maker_side: false,
+            market: true,
             properties: Properties::default(),
             csv: None,
         }

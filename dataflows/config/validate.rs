@@ -201,15 +201,23 @@ pub(super) fn models(scoring: &ScoringSection, signals: &SignalsSection, out: &m
     if !(1..=4_096).contains(&scoring.history_rows) {
         out.push(("scoring.history_rows", "must be 1 to 4096".into()));
     }
-    if !(0.5..=1.0).contains(&signals.consider) {
-        out.push(("signals.consider", format!("must be 0.5 to 1, is {}", signals.consider)));
+    let SignalsSection { consider, act, universe, .. } = *signals;
+    out.extend(signals_complaints(consider, act, universe));
+}
+
+/// What is wrong with thresholds of signals, wherever they come from.
+pub fn signals_complaints(consider: f64, act: f64, universe: u32) -> Vec<Complaint> {
+    let mut out = Vec::new();
+    if !(0.5..=1.0).contains(&consider) {
+        out.push(("signals.consider", format!("must be 0.5 to 1, is {consider}")));
     }
-    if !(signals.consider..=1.0).contains(&signals.act) {
-        out.push(("signals.act", format!("must be signals.consider to 1, is {}", signals.act)));
+    if !(consider..=1.0).contains(&act) {
+        out.push(("signals.act", format!("must be signals.consider to 1, is {act}")));
     }
-    if signals.universe == 0 {
-        out.push(("signals.universe", "must be at least 1".into()));
+    if universe == 0 {
+        out.push(("signals.universe", "must be at least 1".to_owned()));
     }
+    out
 }
 
 fn output_topics(kafka: &KafkaSection, source: &SourceSection, config: &Config, out: &mut Vec<Complaint>) {
@@ -246,6 +254,9 @@ fn lake_folder(lake: &LakeSection, bars: &BarsSection, out: &mut Vec<Complaint>)
     }
     if lake.max_rows_per_file == 0 {
         out.push(("lake.max_rows_per_file", "must be at least 1".into()));
+    }
+    if lake.max_waiting_rows > 100_000_000 {
+        out.push(("lake.max_waiting_rows", "must be at most 100000000: each takes a few hundred bytes".into()));
     }
     if !(1..=22).contains(&lake.zstd_level) {
         out.push(("lake.zstd_level", format!("must be 1 to 22, is {}", lake.zstd_level)));

@@ -65,6 +65,7 @@ impl Config {
                 header: false,
             },
             coinbase_advanced_maker_side: source.coinbase_advanced_maker_side,
+            market: source.market,
         }
     }
 
@@ -79,6 +80,7 @@ impl Config {
             views: self.views(),
             scoring: self.scoring_rules(),
             min_quality: self.min_quality(),
+            hourly_volume: self.bars.hourly_volume,
         }
     }
 
@@ -106,6 +108,7 @@ impl Config {
     /// The tables beside the bars.
     pub fn tables(&self) -> Tables {
         Tables::of_run(&self.views(), self.min_quality(), self.scoring_rules().is_some())
+            .with_hourly_volume(self.bars.hourly_volume)
     }
 
     /// Where a run keeps its log of ticks and its snapshots.

@@ -33,7 +33,7 @@ Alerts to begin with:
 pub fn document() -> String {
     let mut text = HEAD.to_owned();
     for metric in METRICS {
-        let label = metric.label().map(|label| format!("`{label}`")).unwrap_or_default();
+        let label = metric.labels().iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
         let (name, kind, unit, help) = (metric.name, metric.kind.name(), metric.unit, metric.help);
         let _ = writeln!(text, "| `{name}` | {kind} | {unit} | {label} | {help} |");
     }

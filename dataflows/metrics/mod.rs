@@ -49,6 +49,7 @@ fn family(metric: &Metric, view: &View<'_>) -> Option<MetricFamily> {
     let samples: Vec<Sample> = match metric.read {
         Read::One(read) => read(view).map(|value| (Vec::new(), value)).into_iter().collect(),
         Read::Each(_, read) => read(view).into_iter().map(|(label, value)| (vec![label], value)).collect(),
+        Read::Pairs(_, read) => read(view).into_iter().map(|(labels, value)| (labels.to_vec(), value)).collect(),
         Read::Histogram(read) => {
             let mut family = read(view.status.latencies()).collect().pop()?;
             family.set_name(metric.name.to_owned());
@@ -56,7 +57,7 @@ fn family(metric: &Metric, view: &View<'_>) -> Option<MetricFamily> {
             return Some(family);
         }
     };
-    let labels: Vec<&str> = metric.label().into_iter().collect();
+    let labels = metric.labels();
     let options = Opts::new(metric.name, metric.help);
     let families = if metric.kind == Kind::Counter {
         let series = CounterVec::new(options, &labels).expect("the table is sound");
@@ -137,6 +138,7 @@ mod tests {
             (snapshot.kafka_on, snapshot.lake_on) = (true, true);
             (snapshot.kafka_tick, snapshot.lake_frontier) = (Some(3_000), Some(2_001));
             snapshot.note_snapshot(&SnapshotReport { tick, bytes: 5, total_bytes: 7, elapsed });
+            snapshot.refused_members.insert(("any-up-gbt".into(), "stale"), 2);
             snapshot.recovered = Some(Recovered { skipped_in_lake: 4, elapsed, ..Recovered::default() });
         });
         let text = encode(&status);
@@ -146,6 +148,7 @@ mod tests {
             "tidewheel_source_lag_offsets{partition=\"trades[0]\"} 5",
             "tidewheel_source_watermark_timestamp_seconds{partition=\"trades[0]\"} 1.5",
             "tidewheel_ticks_in_flight 2",
+            "tidewheel_member_refusals_total{model=\"any-up-gbt\",reason=\"stale\"} 2",
             "tidewheel_complete_through_timestamp_seconds{output=\"all\"} 2",
             "tidewheel_complete_through_timestamp_seconds{output=\"topic\"} 3",
             "tidewheel_bar_versions_total{interval=\"1m\"} 0",

@@ -3,8 +3,10 @@
 //! Names are those that Prometheus advises: base units at the end, counters ending in `_total`. Values of a label are a
 //! bounded set. Ticks and watermarks are shown as timestamps, so that one query tells the lag of any.
 
+use crate::engine::SUPERSEDED;
 use crate::status::{Latencies, PartitionStatus, Recovered, Snapshot, Status};
 use prometheus::Histogram;
+use std::sync::Arc;
 use tidewheel_models::Refusal;
 use tidewheel_schemas::RejectReason;
 
@@ -40,6 +42,9 @@ impl Kind {
     }
 }
 
+/// A number and the values of the two labels it is of.
+pub type PairValue = ([String; 2], f64);
+
 /// Where the value is read.
 #[derive(Clone, Copy)]
 pub enum Read {
@@ -47,6 +52,8 @@ pub enum Read {
     One(fn(&View<'_>) -> Option<f64>),
     /// One number for each value of a label.
     Each(&'static str, fn(&View<'_>) -> Vec<(String, f64)>),
+    /// One number for each pair of values of two labels.
+    Pairs([&'static str; 2], fn(&View<'_>) -> Vec<PairValue>),
     /// Recorded as it happens.
     Histogram(fn(&Latencies) -> &Histogram),
 }
@@ -67,11 +74,12 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// Its label, where it has one.
-    pub const fn label(&self) -> Option<&'static str> {
+    /// Its labels, where it has any.
+    pub fn labels(&self) -> Vec<&'static str> {
         match self.read {
-            Read::Each(label, _) => Some(label),
-            Read::One(_) | Read::Histogram(_) => None,
+            Read::Each(label, _) => vec![label],
+            Read::Pairs(labels, _) => labels.to_vec(),
+            Read::One(_) | Read::Histogram(_) => Vec::new(),
         }
     }
 }
@@ -301,19 +309,61 @@ pub const METRICS: &[Metric] = &[
         Read::One(|view| Some(view.snapshot.feature_sizes.rows as f64)),
     ),
     gauge(
+        "tidewheel_state_feature_leaves",
+        "minutes",
+        "Minutes of markets that features hold; bounded by the correction horizon and the longest bars that need them.",
+        Read::One(|view| Some(view.snapshot.feature_sizes.leaves as f64)),
+    ),
+    gauge(
+        "tidewheel_state_market_records",
+        "records",
+        "Quotes, marks, funding rates and liquidations held; bounded by the correction horizon.",
+        Read::One(|view| Some(view.snapshot.market_sizes.records as f64)),
+    ),
+    gauge(
+        "tidewheel_state_book_updates",
+        "updates",
+        "Updates of books held; bounded by the correction horizon.",
+        Read::One(|view| Some(view.snapshot.market_sizes.updates as f64)),
+    ),
+    gauge(
+        "tidewheel_state_book_levels",
+        "levels",
+        "Levels of books held, those of checkpoints included; bounded by twice the venues' depth and the updates held.",
+        Read::One(|view| Some(view.snapshot.market_sizes.levels as f64)),
+    ),
+    gauge(
         "tidewheel_state_scoring_rows",
         "rows",
         "Rows of features that sequences look back at; bounded by scoring.history_rows for each instrument and view.",
         Read::One(|view| Some(view.snapshot.scoring_rows as f64)),
     ),
+    counter(
+        "tidewheel_book_gaps_total",
+        "gaps",
+        "Gaps in the sequence of books that were noticed.",
+        Read::One(|view| Some(view.snapshot.book_gaps as f64)),
+    ),
     // What is published.
     counter(
         "tidewheel_prediction_refusals_total",
         "rows",
-        "Rows that an ensemble refused to score, by the name of the refusal.",
+        "Rows that an ensemble did not score, by the name of its refusal; superseded where it had scored a newer row.",
         Read::Each("reason", |view| {
             let count = |name| view.snapshot.refused.get(name).copied().unwrap_or(0) as f64;
-            Refusal::NAMES.into_iter().map(|name| (name.to_owned(), count(name))).collect()
+            let names = Refusal::NAMES.into_iter().chain([SUPERSEDED]);
+            names.map(|name| (name.to_owned(), count(name))).collect()
+        }),
+    ),
+    counter(
+        "tidewheel_member_refusals_total",
+        "rows",
+        "Rows that a model of an ensemble gave no number for, by model and name of the refusal; beyond 1,024 pairs as other.",
+        Read::Pairs(["model", "reason"], |view| {
+            let of = |((model, name), count): (&(Arc<str>, &'static str), &u64)| {
+                ([model.to_string(), (*name).to_owned()], *count as f64)
+            };
+            view.snapshot.refused_members.iter().map(of).collect()
         }),
     ),
     counter(

@@ -6,7 +6,7 @@
 mod promotion;
 mod registration;
 
-pub use promotion::{in_force, promote, rollback, who};
+pub use promotion::{in_force, promote, rollback, who, withdraw};
 pub use registration::{Registered, register};
 
 use std::path::PathBuf;
@@ -14,8 +14,10 @@ use std::sync::Arc;
 use tidewheel_connectors::registry::{Registry, RegistryError, sha256};
 use tidewheel_models::score::{ActiveEnsemble, ActiveError};
 use tidewheel_models::{
-    Difference, Ensemble, EnsembleError, FeatureView, LoadError, LoadedModel, ManifestError, ModelId, Promotion,
+    Difference, Ensemble, EnsembleError, FeatureView, LoadError, LoadedModel, Manifest, ManifestError, ModelId,
+    Promotion,
 };
+use tidewheel_operators::features::View;
 
 /// Why a model cannot be registered, loaded or promoted.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +99,20 @@ pub enum ModelsError {
         /// What was promoted.
         wanted: String,
     },
+    /// An ensemble of this name and version was another.
+    #[error(
+        "could not promote {ensemble}: promotion {number} has another definition under this name and version; \
+             give it the next version"
+    )]
+    Redefined {
+        /// The ensemble.
+        ensemble: String,
+        /// The promotion that has it.
+        number: u64,
+    },
+    /// There is nothing to withdraw.
+    #[error("could not withdraw {0}: it has no ensemble")]
+    NothingInForce(String),
     /// There is nothing to go back to.
     #[error("could not roll back: {0}")]
     Rollback(String),
@@ -105,6 +121,11 @@ pub enum ModelsError {
 /// How a version is told of.
 pub(crate) fn title(id: &ModelId, version: u32) -> String {
     format!("model {id} version {version}")
+}
+
+/// SHA-256 of what the values of a view depend on, its contract, a line each: `view_contract` of a manifest.
+pub fn contract_sha256(view: &View) -> String {
+    sha256(view.contract().join("\n").as_bytes())
 }
 
 /// A version out of the registry.
@@ -116,28 +137,45 @@ pub struct FromRegistry {
     pub sha256: String,
 }
 
-/// Loads a version, held against its checksums.
+/// Loads a version, held against its checksums. Where its manifest must have a certain one, nothing is built of another.
 ///
 /// # Errors
-/// If there is none, a file changed, or it cannot be loaded.
-pub fn load(registry: &Registry, id: &ModelId, version: u32) -> Result<FromRegistry, ModelsError> {
-    let stored = registry.get(&id.to_string(), version)?;
+/// If there is none, it is another, a file changed or was registered without a checksum, or it cannot be loaded.
+pub fn load(
+    registry: &Registry,
+    id: &ModelId,
+    version: u32,
+    wanted: Option<&str>,
+) -> Result<FromRegistry, ModelsError> {
     let model = || title(id, version);
+    let checksums = registry.checksums(&id.to_string(), version)?;
+    if let (Some(wanted), given) = (wanted, checksums.get("manifest.json").cloned().unwrap_or_default())
+        && given != wanted
+    {
+        return Err(ModelsError::Promoted { model: model(), given, wanted: wanted.to_owned() });
+    }
+    let stored = registry.get(&id.to_string(), version)?;
     let file = |name: &str| stored.files.get(name).map(Vec::as_slice);
     let manifest = file("manifest.json").unwrap_or_default();
     let refused = |source| ModelsError::Load { model: model(), source: Box::new(source) };
-    let loaded = LoadedModel::load(manifest, file).map_err(refused)?;
-    let found = loaded.manifest();
+    let sha256 = sha256(manifest);
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != sha256) {
+        return Err(ModelsError::Promoted { model: model(), given: sha256, wanted: wanted.to_owned() });
+    }
+    let found = Manifest::from_json(manifest).map_err(|error| refused(error.into()))?;
     if (&found.id, found.version) != (id, version) {
         return Err(ModelsError::Misplaced { model: model(), found: title(&found.id, found.version) });
     }
-    for (file, wanted) in &found.files {
+    for file in found.file_names() {
+        let wanted = found.files.get(file).ok_or_else(|| refused(LoadError::Unsealed(file.to_owned())))?;
         let given = stored.sha256.get(file).cloned().unwrap_or_default();
         if given != *wanted {
-            return Err(ModelsError::Checksum { model: model(), file: file.clone(), given, wanted: wanted.clone() });
+            let (file, wanted) = (file.to_owned(), wanted.clone());
+            return Err(ModelsError::Checksum { model: model(), file, given, wanted });
         }
     }
-    Ok(FromRegistry { sha256: sha256(manifest), model: loaded })
+    let loaded = LoadedModel::load(manifest, file).map_err(refused)?;
+    Ok(FromRegistry { sha256, model: loaded })
 }
 
 /// Loads what a promotion names and puts it together for a view: all that scores depend on, as one value.
@@ -151,13 +189,10 @@ pub fn activate(
     columns: &[String],
 ) -> Result<ActiveEnsemble, ModelsError> {
     let ensemble = Ensemble::new(promotion.ensemble.clone())?;
+    promotion.check_members(&ensemble)?;
     let load = |member: &tidewheel_models::PromotedMember| {
-        let loaded = load(registry, &member.model, member.version)?;
-        if loaded.sha256 == member.sha256 {
-            return Ok(Arc::new(loaded.model));
-        }
-        let (model, wanted) = (title(&member.model, member.version), member.sha256.clone());
-        Err(ModelsError::Promoted { model, given: loaded.sha256, wanted })
+        let loaded = load(registry, &member.model, member.version, Some(&member.sha256))?;
+        Ok::<_, ModelsError>(Arc::new(loaded.model))
     };
     let models = promotion.members.iter().map(load).collect::<Result<Vec<_>, _>>()?;
     Ok(ActiveEnsemble::new(ensemble, &models, view, columns)?)

@@ -2,11 +2,10 @@
 
 use super::{ModelsError, title};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
-use tidewheel_connectors::registry::{Registry, sha256};
+use tidewheel_connectors::registry::{Registry, read_file, sha256};
 use tidewheel_models::golden::Agreement;
-use tidewheel_models::{LoadedModel, Manifest, ModelId};
+use tidewheel_models::{LoadedModel, Manifest, ManifestError, ModelId};
 
 /// What was registered.
 #[derive(Clone, Debug)]
@@ -28,11 +27,11 @@ pub struct Registered {
 pub fn register(registry: &Registry, folder: &Path) -> Result<Registered, ModelsError> {
     let read = |name: &str| {
         let path = folder.join(name);
-        fs::read(&path).map_err(|source| ModelsError::File { path, source })
+        read_file(&path).map_err(|source| ModelsError::File { path, source })
     };
     let path = folder.join("manifest.json");
-    let mut manifest =
-        Manifest::from_json(&read("manifest.json")?).map_err(|source| ModelsError::Manifest { path, source })?;
+    let mut manifest = Manifest::from_json(&read("manifest.json")?)
+        .map_err(|source| ModelsError::Manifest { path: path.clone(), source })?;
     let (id, version) = (manifest.id.clone(), manifest.version);
     let mut files = BTreeMap::new();
     for name in manifest.file_names() {
@@ -46,6 +45,11 @@ pub fn register(registry: &Registry, folder: &Path) -> Result<Registered, Models
         }
     }
     let json = manifest.to_json();
+    // What lies in a registry already is taken as it is.
+    if manifest.sequence_length > 1 && manifest.step_ms == 0 {
+        let detail = "missing; the rows of a sequence are held against it, so that none of them is missing".to_owned();
+        return Err(ModelsError::Manifest { path, source: ManifestError::Field { field: "step_ms", detail } });
+    }
     let model = LoadedModel::load(&json, |name| files.get(name).map(Vec::as_slice))
         .map_err(|source| ModelsError::Load { model: title(&id, version), source: Box::new(source) })?;
     let agreement = model

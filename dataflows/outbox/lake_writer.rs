@@ -1,26 +1,25 @@
 //! The lake's own thread: encoding files takes as long as computing what is in them, and goes on beside it.
 //!
-//! A full disk, and other trouble that may pass, pauses it: the commit is tried again until it succeeds. Meanwhile nothing is taken
-//! from the channel, which fills, holds the outbox, and through it the workers and the source: what waits is bounded by
-//! [`TICKS_WAITING`] ticks and what a commit holds.
+//! A full disk, and other trouble that may pass, pauses it: the commit is tried again until it succeeds. Meanwhile ticks wait in
+//! memory and the topics go on. Once as many rows wait as may, nothing more is taken, which holds the outbox, and through it the
+//! workers and the source.
 
 use super::{OutboxError, Progress, may_pass};
 use crate::bindings::SharedBindings;
 use crate::engine::MergedTick;
 use crate::status::Status;
-use crossbeam_channel::{Receiver, Sender, bounded};
-use std::sync::Arc;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tidewheel_connectors::lake::{CommitProgress, CommitReport, Lake};
+use tidewheel_schemas::TickOutput;
 
 /// Rows in memory after which the lake commits, whatever the clock says.
 const ROWS_PER_COMMIT: usize = 500_000;
 /// Bytes in memory after which the lake commits.
 const BYTES_PER_COMMIT: usize = 512 << 20;
-/// Ticks that may wait while a commit goes on.
-const TICKS_WAITING: usize = 32;
 /// How long a paused lake waits before it tries again: first, and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -37,11 +36,53 @@ pub struct LakeOutput {
     pub every: Option<Duration>,
     /// Names the run in the manifests.
     pub run: String,
+    /// Rows that may wait for the lake before the run is held. The tick that passes it is the last.
+    pub max_waiting_rows: usize,
+}
+
+/// What waits for the lake.
+#[derive(Debug, Default)]
+struct Waiting {
+    rows: Mutex<usize>,
+    has_changed: Condvar,
+}
+
+impl Waiting {
+    fn rows(&self) -> MutexGuard<'_, usize> {
+        self.rows.lock().expect("nothing panics while it counts")
+    }
+
+    /// Waits until no more rows wait than may, and counts further ones.
+    fn add(&self, rows: usize, most: usize) {
+        let is_held = |waiting: &mut usize| *waiting > most;
+        let waiting = self.has_changed.wait_while(self.rows(), is_held);
+        *waiting.expect("nothing panics while it counts") += rows;
+    }
+
+    fn remove(&self, rows: usize) {
+        *self.rows() -= rows;
+        self.has_changed.notify_one();
+    }
+
+    /// Lets everything through, because nothing is taken any more.
+    fn close(&self) {
+        *self.rows() = 0;
+        self.has_changed.notify_one();
+    }
+}
+
+/// What a tick weighs while it waits: its rows in the lake, and one for itself.
+fn rows_of(output: &TickOutput) -> usize {
+    let accepted: usize = output.accepted.iter().map(|accepted| accepted.rows.len()).sum();
+    let rows = output.bars.len() + output.rows.len() + output.late.len() + output.rejects.len();
+    1 + accepted + rows + output.amendments.len() + output.market.len()
 }
 
 /// A lake being written on a thread of its own.
 pub(super) struct LakeWriter {
     ticks: Sender<MergedTick>,
+    waiting: Arc<Waiting>,
+    max_waiting_rows: usize,
     thread: JoinHandle<Result<(), OutboxError>>,
     stop: Option<Arc<AtomicBool>>,
 }
@@ -54,15 +95,24 @@ impl LakeWriter {
         progress: Arc<Progress>,
         status: Arc<Status>,
     ) -> std::io::Result<Self> {
-        let (ticks, waiting) = bounded(TICKS_WAITING);
+        let (ticks, taken) = unbounded();
         let wish = stop.clone();
+        let (waiting, max_waiting_rows) = (Arc::new(Waiting::default()), output.max_waiting_rows);
         let committer = Committer { output, bindings, stop, progress, status, committed_at: Instant::now() };
-        let thread = std::thread::Builder::new().name("lake".to_owned()).spawn(move || committer.run(&waiting))?;
-        Ok(Self { ticks, thread, stop: wish })
+        let counted = Arc::clone(&waiting);
+        let work = move || {
+            let written = committer.run(&taken, &counted);
+            drop(taken);
+            counted.close();
+            written
+        };
+        let thread = std::thread::Builder::new().name("lake".to_owned()).spawn(work)?;
+        Ok(Self { ticks, waiting, max_waiting_rows, thread, stop: wish })
     }
 
-    /// Hands a tick over. Blocks while too many wait; false once writing has failed, and [`finish`](Self::finish) tells why.
+    /// Hands a tick over. Blocks while too many rows wait; false once writing has failed, and [`finish`](Self::finish) tells why.
     pub fn write(&self, tick: MergedTick) -> bool {
+        self.waiting.add(rows_of(&tick.output), self.max_waiting_rows);
         self.ticks.send(tick).is_ok()
     }
 
@@ -93,9 +143,10 @@ struct Pause {
 }
 
 impl Committer {
-    fn run(mut self, ticks: &Receiver<MergedTick>) -> Result<(), OutboxError> {
+    fn run(mut self, ticks: &Receiver<MergedTick>, waiting: &Waiting) -> Result<(), OutboxError> {
         let mut progress = None;
         for MergedTick { output, open_bars, partitions, .. } in ticks {
+            waiting.remove(rows_of(&output));
             if let Some(names) = partitions {
                 self.output.lake.name_sources(&names);
             }
@@ -166,7 +217,7 @@ impl Committer {
         let pause = pause.get_or_insert(Pause { since: now, reminded_at: now, wait: FIRST_WAIT });
         if is_first || pause.reminded_at.elapsed() >= REMINDER {
             let paused_s = pause.since.elapsed().as_secs();
-            tracing::warn!(%error, paused_s, "lake paused: the commit is tried again, and no records are taken meanwhile");
+            tracing::warn!(%error, paused_s, "lake paused: the commit is tried again; what comes meanwhile waits in memory");
             pause.reminded_at = now;
         }
         self.status.update(|snapshot| snapshot.lake_paused = Some(error.to_string()));

@@ -159,6 +159,8 @@ mod tests {
                 source: SourceState::default(),
                 tapes: Vec::new(),
                 bars: vec![SavedBars::nothing(Interval::M1, 0, tick == first)],
+                market: Vec::new(),
+                hours: Vec::new(),
                 features: Vec::new(),
                 scoring: Vec::new(),
                 facts: None,

@@ -1,7 +1,7 @@
 //! History as it happened: the ticks of a live run, made again from its lake alone.
 //!
 //! The log of ticks says what each tick was called, its watermark, and whether provisional bars were due; the archive says
-//! which trades, cancels and corrections were taken in at it, and what was late or refused. The graph, given these, says at
+//! which trades, cancels, corrections and market records were taken in at it, and what was late or refused. The graph, given these, says at
 //! every tick what it said then. Duplicates are not kept, and change nothing.
 
 mod error;
@@ -71,7 +71,7 @@ impl Recorded {
         let folder = bindings_folder(&state_folder.map_or_else(|| lake.join("_tidewheel"), Path::to_owned));
         // The log is read after the manifest, and so reaches at least as far.
         let about = About::read(&folder, &state)?;
-        let archived: u64 = state.of(Table::Trades).map(|file| file.rows).sum();
+        let archived: u64 = rows_of(&state, &Table::ARCHIVE);
         if archived == 0 && state.progress.counters.accepted > 0 {
             return Err(RecordedError::NoArchive { lake: lake.to_owned() });
         }
@@ -136,7 +136,7 @@ impl Recorded {
 
     /// Records that the archive holds of those that were taken in.
     pub fn archived(&self) -> u64 {
-        [Table::Trades, Table::Control].into_iter().flat_map(|table| self.state.of(table)).map(|file| file.rows).sum()
+        rows_of(&self.state, &Table::ARCHIVE) + rows_of(&self.state, &[Table::Control])
     }
 
     /// Has models loaded from another registry than the one that the run had.
@@ -176,6 +176,7 @@ impl Recorded {
             views: self.views.clone(),
             scoring: self.settings.scoring.clone(),
             min_quality: self.settings.min_quality.map(f64::from),
+            hourly_volume: self.settings.hourly_volume,
         }
     }
 
@@ -188,6 +189,7 @@ impl Recorded {
     pub fn tables(&self) -> Tables {
         let min_quality = self.settings.min_quality.map(f64::from);
         Tables::of_run(&self.views, min_quality, self.settings.scoring.is_some())
+            .with_hourly_volume(self.settings.hourly_volume)
     }
 
     /// Files that are not what their manifest says, as far as they were read.
@@ -241,8 +243,8 @@ impl Recorded {
     fn control(&mut self, binding: &Binding) -> Result<Vec<(Arc<str>, CommandRecord, Decided)>, RecordedError> {
         let Some((rows, desk)) = &mut self.control else { return Ok(Vec::new()) };
         let (mut sources, mut records) = (Vec::new(), Vec::new());
+        let other = || RecordedError::Control { tick: binding.tick };
         for row in rows.take(binding.tick)? {
-            let other = || RecordedError::Control { tick: binding.tick };
             let kept = KeptRecord::of(&row).ok_or_else(other)?;
             let record = CommandRecord::parse(kept.raw.as_bytes(), kept.position, kept.receive_time_ns);
             records.push(record.map_err(|_| other())?);
@@ -252,8 +254,9 @@ impl Recorded {
         let decided = match desk {
             Some(desk) => desk.repeat(binding.tick, &records, &binding.control)?,
             None => {
-                let as_it_was = |verdict: &Verdict| Decided { verdict: verdict.clone(), activation: None };
-                binding.control.iter().map(as_it_was).collect()
+                let positions: Vec<u64> = records.iter().map(|record| record.position).collect();
+                let verdicts = Verdict::read(&binding.control, &positions).ok_or_else(other)?;
+                verdicts.into_iter().map(|verdict| Decided { verdict, activation: None }).collect()
             }
         };
         Ok(sources
@@ -265,13 +268,13 @@ impl Recorded {
     }
 
     fn input(&mut self, binding: &Binding, taken: ArchivedTick, control: u64) -> TickInput {
-        let ArchivedTick { trades, mut amendments, late, rejects } = taken;
+        let ArchivedTick { trades, mut amendments, market, late, rejects } = taken;
         let header = self.header(binding);
         self.arrivals.order(&mut amendments);
         self.arrivals.advance(binding, &self.names, self.settings.horizon.as_ns());
         self.name(&amendments);
         let rows: usize = trades.iter().map(|trades| trades.rows.len()).sum();
-        self.counters.read += (rows + amendments.len() + late.len() + rejects.len()) as u64 + control;
+        self.counters.read += (rows + amendments.len() + market.len() + late.len() + rejects.len()) as u64 + control;
         self.counters.accepted += control;
         self.counters.late += late.len() as u64;
         rejects.iter().for_each(|reject| self.counters.reject(reject.reason));
@@ -289,7 +292,8 @@ impl Recorded {
             partitions: Some(Arc::clone(&self.numbered)),
             ..SourceTick::default()
         };
-        TickInput { header, slices: slices.collect(), amendments, activations: Vec::new(), source }
+        let slices = slices.collect();
+        TickInput { header, slices, amendments, market, activations: Vec::new(), source }
     }
 
     /// As the run's own ticker made it.
@@ -333,6 +337,10 @@ impl Recorded {
     pub fn log_folder(&self) -> &Path {
         &self.folder
     }
+}
+
+fn rows_of(state: &LakeState, tables: &[Table]) -> u64 {
+    tables.iter().flat_map(|&table| state.of(table)).map(|file| file.rows).sum()
 }
 
 /// What must be known of a log before its ticks.

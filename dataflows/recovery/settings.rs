@@ -8,7 +8,7 @@ use tidewheel_operators::features::View;
 use tidewheel_schemas::Interval;
 
 /// Counts the changes of the program after which the same ticks give other answers, or state is written in another form.
-pub const ANSWERS: u32 = 2;
+pub const ANSWERS: u32 = 3;
 
 /// What the answers of a run depend on, by the names of the configuration's fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ pub struct Settings {
     /// The quality below which rows raise events.
     #[serde(rename = "features.min_quality", default)]
     pub min_quality: Option<Share>,
+    /// Whether the volume of hours has a table.
+    #[serde(rename = "bars.hourly_volume", default)]
+    pub hourly_volume: bool,
     /// How messages are read.
     #[serde(rename = "source")]
     pub source: serde_json::Value,
@@ -62,6 +65,7 @@ impl Settings {
             "isolation": source.isolation,
             "max_message_bytes": source.max_message_bytes,
             "coinbase_advanced_maker_side": source.coinbase_advanced_maker_side,
+            "market": source.market,
             "csv": source.csv,
         });
         Self {
@@ -75,6 +79,7 @@ impl Settings {
             contracts: config.views().iter().map(View::contract).collect(),
             scoring: config.scoring_rules(),
             min_quality: config.features.min_quality,
+            hourly_volume: bars.hourly_volume,
             source,
         }
     }

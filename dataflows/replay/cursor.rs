@@ -10,7 +10,7 @@ use tidewheel_operators::intake::ReplayClock;
 pub struct Cursor {
     partition: usize,
     clock: ReplayClock,
-    /// Chunks with rows left; the one after the first may vote on jumps of the clock.
+    /// Chunks with records left; the one after the first may vote on jumps of the clock.
     chunks: VecDeque<Chunk>,
     has_ended: bool,
 }
@@ -26,7 +26,7 @@ impl Cursor {
         self.clock.now_ns()
     }
 
-    /// The time of the next row that moves the clock, as far as is read; nothing at the end.
+    /// The time of the next record that moves the clock, as far as is read; nothing at the end.
     ///
     /// # Errors
     /// If the partition cannot be read.
@@ -36,10 +36,10 @@ impl Cursor {
         for at in 0..self.chunks.len() {
             let chunk = &self.chunks[at];
             let following = self.chunks.get(at + 1).map_or(&[][..], |chunk| chunk.clock_ns());
-            if let Some(time) = clock.next_time_ns(chunk.clock_ns(), chunk.next_row(), following, skew_ns) {
+            if let Some(time) = clock.next_time_ns(chunk.clock_ns(), chunk.next_entry(), following, skew_ns) {
                 return Ok(Some(time));
             }
-            clock.pass(chunk.clock_ns(), chunk.next_row(), following, i64::MAX, skew_ns);
+            clock.pass(chunk.clock_ns(), chunk.next_entry(), following, i64::MAX, skew_ns);
         }
         Ok(None)
     }
@@ -57,7 +57,7 @@ impl Cursor {
         Ok(())
     }
 
-    /// Takes the records before the clock reaches `end_ns`, at most about `budget` rows. Tells whether the clock got there.
+    /// Takes the records before the clock reaches `end_ns`, at most about `budget` of them. Tells whether the clock got there.
     ///
     /// # Errors
     /// If the partition cannot be read.
@@ -74,7 +74,7 @@ impl Cursor {
             let following = self.chunks.get(1).map_or(&[][..], |chunk| chunk.clock_ns());
             let Some(chunk) = self.chunks.front() else { return Ok(true) };
             let times = chunk.clock_ns();
-            let start = chunk.next_row();
+            let start = chunk.next_entry();
             let limit = times.len().min(start.saturating_add(budget));
             // Beyond the budget the rest of the chunk votes, as the next one would.
             let jury = if limit < times.len() { &times[limit..] } else { following };

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use std::sync::Arc;
+use tidewheel_models::ensemble::MemberDefinition;
 use tidewheel_models::{ActiveEnsemble, Ensemble, FeatureRow, FeatureView, LoadedModel, ModelId, Refusal};
 use tidewheel_operators::scoring::{Candidate, Decision, Direction, Judge, Judgement, Refused, Window};
 
@@ -41,22 +42,32 @@ impl Judge for Bound {
     fn judge(&self, window: &Window<'_>) -> Judgement {
         let first = window.rows.len().saturating_sub(self.0.rows_needed());
         let newest = window.rows[first..].iter();
-        let rows: Vec<FeatureRow<'_>> =
-            newest.map(|row| FeatureRow { event_time_ns: row.event_time_ns, values: &row.values }).collect();
-        let window = tidewheel_models::Window { symbol: window.symbol, rows: &rows, now_ns: window.now_ns };
+        let rows: Vec<FeatureRow<'_>> = newest
+            .map(|row| FeatureRow {
+                event_time_ns: row.event_time_ns,
+                staleness_ns: row.staleness_ns,
+                warm_share: row.warm_share,
+                values: &row.values,
+            })
+            .collect();
+        let window = tidewheel_models::Window { symbol: window.symbol, rows: &rows };
         let scored = self.0.score(&window);
-        let of_member =
-            |(member, output): (&tidewheel_models::ensemble::MemberDefinition, &Result<f64, Refusal>)| Member {
-                model: member.model.clone(),
-                version: member.version,
-                weight: member.weight,
-                value: output.as_ref().ok().copied(),
-                refusal: output.as_ref().err().map(Refusal::name),
-                detail: output.as_ref().err().map(Refusal::to_string),
-            };
+        let of_member = |(member, output): (&MemberDefinition, &Result<f64, Refusal>)| Member {
+            model: member.model.clone(),
+            version: member.version,
+            weight: member.weight,
+            value: output.as_ref().ok().copied(),
+            refusal: output.as_ref().err().map(Refusal::name),
+            detail: output.as_ref().err().map(Refusal::to_string),
+        };
         let members: Vec<Member> =
             self.0.ensemble().definition().members.iter().zip(&scored.members).map(of_member).collect();
+        let refused_of = |(member, output): (&MemberDefinition, &Result<f64, Refusal>)| {
+            output.as_ref().err().map(|refusal| (member.model.to_string().into(), refusal.name()))
+        };
+        let definition = self.0.ensemble().definition();
         Judgement {
+            refused_members: definition.members.iter().zip(&scored.members).filter_map(refused_of).collect(),
             decision: scored.decision.map(decision).map_err(|refusal| refused(&refusal)),
             members: serde_json::to_string(&members).expect("numbers and texts always encode").into(),
         }

@@ -5,8 +5,11 @@
 //! {"type": "promotion", "who": "anna", "why": "better since May", "number": 7, "alias": "production", ...}
 //! ```
 //!
-//! Beside `type`, `who` and `why` the fields are those of a promotion, as `tidewheel model promote` prints them.
+//! Beside `type`, `who` and `why` the fields are those of a promotion, as `tidewheel model promote` prints them; of a
+//! `withdraw`: `number`, `alias`, `symbol`, `target`; or of a `signals_policy`: `number`, `consider`, `act`, `cool_down_ms`,
+//! `universe`.
 
+use super::wanted::Wanted;
 use std::sync::Arc;
 use tidewheel_connectors::source::{DecodedChunk, MessageBlock};
 use tidewheel_models::Promotion;
@@ -32,7 +35,7 @@ pub struct CommandRecord {
     /// Why, where that is said.
     pub why: Option<Arc<str>>,
     /// What is wanted.
-    pub promotion: Promotion,
+    pub wanted: Wanted,
 }
 
 impl CommandRecord {
@@ -56,35 +59,35 @@ impl CommandRecord {
             Some(_) => Err(field(format!("{name}: not a text of at most {TEXT_BYTES_MAX} bytes"))),
         };
         let (kind, who, why) = (take("type")?, take("who")?, take("why")?);
-        match kind.as_deref() {
-            Some("promotion") => {}
-            Some(other) => return Err(field(format!("type: {other:?} is unknown; there is promotion"))),
-            None => return Err(field("type: missing; there is promotion".to_owned())),
-        }
-        let promotion: Promotion = serde_json::from_value(serde_json::Value::Object(fields))
-            .map_err(|error| field(format!("promotion: {error}")))?;
-        if !is_symbol(&promotion.symbol) {
-            return Err(field("symbol: not written as venues do".to_owned()));
-        }
-        if !is_word(&promotion.target) {
-            return Err(field("target: not made of a-z, 0-9 and _".to_owned()));
+        let fields = serde_json::Value::Object(fields);
+        let wanted = match kind.as_deref() {
+            Some("promotion") => serde_json::from_value(fields).map(Wanted::Promotion),
+            Some("withdraw") => serde_json::from_value(fields).map(Wanted::Withdrawal),
+            Some("signals_policy") => serde_json::from_value(fields).map(Wanted::SignalsPolicy),
+            Some(other) => {
+                return Err(field(format!("type: {other:?} is unknown; there is {}", Wanted::KINDS.join(", "))));
+            }
+            None => return Err(field(format!("type: missing; there is {}", Wanted::KINDS.join(", ")))),
+        };
+        let wanted = wanted.map_err(|error| field(format!("{}: {error}", kind.unwrap_or_default())))?;
+        if let Some((_, symbol, target)) = wanted.of() {
+            if !is_symbol(symbol) {
+                return Err(field("symbol: not written as venues do".to_owned()));
+            }
+            if !is_word(target) {
+                return Err(field("target: not made of a-z, 0-9 and _".to_owned()));
+            }
         }
         let (who, why) = (who.map(Into::into), why.map(Into::into));
-        Ok(Self { position, receive_time_ns, raw: text.into(), who, why, promotion })
+        Ok(Self { position, receive_time_ns, raw: text.into(), who, why, wanted })
     }
 
     /// The record that says a promotion, of which nobody knows who sent it.
     pub fn of(promotion: Promotion, position: u64) -> Self {
-        let raw = promotion_json(&promotion).to_string().into();
-        Self { position, receive_time_ns: None, raw, who: None, why: None, promotion }
+        let wanted = Wanted::Promotion(promotion);
+        let raw = wanted.to_json().to_string().into();
+        Self { position, receive_time_ns: None, raw, who: None, why: None, wanted }
     }
-}
-
-/// A promotion as a record says it, without `who` and `why`.
-pub fn promotion_json(promotion: &Promotion) -> serde_json::Value {
-    let mut record = serde_json::json!(promotion);
-    record["type"] = "promotion".into();
-    record
 }
 
 /// Decodes the records of a block. What is none of them is a reject in the chunk, which holds nothing else.

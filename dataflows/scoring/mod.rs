@@ -18,14 +18,16 @@ mod decode;
 mod desk;
 mod facts;
 mod standing;
+mod wanted;
 
 #[cfg(test)]
 mod tests;
 
-pub use decode::{CommandRecord, decode, promotion_json};
+pub use decode::{CommandRecord, decode};
 pub use desk::{Decided, Desk, DeskError, Verdict};
 pub use facts::FactMaker;
 pub use standing::{REGISTRY, Standing, StandingError};
+pub use wanted::{SignalsPolicy, Wanted};
 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use crate::models::ModelsError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewheel_connectors::registry::Registry;
-use tidewheel_models::Promotion;
+use tidewheel_models::{Change, Promotion};
 use tidewheel_operators::scoring::Activation;
 
 /// Who says so, in the rows of events and of the control records.
@@ -53,12 +53,9 @@ impl Standing {
     /// If nothing was ever promoted, or something that was cannot be used: nobody wants a replay without what was to be tried.
     pub fn of(mut desk: Desk) -> Result<Self, StandingError> {
         let registry = Registry::open(desk.registry()).map_err(ModelsError::from)?;
-        let history: Vec<Promotion> = registry.history().map_err(ModelsError::from)?;
-        let mut newest: BTreeMap<_, Promotion> = BTreeMap::new();
-        for promotion in history {
-            newest.insert((promotion.alias, promotion.symbol.clone(), promotion.target.clone()), promotion);
-        }
-        let mut promotions: Vec<Promotion> = newest.into_values().collect();
+        let history: Vec<Change> = registry.history().map_err(ModelsError::from)?;
+        let newest: BTreeMap<_, &Change> = history.iter().map(|change| (change.of(), change)).collect();
+        let mut promotions: Vec<Promotion> = newest.into_values().filter_map(Change::promotion).cloned().collect();
         promotions.sort_by_key(|promotion| promotion.number);
         if promotions.is_empty() {
             return Err(StandingError::Nothing(desk.registry().display().to_string()));
@@ -71,12 +68,11 @@ impl Standing {
     }
 
     fn add(&mut self, desk: &mut Desk, promotion: Promotion) -> Result<(), StandingError> {
+        let (ensemble, subject, number) = (promotion.ensemble.to_string(), promotion.subject(), promotion.number);
         let record = CommandRecord::of(promotion, self.facts.len() as u64);
         let Decided { verdict, activation } = desk.decide(&record);
         if let Some((reason, detail)) = verdict.refused {
-            let promotion = &record.promotion;
-            let (ensemble, subject) = (promotion.ensemble.to_string(), promotion.subject());
-            return Err(StandingError::Refused { ensemble, subject, number: promotion.number, reason, detail });
+            return Err(StandingError::Refused { ensemble, subject, number, reason, detail });
         }
         self.activations.extend(activation);
         self.facts.push(ControlFact { source: REGISTRY.into(), record, verdict });

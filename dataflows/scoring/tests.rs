@@ -20,7 +20,7 @@ fn record(change: impl FnOnce(&mut serde_json::Value)) -> String {
 #[track_caller]
 fn check(raw: &[u8], expected: &str) {
     let told = match CommandRecord::parse(raw, 7, None) {
-        Ok(record) => format!("{} {}", record.promotion.number, record.promotion.subject()),
+        Ok(record) => format!("{} {}", record.wanted.number(), record.wanted.subject()),
         Err((reason, detail)) => format!("{reason}: {detail}"),
     };
     assert!(told.starts_with(expected), "{told:?} does not begin with {expected:?}");
@@ -28,8 +28,8 @@ fn check(raw: &[u8], expected: &str) {
 
 #[test]
 fn what_is_no_promotion_is_told() {
-    check(record(|_| {}).as_bytes(), "3 BTC-USD-up");
-    check(record(|record| record["who"] = json!(null)).as_bytes(), "3 BTC-USD-up");
+    check(record(|_| {}).as_bytes(), "3 blend@1");
+    check(record(|record| record["who"] = json!(null)).as_bytes(), "3 blend@1");
     check(b"", "malformed: EOF");
     check(b"\xff{}", "malformed: invalid utf-8");
     check(b"[]", "malformed: not an object");
@@ -42,6 +42,14 @@ fn what_is_no_promotion_is_told() {
     check(record(|record| record["symbol"] = json!("a|b")).as_bytes(), "field: symbol");
     check(record(|record| record["target"] = json!("a|b")).as_bytes(), "field: target");
     check(record(|record| record["ensemble"]["method"] = json!("mode")).as_bytes(), "field: promotion: ");
+    let withdraw = r#"{"type": "withdraw", "number": 4, "alias": "production", "symbol": "any", "target": "up"}"#;
+    check(withdraw.as_bytes(), "4 production of any-up");
+    check(withdraw.replace("\"any\"", "\"a b\"").as_bytes(), "field: symbol");
+    check(withdraw.replace("number", "count").as_bytes(), "field: withdraw: unknown field `count`");
+    let policy =
+        r#"{"type": "signals_policy", "number": 1, "consider": 0.6, "act": 0.7, "cool_down_ms": 5, "universe": 2}"#;
+    check(policy.as_bytes(), "1 signals");
+    check(policy.replace("0.7", "\"much\"").as_bytes(), "field: signals_policy: invalid type");
     check(&vec![b' '; 200_000], "oversized: 200000 bytes");
     // Deep nesting must not overflow the stack.
     check("[".repeat(100_000).as_bytes(), "malformed: recursion limit");
@@ -55,7 +63,7 @@ fn a_block_gives_records_and_rejects_and_none_is_lost() {
         block.push(text.as_bytes(), position, Some(position as i64));
     }
     let (chunk, records) = decode(block);
-    let numbers: Vec<(u64, u64)> = records.iter().map(|record| (record.position, record.promotion.number)).collect();
+    let numbers: Vec<(u64, u64)> = records.iter().map(|record| (record.position, record.wanted.number())).collect();
     assert_eq!(numbers, [(10, 3), (12, 4)]);
     assert_eq!((&*records[0].raw, records[0].receive_time_ns), (texts[0].as_str(), Some(10)));
     let rejects: Vec<_> =

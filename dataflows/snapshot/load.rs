@@ -64,6 +64,8 @@ pub fn load(folder: &Path, tick: u64) -> Result<Loaded, SnapshotError> {
     };
     let tapes = of(|part| part == Part::Tape);
     let bars = of(|part| matches!(part, Part::Bars(_)));
+    let hours = of(|part| part == Part::Hours);
+    let market = of(|part| part == Part::Market);
     let (features, scoring) = (of(|part| part == Part::Features), of(|part| part == Part::Scoring));
     let facts = of(|part| part == Part::Facts);
     // About half of the time each, on two cores.
@@ -79,6 +81,8 @@ pub fn load(folder: &Path, tick: u64) -> Result<Loaded, SnapshotError> {
         counters: snapshot.tape_counters.clone(),
         tapes: tapes?,
         bars: bars?,
+        market: market.into_iter().map(|at| part_of(folder, &contents, at)).collect::<Result<Vec<_>, _>>()?,
+        hours: hours.into_iter().map(|at| part_of(folder, &contents, at)).collect::<Result<Vec<_>, _>>()?,
         features: features?,
         scoring: scoring.into_iter().map(|at| part_of(folder, &contents, at)).collect::<Result<Vec<_>, _>>()?,
         facts: facts.last().map(|at| part_of(folder, &contents, at)).transpose()?,

@@ -55,6 +55,10 @@ pub enum Part {
     Tape,
     /// That of the ledgers of an interval.
     Bars(Interval),
+    /// The markets'.
+    Market,
+    /// The hours'.
+    Hours,
     /// The features'.
     Features,
     /// The scoring's.

@@ -165,6 +165,12 @@ fn write_parts(path: &Path, name: &str, saved: &SavedState) -> Result<(Vec<Secti
     for bars in &saved.bars {
         writer.add(bars, bars.shard, Part::Bars(bars.interval), bars.is_whole)?;
     }
+    for market in &saved.market {
+        writer.add(market, market.shard, Part::Market, market.is_whole)?;
+    }
+    for hours in &saved.hours {
+        writer.add(hours, hours.shard, Part::Hours, hours.is_whole)?;
+    }
     for features in &saved.features {
         writer.add(features, features.shard, Part::Features, features.is_whole)?;
     }
@@ -202,14 +208,16 @@ impl SectionWriter<'_> {
 
 /// Leaves out what lies before the last whole part of its shard and kind.
 fn needed(sections: Vec<Section>) -> Vec<Section> {
-    let kinds = Interval::ALL.len() + 4;
+    let kinds = Interval::ALL.len() + 6;
     let slot = |section: &Section| {
         let kind = match section.of {
             Part::Tape => 0,
             Part::Features => 1,
             Part::Scoring => 2,
             Part::Facts => 3,
-            Part::Bars(interval) => interval as usize + 4,
+            Part::Market => 4,
+            Part::Hours => 5,
+            Part::Bars(interval) => interval as usize + 6,
         };
         section.shard as usize * kinds + kind
     };

@@ -16,6 +16,8 @@ fn saved(shard: u32, is_whole: bool) -> SavedState {
         source: SourceState { watermark_ns: 5, frozen_ns: i64::MIN, ..SourceState::default() },
         tapes: Vec::new(),
         bars: vec![SavedBars::nothing(Interval::M1, shard, is_whole)],
+        market: Vec::new(),
+        hours: Vec::new(),
         features: Vec::new(),
         scoring: Vec::new(),
         facts: None,

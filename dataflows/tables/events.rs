@@ -4,13 +4,20 @@
 //! | --- | --- | --- |
 //! | `quality_low` | the view's table | the newest row of an instrument is worse than `features.min_quality` |
 //! | `quality_back` | the same | it is not any more |
+//! | `book_gap` | `book` | a change of an instrument's book is missing: its features are null until the next snapshot |
+//! | `book_resynced` | `book` | a snapshot came, or what was missing came late |
 //! | `ensemble_activated` | the ensemble | a promotion took effect; its members and what follows come after it |
 //! | `member_activated` | the model and its version | the same |
 //! | `downstream_switched` | the table | the same |
 //! | `promotion_refused` | the ensemble | it could not be used; what was active goes on |
+//! | `ensemble_withdrawn` | the alias and target | it was left without an ensemble; what follows comes after it |
+//! | `withdrawal_refused` | the same | there was none, or the record is an old one |
+//! | `signals_policy_changed` | `signals` | other thresholds took effect |
+//! | `signals_policy_refused` | `signals` | they could not be used; those before go on |
 
 use tidewheel_operators::features::{QualityChange, View};
-use tidewheel_schemas::{ColumnKind, ColumnSpec, Row, TableKind, TableSpec, Value};
+use tidewheel_operators::market::{GapChange, GapKind};
+use tidewheel_schemas::{ColumnKind, ColumnSpec, Instrument, Row, TableKind, TableSpec, Value};
 
 /// What can happen. A further kind is one more line here and in [`EventKind::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,17 +26,23 @@ pub enum EventKind {
     QualityLow,
     /// They are not any more.
     QualityBack,
+    /// A change of a book is missing.
+    BookGap,
+    /// The book is whole again.
+    BookResynced,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 2] = [Self::QualityLow, Self::QualityBack];
+    pub const ALL: [Self; 4] = [Self::QualityLow, Self::QualityBack, Self::BookGap, Self::BookResynced];
 
     /// The text in the column `kind`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::QualityLow => "quality_low",
             Self::QualityBack => "quality_back",
+            Self::BookGap => "book_gap",
+            Self::BookResynced => "book_resynced",
         }
     }
 }
@@ -72,13 +85,32 @@ pub(super) fn of_quality(table: u16, view: &View, change: &QualityChange) -> Row
         staleness_ns / 1_000_000
     );
     let subject = format!("features.{}", view.name);
-    let own = [kind.name(), &subject, &detail].map(Value::text);
-    let values: Box<[Value]> = own.into_iter().chain(std::iter::repeat(Value::Null)).take(COLUMNS.len()).collect();
+    let qualifier = format!("{}:{subject}", kind.name());
+    row(table, &change.instrument, change.close_time_ns, &qualifier, [kind.name(), &subject, &detail])
+}
+
+/// The row of a gap in a book, or of its end. Its event time is the book's own.
+pub(super) fn of_gap(table: u16, gap: &GapChange) -> Row {
+    let GapChange { last_id, first_id, sequence, .. } = gap;
+    let missing = format!("update {first_id} came after {last_id}");
+    let (kind, detail) = match gap.kind {
+        GapKind::Lost => (EventKind::BookGap, missing),
+        GapKind::Found => (EventKind::BookResynced, format!("{missing}; a snapshot came")),
+        GapKind::Mended => (EventKind::BookResynced, format!("{missing}; what lies between came late")),
+    };
+    let qualifier = format!("{}:book:{sequence}", kind.name());
+    row(table, &gap.instrument, gap.time_ns, &qualifier, [kind.name(), "book", &detail])
+}
+
+/// An event that no record of the control topic brought about.
+fn row(table: u16, instrument: &Instrument, event_time_ns: i64, qualifier: &str, own: [&str; 3]) -> Row {
+    let own = own.map(Value::text).into_iter();
+    let values: Box<[Value]> = own.chain(std::iter::repeat(Value::Null)).take(COLUMNS.len()).collect();
     Row {
         table,
-        instrument: change.instrument.clone(),
-        qualifier: format!("{}:{subject}", kind.name()).into(),
-        event_time_ns: change.close_time_ns,
+        instrument: instrument.clone(),
+        qualifier: qualifier.into(),
+        event_time_ns,
         revision: 0,
         values: Some(values),
     }

@@ -6,7 +6,7 @@ use crate::scoring::ControlFact;
 use std::sync::Arc;
 use tidewheel_operators::features::View;
 use tidewheel_operators::scoring::{Direction, Prediction};
-use tidewheel_operators::signals::{Signal, Why};
+use tidewheel_operators::signals::{Level, Signal, Why};
 use tidewheel_schemas::{ColumnKind, ColumnSpec, Instrument, Row, TableKind, TableSpec, Value};
 
 /// Where the tables of scoring stand among those of the run, after the views, and how the views are called.
@@ -146,15 +146,15 @@ impl FactTables {
     /// What happened, and which record brought it about.
     pub fn event(&self, tick: u64, fact: &ControlFact, event: &EventRow<'_>) -> Row {
         let ControlFact { source, record, .. } = fact;
-        let promotion = &record.promotion;
+        let of = record.wanted.of();
         let values = [
             Value::text(event.kind),
             Value::text(event.subject),
             text(event.detail.as_deref()),
-            Value::text(&promotion.alias.to_string()),
-            Value::text(&promotion.symbol),
-            Value::text(&promotion.target),
-            integer(promotion.number),
+            text(of.map(|(alias, ..)| alias.to_string()).as_deref()),
+            text(of.map(|(_, symbol, _)| symbol)),
+            text(of.map(|(.., target)| target)),
+            integer(record.wanted.number()),
             record.who.clone().map_or(Value::Null, Value::Text),
             record.why.clone().map_or(Value::Null, Value::Text),
             Value::Text(Arc::clone(source)),
@@ -199,6 +199,23 @@ pub fn event_text(row: &Row) -> Option<String> {
         ] => {
             let number = row.qualifier.trim_start_matches('0');
             Some(format!("event {number}: {kind} {subject} ({alias} of {symbol}-{target}, promotion {promotion})"))
+        }
+        [Value::Text(kind), Value::Text(subject), _, Value::Null, _, _, Value::Integer(policy), ..] => {
+            let number = row.qualifier.trim_start_matches('0');
+            Some(format!("event {number}: {kind} {subject} (policy {policy})"))
+        }
+        _ => None,
+    }
+}
+
+/// A signal to act for people: `act BTCUSDT return_10s up, confidence 0.71, by demo@2`. None if it is no such row.
+pub fn signal_text(row: &Row) -> Option<String> {
+    match row.values.as_deref()? {
+        [Value::Text(level), _, Value::Text(direction), Value::Double(confidence), .., Value::Text(ensemble), _]
+            if **level == *Level::Act.name() =>
+        {
+            let (symbol, target) = (&row.instrument.symbol, &row.qualifier);
+            Some(format!("{level} {symbol} {target} {direction}, confidence {confidence:.2}, by {ensemble}"))
         }
         _ => None,
     }

@@ -3,7 +3,8 @@
 //! | family | rows | kind |
 //! | --- | --- | --- |
 //! | `features.VIEW` | a view's row for each final bar | view |
-//! | `events` | ensembles that took effect, promotions that were refused; rows that are worse than a bound, where one is set | fact |
+//! | `hourly_volume` | what was traded in each hour, where asked for | view |
+//! | `events` | ensembles that took effect, promotions that were refused; rows that are worse than a bound, where one is set; gaps in books, where features are made of them | fact |
 //! | `predictions` | what the ensemble that decides said of a row of features | fact |
 //! | `shadow_predictions` | what a challenger said of it | fact |
 //! | `signals` | what was made of a prediction, and why | fact |
@@ -12,12 +13,15 @@
 mod events;
 mod facts;
 mod features;
+mod hourly;
 
 pub use events::EventKind;
-pub use facts::{EventRow, FactTables, KeptRecord, event_text};
+pub use facts::{EventRow, FactTables, KeptRecord, event_text, signal_text};
 
 use std::sync::Arc;
 use tidewheel_operators::features::{QualityChange, View};
+use tidewheel_operators::hourly::HourRow;
+use tidewheel_operators::market::GapChange;
 use tidewheel_schemas::{FeatureRow, Row, TableSpec};
 
 /// The tables of a run, each at its number.
@@ -37,13 +41,27 @@ impl Tables {
     /// As [`new`](Self::new), and those of scoring where there is any.
     pub fn of_run(views: &[View], min_quality: Option<f64>, is_scored: bool) -> Self {
         let mut specs: Vec<TableSpec> = views.iter().map(features::spec).collect();
-        if is_scored || Self::events(views, min_quality).is_some() {
+        if Self::events(views, min_quality, is_scored).is_some() {
             specs.push(events::spec());
         }
         if is_scored {
             specs.extend(facts::specs());
         }
         Self { specs: specs.into_iter().map(Arc::new).collect(), views: views.to_vec() }
+    }
+
+    /// These and that of the volume of hours, which comes last.
+    #[must_use]
+    pub fn with_hourly_volume(mut self, is_there: bool) -> Self {
+        if is_there {
+            self.specs.push(Arc::new(hourly::spec()));
+        }
+        self
+    }
+
+    /// The row of an hour in the table of a number.
+    pub(crate) fn of_hour(table: u16, hour: HourRow) -> Row {
+        hourly::row(table, hour)
     }
 
     /// What they are, by number.
@@ -56,14 +74,22 @@ impl Tables {
         features::row(row)
     }
 
-    /// The number of the table of events, where there is one: after the views.
-    fn events(views: &[View], min_quality: Option<f64>) -> Option<u16> {
-        min_quality.and_then(|_| u16::try_from(views.len()).ok()).filter(|views| *views > 0)
+    /// The number of the table of events, after the views. There is one where rows are scored, where a quality is asked for, and
+    /// where rows have features of books, which gaps can take away.
+    pub(crate) fn events(views: &[View], min_quality: Option<f64>, is_scored: bool) -> Option<u16> {
+        let is_judged = min_quality.is_some() && !views.is_empty();
+        let has_events = is_scored || is_judged || views.iter().any(View::has_market);
+        has_events.then(|| u16::try_from(views.len()).expect("fewer than 2^16 views"))
+    }
+
+    /// The row of a gap in a book, or of its end.
+    pub(crate) fn of_gap(table: u16, gap: &GapChange) -> Row {
+        events::of_gap(table, gap)
     }
 
     /// The row of a change of quality of rows of these views.
     pub(crate) fn of_quality(views: &[View], change: &QualityChange) -> Row {
-        let table = Self::events(views, Some(change.bound)).expect("what was judged is the row of a view");
+        let table = Self::events(views, Some(change.bound), false).expect("what was judged is the row of a view");
         events::of_quality(table, &views[usize::from(change.view)], change)
     }
 

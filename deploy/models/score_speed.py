@@ -43,8 +43,8 @@ def main(scores):
     for title, kinds in [
         ("200 trees (ONNX)", ["gbt_onnx"]),
         ("perceptron 12-32-16-1", ["mlp"]),
-        ("LSTM 60 x 6, 16 units", ["lstm"]),
-        ("ensemble, trees of ONNX", ["gbt_onnx", "mlp", "lstm"]),
+        ("LSTM 60 x 6, 16 units", ["lstm_60"]),
+        ("ensemble, trees of ONNX", ["gbt_onnx", "mlp", "lstm_60"]),
     ]:
         members = [scored(kind, golden["features"], values) for kind in kinds]
         times, total, started = [], 0.0, time.perf_counter()

@@ -130,7 +130,7 @@ fn closes(view: &View, instruments: usize, minutes: i64) {
     let (mut plain, mut hours) = (Vec::new(), Vec::new());
     for minute in 0..minutes {
         let versions = versions(&names, minute);
-        let (rows, took) = timed(|| ledger.apply(&header(minute), &versions));
+        let (rows, took) = timed(|| ledger.apply_bars(&header(minute), &versions));
         assert_eq!(rows.len(), instruments);
         if minute >= 250 {
             if minute % 60 == 59 { hours.push(took) } else { plain.push(took) }
@@ -160,7 +160,7 @@ fn corrections(view: &View, instruments: usize, minutes: i64) {
     let names = names(instruments);
     let mut ledger = ledger(view);
     for minute in 0..minutes {
-        ledger.apply(&header(minute), &versions(&names, minute));
+        ledger.apply_bars(&header(minute), &versions(&names, minute));
     }
     let closed_at_low = |version: BarVersion| BarVersion {
         revision: 1,
@@ -168,7 +168,7 @@ fn corrections(view: &View, instruments: usize, minutes: i64) {
         ..version
     };
     let changed: Vec<BarVersion> = versions(&names, minutes - 30).into_iter().step_by(10).map(closed_at_low).collect();
-    let (rows, took) = timed(|| ledger.apply(&header(minutes - 1), &changed));
+    let (rows, took) = timed(|| ledger.apply_bars(&header(minutes - 1), &changed));
     let ms = took.processor_ms;
     println!("{} bars revised half an hour back: {} rows in {ms:.1} ms of processor", changed.len(), rows.len());
 }
@@ -183,7 +183,7 @@ fn history(view: &View, instruments: usize, minutes: i64) {
             (hour * 60..hour * 60 + 60).flat_map(|minute| versions(&names, minute)).collect();
         let (count, took) = timed(|| {
             let _ = ledger.save(Saving { every: 16, turn: 0 });
-            ledger.apply(&header(hour * 60 + 59), &versions).len()
+            ledger.apply_bars(&header(hour * 60 + 59), &versions).len()
         });
         rows += count;
         processor_s += took.processor_ms / 1e3;

@@ -6,6 +6,7 @@
 //!   tick headers ------+        \---- 1 m bars ---- lifecycle ---+--------------------- versions
 //!                                                                rollup -- lifecycle -- versions
 //!                                                                          ... up to 1 d
+//!   quotes, books, marks, funding, liquidations ---- market ---- leaves of minutes ---- features
 //! ```
 //!
 //! Nothing here reads a clock, a file, a socket, the environment or a random source: each tick's output is a function of
@@ -13,8 +14,10 @@
 
 pub mod features;
 mod hash;
+pub mod hourly;
 pub mod intake;
 pub mod lifecycle;
+pub mod market;
 pub mod rollup;
 pub mod saved;
 pub mod scoring;

@@ -3,10 +3,13 @@
 //! An instrument belongs to a shard by its id alone, and a shard to a worker by its number: so that a snapshot of one
 //! worker count can be taken up by another. A shard is saved whole now and then, and otherwise as what changed since it was
 //! saved last; its state is the last whole part with all that follow. Only base state is saved: trades, ids and amendments
-//! of the tape, and the bars with what was published of them. The arrangements are filled from the bars again.
+//! of the tape, records of the markets, and the bars with what was published of them. The arrangements are filled from the bars
+//! again.
 
 use crate::features::SavedFeatures;
+use crate::hourly::SavedHours;
 use crate::lifecycle::SavedBars;
+use crate::market::SavedMarket;
 use crate::scoring::SavedScoring;
 use crate::signals::SavedSignals;
 use crate::tape::SavedTape;
@@ -58,6 +61,10 @@ pub struct RestoredState {
     pub tapes: Vec<SavedTape>,
     /// Parts of ledgers, likewise for each shard and interval.
     pub bars: Vec<SavedBars>,
+    /// Parts of the markets, likewise for each shard.
+    pub market: Vec<SavedMarket>,
+    /// Parts of the hours, likewise for each shard.
+    pub hours: Vec<SavedHours>,
     /// Parts of the features, likewise for each shard.
     pub features: Vec<SavedFeatures>,
     /// Parts of the scoring, likewise.
@@ -78,7 +85,8 @@ pub struct SavedFacts {
 impl RestoredState {
     /// The parts of each worker.
     pub fn split(self, workers: usize) -> Vec<Self> {
-        let Self { frozen_ns, watermark_ns, mut counters, tapes, bars, features, scoring, facts: _ } = self;
+        let Self { frozen_ns, watermark_ns, mut counters, tapes, bars, market, hours, features, scoring, facts: _ } =
+            self;
         let mut states: Vec<Self> = (0..workers)
             .map(|_| Self { frozen_ns, watermark_ns, counters: std::mem::take(&mut counters), ..Self::default() })
             .collect();
@@ -87,6 +95,12 @@ impl RestoredState {
         }
         for part in bars {
             states[worker_of(part.shard, workers)].bars.push(part);
+        }
+        for part in market {
+            states[worker_of(part.shard, workers)].market.push(part);
+        }
+        for part in hours {
+            states[worker_of(part.shard, workers)].hours.push(part);
         }
         for part in features {
             states[worker_of(part.shard, workers)].features.push(part);

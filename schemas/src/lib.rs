@@ -10,6 +10,7 @@ mod decimal;
 mod feature;
 mod instrument;
 mod interval;
+mod market;
 mod outcome;
 mod row;
 mod trade;
@@ -25,6 +26,7 @@ pub use decimal::{
 pub use feature::FeatureRow;
 pub use instrument::{Instrument, InstrumentError, InstrumentId};
 pub use interval::{Interval, UnknownInterval};
+pub use market::{BookUpdate, Funding, Level, Liquidation, Mark, MarketContent, MarketRecord, Quote};
 pub use outcome::{Counters, LateRecord, Reject, RejectReason, TickOutput};
 pub use row::{ColumnKind, ColumnSpec, Row, TableKind, TableSpec, Value};
 pub use trade::{AggressorSide, Amendment, Change, Correction, Trade, TradeKind};

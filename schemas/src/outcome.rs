@@ -1,6 +1,6 @@
 //! What became of the input at a tick: published bars, late and rejected records, and the counts that reconcile.
 
-use crate::{AcceptedRows, Amendment, BarVersion, Instrument, Row, Trade, TradeColumns};
+use crate::{AcceptedRows, Amendment, BarVersion, Instrument, MarketRecord, Row, Trade, TradeColumns};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,11 +31,13 @@ pub enum RejectReason {
     Conflict,
     /// A cancel or a correction of a trade that never came within the correction horizon.
     UnknownTrade,
+    /// A quote, book, mark, funding rate or liquidation older than the watermark less the correction horizon.
+    TooOld,
 }
 
 impl RejectReason {
     /// All reasons.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Malformed,
         Self::Oversized,
         Self::Truncated,
@@ -47,6 +49,7 @@ impl RejectReason {
         Self::Future,
         Self::Conflict,
         Self::UnknownTrade,
+        Self::TooOld,
     ];
 
     /// As written in the lake and in Kafka.
@@ -63,6 +66,7 @@ impl RejectReason {
             Self::Future => "future",
             Self::Conflict => "conflict",
             Self::UnknownTrade => "unknown_trade",
+            Self::TooOld => "too_old",
         }
     }
 }
@@ -209,6 +213,8 @@ pub struct TickOutput {
     pub accepted: Vec<AcceptedRows>,
     /// Cancels and corrections taken in, for the archive, by source position.
     pub amendments: Vec<Amendment>,
+    /// Quotes, books, marks, funding and liquidations taken in, for the archive, by source position.
+    pub market: Vec<MarketRecord>,
     /// All counts from the start of the run through this tick.
     pub counters: Counters,
 }

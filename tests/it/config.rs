@@ -97,7 +97,7 @@ fn what_cannot_be_is_refused_with_line_and_field() {
         ("[source.cvs]\n[lake]", "line 1: source.cvs: unknown key; did you mean csv?"),
         (
             "[lake]\na_ = 1\npaht = 2",
-            "\n  line 2: lake.a_: unknown key; there are enabled, path, archive, changelog, commit_every, max_rows_per_file, zstd_level\n  line 3: lake.paht: unknown key; did you mean path?",
+            "\n  line 2: lake.a_: unknown key; there are enabled, path, archive, changelog, commit_every, max_rows_per_file, zstd_level, max_waiting_rows\n  line 3: lake.paht: unknown key; did you mean path?",
         ),
         // Limits and contradictions.
         ("", "lake.enabled: no output is on: add a [kafka] or a [lake] section, or set its enabled to true"),

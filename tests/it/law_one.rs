@@ -50,6 +50,7 @@ fn run(arrivals: &[Arrival], feeding: Feeding) -> Run {
         views: vec![View::core_technical()],
         scoring: None,
         min_quality: None,
+        hourly_volume: false,
     };
     let (mut engine, outputs) = engine::start(feeding.workers, &config, None).expect("threads");
     let collector = std::thread::spawn(move || outputs.collect::<Vec<_>>());

@@ -1,5 +1,6 @@
 //! Whole-pipeline tests, in one binary: what comes out, not which function did it. Those that need Kafka share one broker.
 
+mod books;
 mod campaign;
 mod commands;
 mod config;
@@ -21,5 +22,6 @@ mod replay;
 mod restart;
 mod scoring;
 mod simulation;
+mod streams;
 mod tidy;
 mod truth;

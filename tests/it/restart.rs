@@ -90,6 +90,7 @@ impl Life<'_> {
             views: vec![View::core_technical()],
             scoring: None,
             min_quality: Some(MIN_QUALITY),
+            hourly_volume: false,
         };
         let mut timer = SnapshotTimer::new(Duration::ZERO, restored.is_some());
         let busy = timer.busy_flag();

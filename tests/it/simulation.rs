@@ -30,11 +30,15 @@ use tidewheel::ticks::{Chunk, TickConfig, Ticker};
 use tidewheel_connectors::fault::{Faults, POINTS};
 use tidewheel_connectors::kafka::embedded::EmbeddedBroker;
 use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig};
+use tidewheel_connectors::lake::archive::Archive;
 use tidewheel_connectors::lake::{self, Lake, LakeConfig, OnExisting, rows};
 use tidewheel_connectors::source::DecodedChunk;
 use tidewheel_operators::features::View;
 use tidewheel_operators::intake::IntakeLimits;
-use tidewheel_schemas::{BarVersion, Interval, Row, SECOND_NS, TableKind, TickOutput};
+use tidewheel_schemas::{
+    AggressorSide, BarVersion, BookUpdate, Interval, Level, Liquidation, Mark, MarketContent, MarketRecord, Quote, Row,
+    SECOND_NS, TableKind, TickOutput,
+};
 
 /// Seeds of the short run.
 const SEEDS: u64 = 96;
@@ -85,6 +89,7 @@ impl Script {
                 columns.push(instrument as u32, trade, position);
             }
             chunk.amendments.extend(amendment(&arrival.instrument, &arrival.record, partition, position));
+            chunk.market.push(beside(arrival, number as u64, partition, position));
         }
         chunks.into_values().map(Chunk::new).collect()
     }
@@ -92,6 +97,40 @@ impl Script {
     fn tick(&self, ticker: &mut Ticker, tick: u64, range: Range<usize>) -> TickInput {
         let pieces = self.chunks(range).into_iter().map(Chunk::take_all).collect();
         ticker.tick(tick, pieces, &vec![true; self.partitions as usize])
+    }
+}
+
+/// What the market says beside an arrival.
+fn beside(arrival: &Arrival, number: u64, partition: u32, position: u64) -> MarketRecord {
+    let level = |price_e8| Level { price_e8, quantity_e8: 1 + number as i64 };
+    let content = match number % 4 {
+        0 => MarketContent::Book(BookUpdate {
+            sequence: number + 1,
+            first_id: number + 1,
+            last_id: number + 1,
+            previous_id: None,
+            is_snapshot: number.is_multiple_of(8),
+            bids: Arc::new([level(99), level(98)]),
+            asks: Arc::new([level(101)]),
+        }),
+        1 => MarketContent::Mark(Mark { mark_price_e8: Some(100 + number as i64), ..Mark::default() }),
+        2 => {
+            let side = AggressorSide::Sell;
+            MarketContent::Liquidation(Liquidation { side, price_e8: 100, quantity_e8: 1 + number as i64 })
+        }
+        _ => {
+            let (bid, ask) = (Some(level(99)), Some(level(101)));
+            MarketContent::Quote(Quote { update_id: Some(number), bid, ask })
+        }
+    };
+    MarketRecord {
+        instrument: arrival.instrument.clone(),
+        event_time_ns: arrival.time_ns,
+        partition,
+        position,
+        index: 0,
+        receive_time_ns: None,
+        content,
     }
 }
 
@@ -174,7 +213,8 @@ impl World<'_> {
         let snapshots = SnapshotOutput { store, is_busy: timer.busy_flag() };
         let status = Arc::new(Status::new(&INTERVALS));
         let every = Some(Duration::from_millis(random.random_range(0..30)));
-        let lake = Some(LakeOutput { lake, every, run: "life".to_owned() });
+        let max_waiting_rows = random.random_range(0..2_000);
+        let lake = Some(LakeOutput { lake, every, run: "life".to_owned(), max_waiting_rows });
         let outbox = Outbox {
             kafka,
             lake,
@@ -293,6 +333,20 @@ impl World<'_> {
             assert!(found == expected, "seed {seed}: {interval}, {} in the topic, not {}", found.len(), expected.len());
         }
         self.compare_rows(seed, &ticks);
+        self.compare_market(seed, &ticks);
+    }
+
+    /// The same of what the lake keeps of quotes, books, marks and liquidations, tick by tick.
+    fn compare_market(&self, seed: u64, ticks: &[TickOutput]) {
+        let state = lake::read::manifest(&self.lake()).expect("a lake");
+        let mut archive = Archive::open(&self.lake(), &state, &[]).expect("a lake");
+        for tick in ticks {
+            let found = archive.take(tick.tick).expect("a sound archive").market;
+            assert!(found == tick.market, "seed {seed}: tick {} has {} records", tick.tick, found.len());
+        }
+        let records: usize = ticks.iter().map(|tick| tick.market.len()).sum();
+        println!("{records} market records");
+        assert!(records > 0, "seed {seed}: there are market records");
     }
 
     /// The same of the tables beside the bars.
@@ -354,6 +408,7 @@ fn check(broker: Option<&EmbeddedBroker>, seed: u64, folder: &Path) -> u32 {
         views: vec![View::core_technical()],
         scoring: None,
         min_quality: Some(0.4),
+        hourly_volume: false,
     };
     let script = Script::new(random, seed);
     let settings = Settings::of(&Config::default());

@@ -4,6 +4,7 @@
 //! says so and passes. Numbers are compared as integers with eight or sixteen decimals, read from decimal text.
 
 mod archive;
+mod books;
 mod captures;
 mod klines;
 mod venues;

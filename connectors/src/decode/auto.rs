@@ -159,7 +159,7 @@ fn is_note(payload: &[u8]) -> bool {
 }
 
 /// A line that a capture wrote beside the messages: what the client sent or asked, `<address> -> <seconds>: <answer>`, or its
-/// settings. Only an answer can hold trades.
+/// settings. Only an answer can hold records.
 #[cold]
 fn decode_note<'a>(
     payload: &'a [u8],
@@ -177,15 +177,16 @@ fn decode_note<'a>(
         return Ok(());
     };
     out.note_receive_time(time::parse_number(seconds, time::S).ok());
+    out.note_symbol(split(payload, b" -> ").and_then(|(address, _)| symbol_of(address)));
     let answer = answer.trim_ascii();
     let decoded = match answer.first() {
         // A list of something: one verdict on the whole, not one for each element.
-        Some(b'[') if !looks_like_trade(answer) => Value::scan(answer).map_err(Fault::Json).and(Err(Fault::Shape(""))),
+        Some(b'[') if !looks_like_record(answer) => Value::scan(answer).map_err(Fault::Json).and(Err(Fault::Shape(""))),
         _ => decode_message(answer, only, scratch, out),
     };
     match decoded {
         // Venues answer all kinds of questions; what looks like a trade must not go unseen, though.
-        Err(Fault::Shape(_)) if !looks_like_trade(answer) => {
+        Err(Fault::Shape(_)) if !looks_like_record(answer) => {
             out.ignore("capture", b"answer");
             Ok(())
         }
@@ -193,14 +194,23 @@ fn decode_note<'a>(
     }
 }
 
-/// Whether an object, or the first of an array of objects, has a price and a quantity.
-fn looks_like_trade(answer: &[u8]) -> bool {
+/// The symbol that an address asks for: `https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000`.
+fn symbol_of(address: &[u8]) -> Option<&[u8]> {
+    let query = address.split(|&byte| byte == b'?').nth(1)?;
+    let mut parts = query.split(|byte| matches!(byte, b'&' | b' '));
+    parts.find_map(|part| part.strip_prefix(b"symbol=")).filter(|symbol| !symbol.is_empty())
+}
+
+/// Whether an object, or the first of an array of objects, has a price and a quantity, or is a funding rate.
+fn looks_like_record(answer: &[u8]) -> bool {
     let Ok(value) = Value::scan(answer) else { return false };
     let first = if value.kind() == Kind::Array { value.elements().next() } else { Some(value) };
     let mut object = Object::default();
+    let is_trade = |object: &Object<'_>| {
+        object.fields().any(|(key, _)| is_price(key)) && object.fields().any(|(key, _)| is_quantity(key))
+    };
     first.is_some_and(|first| object.read(first.raw()).is_ok())
-        && object.fields().any(|(key, _)| is_price(key))
-        && object.fields().any(|(key, _)| is_quantity(key))
+        && (is_trade(&object) || object.has_all(&[b"symbol", b"fundingTime", b"fundingRate"]))
 }
 
 fn known(only: Option<&JsonDecoder>) -> &'static str {

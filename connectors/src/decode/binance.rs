@@ -1,9 +1,12 @@
 //! Binance: `trade` and `aggTrade` of spot, USD-M and COIN-M, bare or in the envelope of a combined stream, and the rows of
-//! the REST aggregated trades, also where ccxt keeps them under `info`.
+//! the REST aggregated trades, also where ccxt keeps them under `info`. What is no trade but of the market is decoded in
+//! `market`.
 //!
 //! The payload does not tell the market, so that `binance` is the venue unless the configuration says otherwise. Trades that
 //! the futures engine made itself (`X`: insurance fund, deleveraging) are kept apart by their kind. All other event types are
 //! counted and dropped. Fields: <https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams>.
+
+mod market;
 
 use super::Recognised;
 use super::fault::Fault;
@@ -21,17 +24,26 @@ pub(super) fn decode<'a>(
     inner: &mut Object<'a>,
     out: &mut Output<'_>,
 ) -> Result<Recognised, Fault> {
-    let Some(data) = envelope(object) else { return payload(object, out) };
+    let Some(data) = envelope(object) else { return payload(object, None, out) };
     match data.kind() {
         Kind::Object => {
             inner.read(data.raw())?;
-            match payload(inner, out)? {
+            match payload(inner, Some(object), out)? {
                 Recognised::No => Ok(other_stream(object, out)),
                 yes => Ok(yes),
             }
         }
-        // The array streams (`!ticker@arr` and the like) carry no trades of single instruments.
-        Kind::Array => Ok(other_stream(object, out)),
+        Kind::Array => {
+            if out.config.market
+                && let Some(stream) = object.first(b"stream").and_then(Value::text)
+                && market::array(&stream, data, out) == Recognised::Yes
+            {
+                out.ignore(NAME, b"markPrice");
+                return Ok(Recognised::Yes);
+            }
+            // The other array streams (`!ticker@arr` and the like) carry nothing of single instruments.
+            Ok(other_stream(object, out))
+        }
         _ => Ok(Recognised::No),
     }
 }
@@ -55,13 +67,19 @@ fn other_stream(object: &Object<'_>, out: &mut Output<'_>) -> Recognised {
     Recognised::Yes
 }
 
-fn payload(object: &Object<'_>, out: &mut Output<'_>) -> Result<Recognised, Fault> {
+/// Decodes a payload, and the envelope around it for what the payload does not say.
+fn payload(object: &Object<'_>, envelope: Option<&Object<'_>>, out: &mut Output<'_>) -> Result<Recognised, Fault> {
+    let stream = || envelope.and_then(|envelope| envelope.first(b"stream")).and_then(Value::text);
     if let Some(event) = object.first(b"e") {
         let Some(event) = event.text() else { return Ok(Recognised::No) };
         match &*event {
             b"trade" => trade(object, out)?,
             b"aggTrade" => aggregated(object, out, None)?,
-            _ => out.ignore(NAME, &event),
+            other => {
+                if !out.config.market || market::event(other, object, stream().as_deref(), out)? == Recognised::No {
+                    out.ignore(NAME, &event);
+                }
+            }
         }
         return Ok(Recognised::Yes);
     }
@@ -70,6 +88,9 @@ fn payload(object: &Object<'_>, out: &mut Output<'_>) -> Result<Recognised, Faul
     }
     if is_aggregated_row(object) {
         aggregated(object, out, None)?;
+        return Ok(Recognised::Yes);
+    }
+    if out.config.market && market::eventless(object, stream().as_deref(), out)? == Recognised::Yes {
         return Ok(Recognised::Yes);
     }
     match eventless_type(object) {
@@ -85,6 +106,8 @@ fn eventless_type(object: &Object<'_>) -> Option<&'static [u8]> {
         Some(b"bookTicker")
     } else if object.has_all(&[b"lastUpdateId", b"bids", b"asks"]) {
         Some(b"depth")
+    } else if object.has_all(&[b"symbol", b"fundingTime", b"fundingRate"]) {
+        Some(b"fundingRate")
     } else if object.has(b"id") && (object.has(b"error") || is_acknowledgement(object)) {
         Some(b"ack")
     } else if object.has_all(&[b"serverTime", b"symbols"]) {

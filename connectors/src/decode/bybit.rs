@@ -1,7 +1,9 @@
 //! Bybit: `publicTrade` of the v3 and v5 streams, and the older v2 `trade` topics with their longer field names.
 //!
-//! One message holds several trades. The side is the taker's. Block trades (`BT`) are kept apart by their kind. Other topics
-//! and acknowledgements are counted. Fields: <https://bybit-exchange.github.io/docs/v5/websocket/public/trade>.
+//! One message holds several trades. The side is the taker's. Block trades (`BT`) are kept apart by their kind. Books,
+//! tickers and liquidations are decoded in `market`. Other topics and acknowledgements are counted. Fields: <https://bybit-exchange.github.io/docs/v5/websocket/public/trade>.
+
+mod market;
 
 use super::Recognised;
 use super::fault::Fault;
@@ -24,6 +26,9 @@ pub(super) fn decode<'a>(
     if !matches!(kind, b"publicTrade" | b"trade") {
         if !object.has(b"data") {
             return Ok(Recognised::No);
+        }
+        if out.config.market && market::decode(kind, object, inner, out)? == Recognised::Yes {
+            return Ok(Recognised::Yes);
         }
         out.ignore(NAME, kind);
         return Ok(Recognised::Yes);

@@ -11,7 +11,9 @@
 //! absent. An insert may have `trade_count`, `trade_kind` and `receive_time`; without `trade_id` its place in the source
 //! names it, and that name (`@partition:offset:index`) can be used in a cancel. In a correction, `event_time` is the right
 //! time and `original_event_time` the wrong one; a field that is absent or null stays as it was. In a cancel, `event_time` is
-//! the trade's. [`super::render`] writes the same form.
+//! the trade's. [`super::render`] writes the same form. Objects of other types are decoded in `market`.
+
+mod market;
 
 use super::Recognised;
 use super::fault::Fault;
@@ -33,6 +35,9 @@ pub(super) fn decode<'a>(object: &Object<'a>, _: &mut Object<'a>, out: &mut Outp
         return Ok(Recognised::No);
     }
     if *kind != *b"trade" {
+        if out.config.market && market::decode(&kind, object, out)? == Recognised::Yes {
+            return Ok(Recognised::Yes);
+        }
         // Coinbase, too, has objects with a type and, say, a quantity; ours have a venue.
         return Ok(match object.has(b"venue") {
             true => {
@@ -239,7 +244,7 @@ mod tests {
                     "instrument: symbol holds a character other than letters, digits and ._-/:@+#",
                 ),
                 (r#"{"type":"trade","op":"cancel","symbol":"AB","trade_id":"9"}"#, "instrument: venue is missing"),
-                (r#"{"type":"quote","venue":"binance","symbol":"AB","event_time":1}"#, "ignored canonical:quote 1"),
+                (r#"{"type":"order","venue":"binance","symbol":"AB","event_time":1}"#, "ignored canonical:order 1"),
             ],
         );
     }

@@ -2,7 +2,9 @@
 //!
 //! Its numbers are JSON floats, read here as the decimal text that Python printed: the shortest that gives the same float,
 //! which is what the exchange had sent. Its `side` is the taker's. Channels other than trades are told by their fields,
-//! since the value does not name them, and counted. Fields: cryptofeed `types.pyx` and `backends/backend.py`.
+//! since the value does not name them; those that `market` does not decode are counted. Fields: cryptofeed `types.pyx` and `backends/backend.py`.
+
+mod market;
 
 use super::Recognised;
 use super::fault::Fault;
@@ -36,7 +38,9 @@ pub(super) fn decode<'a>(object: &Object<'a>, _: &mut Object<'a>, out: &mut Outp
     if !object.has(b"amount")
         && let Some((_, channel)) = CHANNELS.iter().find(|(key, _)| object.has(key))
     {
-        out.ignore(NAME, channel);
+        if !out.config.market || market::decode(channel, object, out)? == Recognised::No {
+            out.ignore(NAME, channel);
+        }
         return Ok(Recognised::Yes);
     }
     trade(object, out)?;

@@ -4,7 +4,7 @@ use super::json::JsonError;
 use super::time::TimeError;
 use tidewheel_schemas::{DecimalError, InstrumentError, RejectReason, TradeIdError};
 
-/// What is wrong with a message or with one trade in it. Its text becomes the detail of the reject.
+/// What is wrong with a message or with one record in it. Its text becomes the detail of the reject.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(super) enum Fault {
     #[error("message is empty")]
@@ -27,6 +27,8 @@ pub(super) enum Fault {
     Decimal(&'static str, DecimalError),
     #[error("{0}: {1}")]
     Time(&'static str, TimeError),
+    #[error("event_time: the message has none, and its source does not tell when it was received")]
+    NoTime,
     #[error("{0}")]
     Instrument(#[from] InstrumentError),
     #[error("{0}")]
@@ -53,7 +55,7 @@ impl Fault {
                 RejectReason::Field
             }
             Self::Decimal(..) => RejectReason::Number,
-            Self::Time(..) => RejectReason::Time,
+            Self::Time(..) | Self::NoTime => RejectReason::Time,
             Self::Instrument(_) => RejectReason::Instrument,
             Self::TradeId(_) | Self::TradeIdForm(_) => RejectReason::TradeId,
         }

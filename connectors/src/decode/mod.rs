@@ -1,8 +1,8 @@
-//! Decoders: the bytes of a message to trades, by venue. Pure: no clock, no state from one block to the next.
+//! Decoders: the bytes of a message to trades and market records, by venue. Pure: no clock, no state from one block to the next.
 //!
 //! [`Decoder::decode`] turns a block of messages into columns of trades. Each JSON format is one file and one entry in
-//! `DECODERS`; the shape of a message tells whose it is. Every message ends as trades, amendments or rejects, or as one count
-//! of what was ignored. Nothing here reads a file or a topic, and Parquet rows never come this way.
+//! `DECODERS`; the shape of a message tells whose it is. Every message ends as trades, amendments, market records or
+//! rejects, or as one count of what was ignored. Nothing here reads a file or a topic, and Parquet rows never come this way.
 
 mod auto;
 mod binance;
@@ -15,14 +15,15 @@ mod fault;
 mod field;
 mod json;
 mod kraken;
+mod market;
 mod output;
 mod render;
-mod time;
+pub(crate) mod time;
 
 #[cfg(test)]
 mod tests;
 
-pub use render::{render_amendment, render_trade};
+pub use render::{render_amendment, render_market, render_trade};
 
 use crate::source::{DecodedChunk, MessageBlock};
 use fault::Fault;
@@ -38,11 +39,12 @@ pub enum Format {
     Auto,
     /// Tidewheel's own JSON.
     Canonical,
-    /// Binance trade and aggTrade: bare, in a combined-stream envelope, or JSON inside a JSON string.
+    /// Binance trade, aggTrade, bookTicker, depth, markPrice, forceOrder and funding rates: bare, in a combined-stream
+    /// envelope, or JSON inside a JSON string.
     Binance,
     /// cryptofeed's Kafka backend.
     Cryptofeed,
-    /// Bybit publicTrade.
+    /// Bybit publicTrade, orderbook, tickers and liquidations.
     Bybit,
     /// Coinbase Exchange matches and Advanced Trade market_trades.
     Coinbase,
@@ -55,7 +57,7 @@ pub enum Format {
 }
 
 /// What the decoder must be told because the messages do not say.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct DecodeConfig {
     /// The format.
     pub format: Format,
@@ -68,6 +70,21 @@ pub struct DecodeConfig {
     /// Whether `side` in Coinbase's Advanced Trade feed is the maker's, as it is in the Exchange feed. Sources disagree; the
     /// default takes it as the taker's.
     pub coinbase_advanced_maker_side: bool,
+    /// Whether quotes, books, marks, funding and liquidations are decoded; if not, they are counted as ignored.
+    pub market: bool,
+}
+
+impl Default for DecodeConfig {
+    fn default() -> Self {
+        Self {
+            format: Format::default(),
+            venue: None,
+            symbol: None,
+            csv: CsvColumns::default(),
+            coinbase_advanced_maker_side: false,
+            market: true,
+        }
+    }
 }
 
 /// The unit of an integer time.

@@ -1,15 +1,17 @@
-//! Where decoders put what they find, so that every message ends somewhere: in trades, amendments, a reject, or a count.
+//! Where decoders put what they find, so that every message ends somewhere: in trades, amendments, market records, a
+//! reject, or a count.
 //!
 //! It names instruments once per chunk, numbers the trades inside a message, and remembers the message at hand for position
 //! ids and rejects. It knows no format.
 
 use super::DecodeConfig;
 use super::fault::Fault;
+use super::time;
 use crate::source::{DecodedChunk, Message, MessageBlock};
 use std::collections::HashMap;
 use tidewheel_schemas::{
-    AggressorSide, Amendment, Change, DecimalError, Instrument, InstrumentError, Reject, RejectReason, Trade, TradeId,
-    TradeKind, is_notional_in_range,
+    AggressorSide, Amendment, Change, DecimalError, Instrument, InstrumentError, MarketContent, MarketRecord, Reject,
+    RejectReason, Trade, TradeId, TradeKind, is_notional_in_range,
 };
 
 /// A trade as a decoder read it. Without an id, its place in the source names it.
@@ -36,6 +38,15 @@ pub(super) struct DecodedAmendment {
     pub receive_time_ns: Option<i64>,
 }
 
+/// A market record as a decoder read it. Without a time, that of the receipt is its event time.
+#[derive(Clone, Debug)]
+pub(super) struct DecodedRecord {
+    pub event_time_ns: Option<i64>,
+    /// The payload's own receive time, used where the source tells none.
+    pub receive_time_ns: Option<i64>,
+    pub content: MarketContent,
+}
+
 /// Messages ignored under one name.
 #[derive(Debug)]
 struct Ignored {
@@ -51,6 +62,8 @@ pub(super) struct Output<'b> {
     block: &'b MessageBlock,
     chunk: DecodedChunk,
     instruments: Instruments,
+    /// The instruments of market records, which are not those of the columns.
+    of_market: (Instruments, Vec<Instrument>),
     ignored: Vec<Ignored>,
     message: Message,
     /// Whether the message at hand has yielded something.
@@ -61,6 +74,10 @@ pub(super) struct Output<'b> {
     begun: u64,
     /// The receive time of a note around the message at hand.
     noted_receive_time_ns: Option<i64>,
+    /// The symbol that a note around the message at hand asked for.
+    noted_symbol: Option<Box<[u8]>>,
+    /// Market records of the message at hand.
+    records: u32,
 }
 
 impl<'b> Output<'b> {
@@ -74,12 +91,15 @@ impl<'b> Output<'b> {
             block,
             chunk,
             instruments: Instruments::default(),
+            of_market: Default::default(),
             ignored: Vec::new(),
             message: Message { start: 0, end: 0, position: 0, receive_time_ns: None },
             has_ended: true,
             ignored_as: None,
             begun: 0,
             noted_receive_time_ns: None,
+            noted_symbol: None,
+            records: 0,
         }
     }
 
@@ -96,6 +116,8 @@ impl<'b> Output<'b> {
         self.ignored_as = None;
         self.begun = 0;
         self.noted_receive_time_ns = None;
+        self.noted_symbol = None;
+        self.records = 0;
     }
 
     /// Closes the message at hand: if nothing came of it, it counts as ignored.
@@ -120,6 +142,17 @@ impl<'b> Output<'b> {
     /// Notes when a message was received, for sources that do not tell.
     pub(super) fn note_receive_time(&mut self, receive_time_ns: Option<i64>) {
         self.noted_receive_time_ns = receive_time_ns;
+    }
+
+    /// Notes the symbol that was asked for, for answers that name none.
+    pub(super) fn note_symbol(&mut self, symbol: Option<&[u8]>) {
+        self.noted_symbol = symbol.map(Into::into);
+    }
+
+    /// The symbol of a message that names none: what was asked for, or as configured; empty where nobody knows.
+    pub(super) fn symbol_around(&self) -> Box<[u8]> {
+        let configured = || self.config.symbol.as_deref().unwrap_or_default().as_bytes().into();
+        self.noted_symbol.clone().unwrap_or_else(configured)
     }
 
     /// Adds a trade.
@@ -183,6 +216,35 @@ impl<'b> Output<'b> {
         Ok(())
     }
 
+    /// Adds a market record.
+    ///
+    /// # Errors
+    /// If venue and symbol do not name an instrument, neither the message nor its source tells a time, or the message holds
+    /// more records than can be told apart.
+    pub(super) fn market(&mut self, venue: &[u8], symbol: &[u8], found: DecodedRecord) -> Result<(), Fault> {
+        let (instruments, known) = &mut self.of_market;
+        let instrument = instruments.index_of(known, venue, symbol)?;
+        let receive_time_ns = self.message.receive_time_ns.or(self.noted_receive_time_ns).or(found.receive_time_ns);
+        let event_time_ns = match found.event_time_ns {
+            Some(time) => time,
+            None => time::possible(receive_time_ns.ok_or(Fault::NoTime)?).ok_or(Fault::NoTime)?,
+        };
+        let index =
+            u16::try_from(self.records).map_err(|_| Fault::Value("message", "holds more than 65536 market records"))?;
+        self.records += 1;
+        self.chunk.market.push(MarketRecord {
+            instrument: self.of_market.1[instrument as usize].clone(),
+            event_time_ns,
+            partition: self.block.partition,
+            position: self.message.position,
+            index,
+            receive_time_ns,
+            content: found.content,
+        });
+        self.has_ended = true;
+        Ok(())
+    }
+
     /// Counts the message at hand under `format:kind` unless it yields something after all.
     #[inline]
     pub(super) fn ignore(&mut self, format: &'static str, kind: &[u8]) {
@@ -206,6 +268,12 @@ impl<'b> Output<'b> {
     #[cold]
     pub(super) fn reject_trade(&mut self, fault: &Fault) {
         self.dead_letter(fault.reason(), format!("trade {} of the message: {fault}", self.begun));
+    }
+
+    /// Turns one market record of the message at hand into a dead letter that names it, from 1. The others stand.
+    #[cold]
+    pub(super) fn reject_record(&mut self, number: usize, fault: &Fault) {
+        self.dead_letter(fault.reason(), format!("record {number} of the message: {fault}"));
     }
 
     fn dead_letter(&mut self, reason: RejectReason, detail: String) {

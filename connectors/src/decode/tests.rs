@@ -1,5 +1,7 @@
 //! Text in, text out, for every format: what a message becomes, and why a bad one is refused.
 
+mod market;
+
 use super::*;
 use std::fmt::Write;
 use tidewheel_schemas::{Change, format_e8};
@@ -34,6 +36,9 @@ pub(super) fn show(chunk: &DecodedChunk) -> String {
             }
         }
         writeln!(text, " of {:?} sequence {}", amendment.original_time_ns, amendment.sequence).unwrap();
+    }
+    for record in &chunk.market {
+        writeln!(text, "{}", String::from_utf8_lossy(&render_market(record))).unwrap();
     }
     for reject in &chunk.rejects {
         writeln!(text, "{}: {}", reject.reason, reject.detail).unwrap();
@@ -112,20 +117,11 @@ fn binance() {
                 r#"{"a":13519807,"p":"0.00141342","q":"23","f":1,"l":1,"T":1570752011620,"m":true}"#,
                 "instrument: symbol is missing",
             ),
-            (r#"{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":1,"u":2,"b":[],"a":[]}"#, "ignored binance:depthUpdate 1"),
-            (
-                r#"{"stream":"a@bookTicker","data":{"u":1,"s":"A","b":"1","B":"2","a":"3","A":"4"}}"#,
-                "ignored binance:bookTicker 1",
-            ),
+            (r#"{"e":"kline","E":1,"s":"BTCUSDT","k":{}}"#, "ignored binance:kline 1"),
             (r#"{"stream":"!ticker@arr","data":[{"e":"24hrTicker"}]}"#, "ignored binance:ticker 1"),
-            (r#"{"stream":"a@depth5","data":{"lastUpdateId":1,"bids":[],"asks":[]}}"#, "ignored binance:depth 1"),
             (r#"{"stream":"a@something","data":{"x":1}}"#, "ignored binance:something 1"),
             (r#"{"result":null,"id":1}"#, "ignored binance:ack 1"),
             (r#"{"error":{"code":2,"msg":"Invalid request"},"id":1}"#, "ignored binance:ack 1"),
-            (
-                r#"https://api.binance.com/api/v3/depth?symbol=A -> 1633998512.320639: {"lastUpdateId":1,"bids":[],"asks":[]}"#,
-                "ignored binance:depth 1",
-            ),
             (r#"https://api.binance.com/x -> 1633998512.3: {"unheard":1}"#, "ignored capture:answer 1"),
             ("wss://stream.binance.com:9443/stream <-> 1633998511.13", "ignored capture:note 1"),
             (r#"configuration: {"trades":["NKN-USDT"]}"#, "ignored capture:note 1"),
@@ -283,7 +279,7 @@ fn bybit() {
             ),
             (r#"{"topic":"publicTrade.BTCUSDT","data":{}}"#, "field: data: an object where an array is needed"),
             (r#"{"topic":"publicTrade.BTCUSDT"}"#, r#"field: data: missing, expected in "data""#),
-            (r#"{"topic":"orderbook.50.BTCUSDT","data":{}}"#, "ignored bybit:orderbook 1"),
+            (r#"{"topic":"kline.5.BTCUSDT","data":{}}"#, "ignored bybit:kline 1"),
             (r#"{"success":true,"ret_msg":"","conn_id":"1","op":"subscribe"}"#, "ignored bybit:ack 1"),
         ],
     );

@@ -89,6 +89,11 @@ const fn ns_per(unit: TimeUnit) -> i64 {
     }
 }
 
+/// A time of another clock, if it lies between 2009 and 2200.
+pub(crate) fn possible(ns: i64) -> Option<i64> {
+    is_possible(ns).then_some(ns)
+}
+
 #[inline]
 const fn is_possible(ns: i64) -> bool {
     ns >= EARLIEST_NS && ns < LATEST_NS

@@ -106,6 +106,9 @@ fn open(path: &Path, partition: u32, options: &FileOptions) -> Result<Box<dyn Pa
     let magic = stream::first_bytes(&mut file).map_err(cannot)?;
     let named_parquet = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
     if named_parquet || options.format == Format::Parquet || (options.format == Format::Auto && magic == b"PAR1") {
+        if let Some(reader) = rows::MarketReader::open(path, &file, partition)? {
+            return Ok(Box::new(reader));
+        }
         return Ok(Box::new(rows::RowReader::open(path, file, partition, options)?));
     }
     let size = file.metadata().map_err(cannot)?.len();

@@ -1,5 +1,6 @@
 //! What a generated market is like, and which configurations make sense.
 
+use super::streams::StreamKinds;
 use crate::decode::Format;
 use tidewheel_schemas::SECOND_NS;
 
@@ -30,8 +31,13 @@ pub struct MarketConfig {
     pub horizon_ns: i64,
     /// Whether one trade in four stands for several fills.
     pub has_counts: bool,
+    /// How many orders in a million take the side that their symbol leans to at the time. A lean lasts 10 to 50 seconds, and
+    /// without one nothing that comes can be told from what was.
+    pub leaning_ppm: u32,
     /// The troubles.
     pub faults: Faults,
+    /// What is sent.
+    pub streams: StreamKinds,
 }
 
 /// How many trades in a million meet a trouble. A trade meets one at most, so together they may not exceed a million.
@@ -98,7 +104,9 @@ impl Default for MarketConfig {
             disorder_ns: 2 * SECOND_NS,
             horizon_ns: 3_600 * SECOND_NS,
             has_counts: false,
+            leaning_ppm: 0,
             faults: Faults::default(),
+            streams: StreamKinds::TRADES,
         }
     }
 }
@@ -123,6 +131,8 @@ impl MarketConfig {
             Some("a market needs at least one symbol, one trade a second, and a step of time above zero".into())
         } else if per_million > 1_000_000 {
             Some(format!("the faults are {per_million} in a million trades: a trade can meet only one"))
+        } else if self.leaning_ppm > 1_000_000 {
+            Some(format!("{} orders in a million cannot lean", self.leaning_ppm))
         } else if self.disorder_ns < 0 || self.horizon_ns < 0 {
             Some("disorder and horizon may not be below zero".into())
         } else {

@@ -1,7 +1,7 @@
 //! The instruments of a generated market: names, ticks, lots and where their prices start.
 
 use super::random::Random;
-use tidewheel_schemas::{Instrument, PRICE_LIMIT_E8};
+use tidewheel_schemas::{AggressorSide, Instrument, PRICE_LIMIT_E8};
 
 /// Well-known assets with a price in dollars, eight decimals, most traded first.
 const ASSETS: [(&str, i64); 24] = [
@@ -47,6 +47,9 @@ pub struct Symbol {
     pub typical_lots: u64,
     /// The id of the next trade.
     pub next_id: u64,
+    /// The side that orders lean to, where they do, and until when, nanoseconds.
+    pub leans_to: AggressorSide,
+    pub leans_until_ns: i64,
 }
 
 /// Names the instruments, in the order of their activity, and makes their symbols.
@@ -84,6 +87,8 @@ fn symbol(price_e8: i64, random: &mut Random) -> Symbol {
         lot_e8,
         typical_lots,
         next_id,
+        leans_to: AggressorSide::Buy,
+        leans_until_ns: i64::MIN,
     }
 }
 

@@ -4,10 +4,11 @@ use super::config::{DAY_NS, MarketConfig};
 use super::event::{Cause, Damage, Event, Tally};
 use super::instruments::{self, Symbol};
 use super::random::{Random, Weighted};
+use super::streams::Streams;
 use crate::file::Op;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use tidewheel_schemas::{AggressorSide, Instrument, SECOND_NS, Trade, TradeId, TradeKind};
+use tidewheel_schemas::{AggressorSide, Instrument, MarketRecord, SECOND_NS, Trade, TradeId, TradeKind};
 
 /// Base trades over which the activity of the market stays the same.
 const REGIME_TRADES: u64 = 1 << 13;
@@ -17,6 +18,8 @@ const REGIMES: [u64; 8] = [1, 1, 2, 3, 4, 5, 7, 9];
 const LATENCY_NS: i64 = 5_000_000;
 /// Duplicates, conflicts, cancels and corrections follow their trade within this time.
 const SEQUEL_NS: u64 = 3_000_000_000;
+/// How long a symbol leans to one side: at least so long, and up to as much more as the second says.
+const LEAN_NS: (i64, u64) = (10 * SECOND_NS, 40 * SECOND_NS as u64);
 /// The share of the trades that pass before the first late one, so that the watermark has a past: one in eight.
 const WARM_UP: u64 = 8;
 
@@ -44,6 +47,8 @@ pub struct Market {
     warm: [u64; 8],
     cold: [u64; 8],
     tally: Tally,
+    /// What is sent beside the trades, where anything is.
+    streams: Option<Streams>,
 }
 
 /// One order that takes several others: trades of one symbol, side and time.
@@ -116,6 +121,10 @@ impl Market {
             warm: running_sums(warm),
             cold: running_sums(cold),
             tally: Tally::default(),
+            streams: config
+                .streams
+                .has_others()
+                .then(|| Streams::new(config.seed, config.symbols as usize, config.streams)),
             config,
         })
     }
@@ -133,6 +142,14 @@ impl Market {
     /// What has come out so far.
     pub fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// Appends what is sent beside the trades because of an event. To be asked once for each, in their order.
+    pub fn beside(&mut self, event: &Event, out: &mut Vec<MarketRecord>) {
+        let at = event.instrument as usize;
+        if let Some(streams) = &mut self.streams {
+            streams.after(event, &self.instruments[at], &self.symbols[at], out);
+        }
     }
 
     /// Makes base trades until one comes in its time.
@@ -197,6 +214,7 @@ impl Market {
         // 1 with one half, 2 with one quarter, and so on: two on average.
         let left = 1 + (bits >> 32).trailing_ones().min(11);
         let side = if bits & 1 == 0 { AggressorSide::Buy } else { AggressorSide::Sell };
+        let side = if self.config.leaning_ppm == 0 { side } else { self.lean(symbol).unwrap_or(side) };
         self.sweep = Sweep { symbol, left, side };
         let state = &mut self.symbols[symbol as usize];
         // Between orders the book moves by up to three ticks; once in a while it jumps by up to half a percent.
@@ -206,6 +224,17 @@ impl Market {
             step = state.price_ticks * ((bits >> 21) as i64 % 101 - 50) / 10_000;
         }
         state.price_ticks = (state.price_ticks + step).clamp(state.least_ticks, state.most_ticks);
+    }
+
+    /// The side that the next order of a symbol takes because the symbol leans to it; none for an order of no such mind.
+    fn lean(&mut self, symbol: u32) -> Option<AggressorSide> {
+        let state = &mut self.symbols[symbol as usize];
+        if state.leans_until_ns <= self.clock_ns {
+            let is_up = self.random.bits() & 1 == 0;
+            state.leans_to = if is_up { AggressorSide::Buy } else { AggressorSide::Sell };
+            state.leans_until_ns = self.clock_ns + LEAN_NS.0 + self.random.below(LEAN_NS.1) as i64;
+        }
+        (self.random.below(1_000_000) < u64::from(self.config.leaning_ppm)).then_some(state.leans_to)
     }
 
     /// Decides what becomes of a base trade: the event to send in its time, if there is one. The rest is held.

@@ -2,7 +2,7 @@
 
 use super::event::{Cause, Damage, Event, Tally};
 use super::market::Market;
-use super::render::{WireFormat, csv_header, render};
+use super::render::{WireFormat, csv_header, render, render_record};
 use crate::file::{TradeFile, TradeRow, TradeTable};
 use crate::source::SourceError;
 use flate2::Compression;
@@ -52,6 +52,8 @@ pub struct Written {
     pub records: u64,
     /// What they are.
     pub tally: Tally,
+    /// Market records among them.
+    pub market: u64,
     /// Events left out because the format has no words for them.
     pub skipped: u64,
 }
@@ -101,18 +103,37 @@ fn write_lines(out: &mut dyn Write, market: &mut Market, options: TextOptions) -
         buffer.extend_from_slice(csv_header().as_bytes());
         buffer.push(b'\n');
     }
-    for event in market {
-        let start = buffer.len();
+    let mut beside = Vec::new();
+    let begin = |buffer: &mut Vec<u8>, event: &Event| {
         if options.has_receive_time {
             buffer.extend_from_slice(itoa::Buffer::new().format(event.receive_time_ns).as_bytes());
             buffer.push(b' ');
         }
-        if render(&event, &instruments[event.instrument as usize], options.format, &mut buffer) {
+    };
+    while let Some(event) = market.next() {
+        let start = buffer.len();
+        begin(&mut buffer, &event);
+        if !market.config().streams.trades {
+            buffer.truncate(start);
+        } else if render(&event, &instruments[event.instrument as usize], options.format, &mut buffer) {
             buffer.push(b'\n');
             written.count(&event);
         } else {
             buffer.truncate(start);
             written.skipped += 1;
+        }
+        market.beside(&event, &mut beside);
+        for record in beside.drain(..) {
+            let start = buffer.len();
+            begin(&mut buffer, &event);
+            if render_record(&record, options.format, &mut buffer) {
+                buffer.push(b'\n');
+                written.records += 1;
+                written.market += 1;
+            } else {
+                buffer.truncate(start);
+                written.skipped += 1;
+            }
         }
         if buffer.len() >= WRITE_BYTES {
             out.write_all(&buffer)?;

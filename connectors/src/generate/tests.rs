@@ -1,12 +1,14 @@
 //! The market as its users see it: counts that add up, files that read back, bytes that never change.
 
+mod streams;
+
 use super::*;
 use crate::decode::Format;
 use crate::file::{FileOptions, Op, open_inputs};
 use crate::source::Work;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use tidewheel_schemas::{Change, SECOND_NS, Trade};
+use tidewheel_schemas::{AggressorSide, Change, SECOND_NS, Trade};
 
 fn config(trades: u64) -> MarketConfig {
     let faults = Faults {
@@ -122,6 +124,7 @@ fn a_market_without_sense_is_refused() {
         refused(MarketConfig { faults, ..config(1) }),
         "the faults are 1100000 in a million trades: a trade can meet only one"
     );
+    assert!(refused(MarketConfig { leaning_ppm: 1_000_001, ..config(1) }).contains("cannot lean"));
     assert!(refused(MarketConfig { symbols: 0, ..config(1) }).contains("at least one symbol"));
     assert!(refused(MarketConfig { venue: "a b".into(), ..config(1) }).contains("no instrument names"));
     assert!(refused(MarketConfig { trades: u64::MAX, ..config(1) }).contains("less than a century"));
@@ -253,4 +256,24 @@ fn parquet_files_read_back() {
     let tally = market.tally();
     assert_eq!((amendments, rejects), (tally.amendments(), tally.malformed));
     assert_eq!(trades, tally.trades() + tally.duplicate + tally.conflict + tally.late + tally.future);
+}
+
+#[test]
+fn orders_that_lean_tell_something_of_those_to_come() {
+    // Of the windows of five seconds of a symbol, how many thousandths have the same side in front as the one before.
+    let alike = |leaning_ppm: u32| {
+        let config = MarketConfig { trades: 400_000, symbols: 4, leaning_ppm, ..MarketConfig::default() };
+        let mut windows = HashMap::<(u32, i64), i64>::new();
+        for event in Market::new(config).expect("a sound market") {
+            let window = event.trade.event_time_ns.div_euclid(5 * SECOND_NS);
+            let sign = if event.trade.side == AggressorSide::Buy { 1 } else { -1 };
+            *windows.entry((event.instrument, window)).or_default() += sign;
+        }
+        let pairs =
+            windows.iter().filter_map(|((symbol, window), one)| Some((one, windows.get(&(*symbol, window + 1))?)));
+        let signs: Vec<bool> = pairs.map(|(one, next)| one.signum() == next.signum()).collect();
+        1_000 * signs.iter().filter(|is_alike| **is_alike).count() / signs.len()
+    };
+    let (plain, leaning) = (alike(0), alike(200_000));
+    assert!((400..600).contains(&plain) && leaning > 750, "{plain} and {leaning}");
 }

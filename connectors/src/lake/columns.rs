@@ -57,6 +57,13 @@ impl<T: Default + Copy> Values<T> {
     }
 }
 
+impl Values<i64> {
+    /// The greatest distance from zero; absent values count as zero.
+    pub(super) fn greatest_magnitude(&self) -> Option<u64> {
+        self.values.iter().map(|value| value.unsigned_abs()).max()
+    }
+}
+
 /// Integers with nulls.
 pub(super) fn optional_int64(values: Values<i64>) -> ArrayRef {
     let (values, nulls) = values.finish();

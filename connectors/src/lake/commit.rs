@@ -5,6 +5,7 @@ use super::bars_plan::{BarPlan, Origin, Selection, read_affected};
 use super::error::LakeError;
 use super::layout::{Day, Layout, Partition, STAGING, Table, file_name};
 use super::manifest::{self, LakeFile, LakeState, staged_name};
+use super::market::{self, MarketRow};
 use super::parquet_file::{self, Written, create_folder};
 use super::rows_file::{self, TickRow};
 use super::trades_file::{self, Record, TradeRow};
@@ -68,6 +69,8 @@ pub(super) fn stage(
     }
     let trades = if config.archive { trades_by_day(buffered.ticks) } else { BTreeMap::new() };
     jobs.add_trades(Table::Trades, &trades);
+    let market = if config.archive { market_by_day(buffered.ticks) } else { BTreeMap::new() };
+    jobs.add_market(&market);
     let late = late_by_day(buffered.ticks);
     jobs.add_trades(Table::Late, &late);
     let rejects = rejects_by_day(buffered.ticks);
@@ -96,6 +99,7 @@ struct Job<'a> {
 enum Rows<'a> {
     Bars(BarRows<'a>),
     Trades(&'a [TradeRow<'a>]),
+    Market(&'a [MarketRow<'a>]),
     Rejects(&'a [(u64, &'a Reject)]),
     Beside(&'a TableSpec, &'a [TickRow<'a>]),
 }
@@ -117,6 +121,14 @@ impl<'a> Jobs<'a> {
         for (&day, rows) in days {
             for (number, rows) in evenly(rows, self.max_rows).enumerate() {
                 self.add(Partition { table, interval: None, member: None, day }, None, number, Rows::Trades(rows));
+            }
+        }
+    }
+
+    fn add_market(&mut self, days: &'a BTreeMap<(Table, Day), Vec<MarketRow<'a>>>) {
+        for (&(table, day), rows) in days {
+            for (number, rows) in evenly(rows, self.max_rows).enumerate() {
+                self.add(Partition { table, interval: None, member: None, day }, None, number, Rows::Market(rows));
             }
         }
     }
@@ -192,6 +204,11 @@ impl Job<'_> {
                 let batches = trades_file::batches(trades, &config.sources, is_late);
                 parquet_file::write(&path, &kind, zstd_level, rows, batches)
             }
+            Rows::Market(records) => {
+                let table = self.partition.table;
+                let batches = market::batches(records, &config.sources, table);
+                parquet_file::write(&path, &market::kind(table), zstd_level, rows, batches)
+            }
             Rows::Rejects(rejects) => {
                 let batches = rejects_file::batches(rejects, &config.sources);
                 parquet_file::write(&path, &rejects_file::kind(), zstd_level, rows, batches)
@@ -228,6 +245,7 @@ impl Rows<'_> {
         match self {
             Self::Bars(bars) => bars.order.len(),
             Self::Trades(trades) => trades.len(),
+            Self::Market(records) => records.len(),
             Self::Rejects(rejects) => rejects.len(),
             Self::Beside(_, rows) => rows.len(),
         }
@@ -244,6 +262,7 @@ impl Rows<'_> {
         match self {
             Self::Bars(bars) => least_and_greatest(bars.order.iter().map(|&row| bars.rows[row as usize].open_time_ns)),
             Self::Trades(trades) => least_and_greatest(trades.iter().map(TradeRow::time_ns)),
+            Self::Market(records) => least_and_greatest(records.iter().map(|(_, record)| record.event_time_ns)),
             Self::Rejects(rejects) => least_and_greatest(rejects.iter().map(|(tick, _)| tick_ns(*tick))),
             Self::Beside(_, rows) => least_and_greatest(rows.iter().map(|(_, row)| row.event_time_ns)),
         }
@@ -338,6 +357,18 @@ fn arrival(record: Record) -> (u32, u64, u32) {
 fn precedes(one: &AcceptedRows, other: &AcceptedRows) -> bool {
     let (Some(&last), Some(&first)) = (one.rows.last(), other.rows.first()) else { return true };
     arrival(Record::Row(&one.columns, last)) < arrival(Record::Row(&other.columns, first))
+}
+
+/// The market records of all ticks by table and day of their event time, each day in the order of arrival.
+fn market_by_day(ticks: &[TickOutput]) -> BTreeMap<(Table, Day), Vec<MarketRow<'_>>> {
+    let mut days: BTreeMap<(Table, Day), Vec<MarketRow>> = BTreeMap::new();
+    for tick in ticks {
+        for record in &tick.market {
+            let key = (market::table_of(record), Day::of_ns(record.event_time_ns));
+            days.entry(key).or_default().push((tick.tick, record));
+        }
+    }
+    days
 }
 
 fn late_by_day(ticks: &[TickOutput]) -> BTreeMap<Day, Vec<TradeRow<'_>>> {

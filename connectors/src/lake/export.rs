@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -53,6 +54,11 @@ impl TableFile {
         let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
             .map_err(LakeError::parquet("encode", &part.0))?;
         Ok(Self { path: path.to_owned(), part, columns, schema, writer, rows: Vec::new(), written: 0 })
+    }
+
+    /// Says something of the file, in its metadata.
+    pub fn describe(&mut self, key: &str, value: String) {
+        self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
     }
 
     /// Adds a row.

@@ -25,12 +25,24 @@ pub enum Table {
     BarsChangelog,
     /// Trades and amendments taken in.
     Trades,
+    /// Best bids and asks taken in.
+    Quotes,
+    /// Books and their changes taken in.
+    Books,
+    /// Mark prices and running funding taken in.
+    Marks,
+    /// Settled funding rates taken in.
+    Funding,
+    /// Liquidations taken in.
+    Liquidations,
     /// Trades and amendments that came too late.
     Late,
     /// Dead letters.
     Rejects,
     /// Every version of each row of the feature views.
     Features,
+    /// Every version of each hour's volume.
+    HourlyVolume,
     /// What the ensembles said.
     Predictions,
     /// What challengers would have said.
@@ -45,13 +57,19 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::Bars,
         Self::BarsChangelog,
         Self::Trades,
+        Self::Quotes,
+        Self::Books,
+        Self::Marks,
+        Self::Funding,
+        Self::Liquidations,
         Self::Late,
         Self::Rejects,
         Self::Features,
+        Self::HourlyVolume,
         Self::Predictions,
         Self::ShadowPredictions,
         Self::Signals,
@@ -59,15 +77,28 @@ impl Table {
         Self::Control,
     ];
 
+    /// Those of what a market says beside its trades.
+    pub const MARKET: [Self; 5] = [Self::Quotes, Self::Books, Self::Marks, Self::Funding, Self::Liquidations];
+
+    /// Those of what was taken in: with them a lake can be replayed.
+    pub const ARCHIVE: [Self; 6] =
+        [Self::Trades, Self::Quotes, Self::Books, Self::Marks, Self::Funding, Self::Liquidations];
+
     /// The name of its folder.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bars => "bars",
             Self::BarsChangelog => "bars_changelog",
             Self::Trades => "trades",
+            Self::Quotes => "quotes",
+            Self::Books => "books",
+            Self::Marks => "marks",
+            Self::Funding => "funding",
+            Self::Liquidations => "liquidations",
             Self::Late => "late",
             Self::Rejects => "rejects",
             Self::Features => "features",
+            Self::HourlyVolume => "hourly_volume",
             Self::Predictions => "predictions",
             Self::ShadowPredictions => "shadow_predictions",
             Self::Signals => "signals",
@@ -78,8 +109,8 @@ impl Table {
 
     /// The table that rows of a family are kept in.
     pub(super) fn of_family(family: &str) -> Option<Self> {
-        use Table::{Control, Events, Features, Predictions, ShadowPredictions, Signals};
-        [Features, Predictions, ShadowPredictions, Signals, Events, Control]
+        use Table::{Control, Events, Features, HourlyVolume, Predictions, ShadowPredictions, Signals};
+        [Features, HourlyVolume, Predictions, ShadowPredictions, Signals, Events, Control]
             .into_iter()
             .find(|table| table.name() == family)
     }

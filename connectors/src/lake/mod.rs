@@ -7,6 +7,7 @@
 //! LAKE/trades/date=2026-11-20/...                                     what was taken in, by day of the trade
 //! LAKE/late/date=2026-11-20/...  LAKE/rejects/date=2026-11-20/...     what was not, by day of the tick
 //! LAKE/features/view=core_technical/date=2026-11-20/...               every version of each row, by day of the event
+//! LAKE/hourly_volume/date=2026-11-20/...                              every version of each hour's volume, likewise
 //! LAKE/_tidewheel/manifests/000000000007.json                         commits
 //! LAKE/_tidewheel/staging/  LAKE/_tidewheel/lock                      the writer's
 //! LAKE/_tidewheel/compaction/  LAKE/_tidewheel/compaction.lock        a compaction's
@@ -32,6 +33,7 @@ mod error;
 pub mod export;
 mod layout;
 mod manifest;
+pub(crate) mod market;
 mod parquet_file;
 mod publish;
 pub mod read;
@@ -81,7 +83,7 @@ pub struct LakeConfig {
     pub intervals: Vec<Interval>,
     /// The tables beside the bars, by number.
     pub tables: Vec<Arc<TableSpec>>,
-    /// Whether to keep the trades and amendments that were taken in.
+    /// Whether to keep the trades, amendments and market records that were taken in.
     pub archive: bool,
     /// Whether to keep every version of each bar.
     pub changelog: bool,

@@ -11,7 +11,7 @@ use parquet::basic::ZstdLevel;
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tidewheel_schemas::{BarVersion, TickOutput, TradeColumns};
+use tidewheel_schemas::{BarVersion, MarketContent, MarketRecord, TickOutput, TradeColumns};
 
 /// The one writer of a lake. Dropping it drops what was not committed.
 #[derive(Debug)]
@@ -123,6 +123,7 @@ impl Lake {
         if !self.config.archive {
             output.accepted = Vec::new();
             output.amendments = Vec::new();
+            output.market = Vec::new();
         }
         let (rows, bytes) = weigh(&output);
         self.rows += rows;
@@ -382,9 +383,19 @@ fn weigh(output: &TickOutput) -> (usize, usize) {
         + size_of_val(&output.late[..])
         + size_of_val(&output.rejects[..])
         + size_of_val(&output.amendments[..])
+        + size_of_val(&output.market[..])
+        + output.market.iter().map(level_bytes).sum::<usize>()
         + accepted * (TradeColumns::ROW_BYTES + size_of::<u32>())
         + raw;
     let published = output.bars.len() + output.rows.len();
-    let rows = published + output.late.len() + output.rejects.len() + output.amendments.len() + accepted;
+    let rows =
+        published + output.late.len() + output.rejects.len() + output.amendments.len() + output.market.len() + accepted;
     (rows, bytes)
+}
+
+fn level_bytes(record: &MarketRecord) -> usize {
+    match &record.content {
+        MarketContent::Book(book) => size_of_val(&book.bids[..]) + size_of_val(&book.asks[..]),
+        _ => 0,
+    }
 }

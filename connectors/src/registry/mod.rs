@@ -16,11 +16,11 @@
 mod history;
 mod versions;
 
-pub use versions::Version;
+pub use versions::{Stamp, Version};
 
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// A file larger than this is neither taken nor read, bytes.
@@ -174,14 +174,31 @@ fn sync_folder(path: &Path) -> Result<(), RegistryError> {
     Ok(())
 }
 
-/// Reads a file that is no larger than it may be.
-fn read_bounded(path: &Path) -> Result<Vec<u8>, RegistryError> {
-    let length = fs::metadata(path).map_err(RegistryError::io("read", path))?.len();
-    if length > FILE_BYTES_MAX {
-        let detail = format!("it has {length} bytes, more than {FILE_BYTES_MAX}");
-        return Err(RegistryError::Changed { path: path.to_owned(), detail });
+/// Reads a file that may be part of a version: a regular one, no larger than [`FILE_BYTES_MAX`], and no link to one. What is
+/// neither, such as a pipe, is not opened: it would be waited for.
+///
+/// # Errors
+/// If it cannot be read; of kind `InvalidData` if it is something else or larger.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let refused = |detail: String| io::Error::new(io::ErrorKind::InvalidData, detail);
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(refused("it is not a regular file".to_owned()));
     }
-    fs::read(path).map_err(RegistryError::io("read", path))
+    let mut bytes = Vec::new();
+    // It may grow while it is read.
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(refused(format!("it has more than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Reads a file of the registry.
+fn read_bounded(path: &Path) -> Result<Vec<u8>, RegistryError> {
+    read_file(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => RegistryError::Changed { path: path.to_owned(), detail: error.to_string() },
+        _ => RegistryError::io("read", path)(error),
+    })
 }
 
 #[cfg(test)]

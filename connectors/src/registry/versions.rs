@@ -6,9 +6,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The file of checksums.
 const CHECKSUMS: &str = "SHA256";
+
+/// The most files a version may have.
+const FILES_MAX: usize = 64;
+
+/// What tells that the files of a version are others than they were, without reading them: names, lengths, times of change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp(Vec<(std::ffi::OsString, u64, SystemTime)>);
 
 /// A version as it was read: all its files, found to be what they were when they were registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,36 +65,16 @@ impl Registry {
     /// If there is none, or a file is missing, changed, or one that was not registered.
     pub fn get(&self, id: &str, version: u32) -> Result<Version, RegistryError> {
         let place = self.place(id, version);
-        if !place.is_dir() {
-            return Err(RegistryError::NoSuchVersion { id: id.to_owned(), version, there: self.versions(id)? });
-        }
-        let path = place.join(CHECKSUMS);
-        let changed =
-            |path: &Path, detail: &str| RegistryError::Changed { path: path.to_owned(), detail: detail.to_owned() };
-        let bytes = match read_bounded(&path) {
-            Err(RegistryError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Err(changed(&path, "it is missing"));
-            }
-            other => other?,
-        };
-        let text = String::from_utf8(bytes).map_err(|_| changed(&path, "it is no text"))?;
-        let (mut files, mut checksums) = (BTreeMap::new(), BTreeMap::new());
-        for line in text.lines() {
-            let entry = line.split_once("  ").filter(|(_, name)| is_plain(name));
-            let (wanted, name) = entry.ok_or_else(|| changed(&path, &format!("its line \"{line}\" is no checksum")))?;
+        let sha256 = self.checksums(id, version)?;
+        let mut files = BTreeMap::new();
+        for (name, wanted) in &sha256 {
             let file = place.join(name);
-            let bytes = match read_bounded(&file) {
-                Err(RegistryError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                    return Err(changed(&file, "it is missing"));
-                }
-                other => other?,
-            };
-            let given = sha256(&bytes);
-            if given != wanted {
+            let bytes = read_there(&file)?;
+            let given = super::sha256(&bytes);
+            if given != *wanted {
                 return Err(changed(&file, &format!("its SHA-256 is {given}, it was registered with {wanted}")));
             }
-            files.insert(name.to_owned(), bytes);
-            checksums.insert(name.to_owned(), given);
+            files.insert(name.clone(), bytes);
         }
         for entry in fs::read_dir(&place).map_err(RegistryError::io("list", &place))? {
             let entry = entry.map_err(RegistryError::io("list", &place))?;
@@ -96,7 +84,45 @@ impl Registry {
                 return Err(changed(&entry.path(), "it was not registered"));
             }
         }
-        Ok(Version { files, sha256: checksums })
+        Ok(Version { files, sha256 })
+    }
+
+    /// The checksums that a version was registered with, by the name of the file; nothing is held against them.
+    ///
+    /// # Errors
+    /// If there is no such version, or its checksums cannot be read.
+    pub fn checksums(&self, id: &str, version: u32) -> Result<BTreeMap<String, String>, RegistryError> {
+        let place = self.place(id, version);
+        if !place.is_dir() {
+            return Err(RegistryError::NoSuchVersion { id: id.to_owned(), version, there: self.versions(id)? });
+        }
+        let path = place.join(CHECKSUMS);
+        let text = String::from_utf8(read_there(&path)?).map_err(|_| changed(&path, "it is no text"))?;
+        if text.lines().nth(FILES_MAX).is_some() {
+            return Err(changed(&path, &format!("it names more than {FILES_MAX} files")));
+        }
+        let checksum = |line: &str| {
+            let entry = line.split_once("  ").filter(|(_, name)| is_plain(name));
+            let told = || changed(&path, &format!("its line \"{line}\" is no checksum"));
+            entry.map(|(checksum, name)| (name.to_owned(), checksum.to_owned())).ok_or_else(told)
+        };
+        text.lines().map(checksum).collect()
+    }
+
+    /// A stamp of the files of a version; none where there is no such version, or no end of its files.
+    pub fn stamp(&self, id: &str, version: u32) -> Option<Stamp> {
+        let entries = fs::read_dir(self.place(id, version)).ok()?;
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry.ok()?;
+            let metadata = entry.metadata().ok()?;
+            files.push((entry.file_name(), metadata.len(), metadata.modified().ok()?));
+            if files.len() > FILES_MAX + 1 {
+                return None;
+            }
+        }
+        files.sort_unstable();
+        Some(Stamp(files))
     }
 
     /// All versions there are: ids in order, and the versions of each in order.
@@ -138,6 +164,20 @@ impl Registry {
 
     fn place(&self, id: &str, version: u32) -> PathBuf {
         self.root.join("models").join(encode(id)).join(version.to_string())
+    }
+}
+
+fn changed(path: &Path, detail: &str) -> RegistryError {
+    RegistryError::Changed { path: path.to_owned(), detail: detail.to_owned() }
+}
+
+/// Reads a file that a version must have.
+fn read_there(path: &Path) -> Result<Vec<u8>, RegistryError> {
+    match read_bounded(path) {
+        Err(RegistryError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(changed(path, "it is missing"))
+        }
+        other => other,
     }
 }
 

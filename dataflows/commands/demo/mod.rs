@@ -11,7 +11,7 @@ use super::run::stop_on_signal;
 use super::session::{Begin, Session};
 use super::{CommandError, now_ns, summary};
 use crate::config::{Config, TimeSpan};
-use models::{Promoter, VIEW};
+use models::Promoter;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,17 +25,25 @@ use view::View;
 
 const TRADES_TOPIC: &str = "trades";
 const CONTROL_TOPIC: &str = "control";
-/// When the second version of the demo's model is promoted, or at half of `--for` if that is sooner.
+/// When another ensemble is promoted, or at half of `--for` if that is sooner.
 const PROMOTED_AFTER: Duration = Duration::from_secs(20);
 const PARTITIONS: i32 = 4;
+/// The market opened so long ago, so that features are warm at once; or as many trades ago, if that is less.
+const HISTORY: Duration = Duration::from_secs(30);
+const HISTORY_TRADES: u64 = 200_000;
+/// Orders that take the side their symbol leans to, of a million: there is something for models to see. As the market that they
+/// were trained on (`deploy/models/make_demo.py`).
+const LEANING_PPM: u32 = 200_000;
+/// What is computed: also what the models were trained on.
+const COMPUTED: &str = include_str!("../../../deploy/models/demo/demo.toml");
 /// How long the market is open where `--for` does not say.
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Show the whole pipeline at work: an embedded broker, a generated market, bars in topics and in a lake
 ///
 /// A market with all the troubles of real feeds is written to a Kafka topic inside this process; the pipeline reads it,
-/// and publishes bars, features, predictions and signals to topics and to a lake folder. Another model is promoted after
-/// 20 seconds. Ctrl-C ends it.
+/// and publishes bars, features, predictions and signals to topics and to a lake folder. Another ensemble of models is
+/// promoted after 20 seconds. Ctrl-C ends it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tidewheel demo
@@ -119,14 +127,12 @@ impl DemoArgs {
     fn start_broker(&self) -> Result<(EmbeddedBroker, Config), CommandError> {
         let broker = EmbeddedBroker::start(&[TRADES_TOPIC], PARTITIONS)?;
         let path = |path: PathBuf| toml::Value::String(path.display().to_string());
-        let (lake, registry, columns) = (path(self.lake.clone()), path(self.registry()), models::COLUMNS);
+        let (lake, registry) = (path(self.lake.clone()), path(self.registry()));
         let text = format!(
             "[source]\nbrokers = \"{}\"\ntopics = [\"{TRADES_TOPIC}\"]\n\
              [kafka]\nprefix = \"demo\"\n\
              [lake]\npath = {lake}\ncommit_every = \"10s\"\n\
-             [features]\nviews = [\"core_technical\", \"{VIEW}\"]\n\
-             define = [{{ name = \"{VIEW}\", version = 1, base = \"1s\", columns = {columns:?} }}]\n\
-             [control]\ntopic = \"{CONTROL_TOPIC}\"\n[scoring]\nregistry = {registry}\n",
+             [control]\ntopic = \"{CONTROL_TOPIC}\"\n[scoring]\nregistry = {registry}\n{COMPUTED}",
             broker.bootstrap()
         );
         let config = Config::parse(&text, &[]).map_err(|problems| CommandError::Usage(problems.to_string()))?;
@@ -136,19 +142,22 @@ impl DemoArgs {
         Ok((broker, config))
     }
 
-    /// Opens the market now and sends what it trades as it is due.
+    /// Opens the market a little before now, and sends what it trades as it is due.
     fn feed(
         &self,
         bootstrap: &str,
         is_over: Arc<AtomicBool>,
     ) -> Result<std::thread::JoinHandle<Result<Written, CommandError>>, CommandError> {
+        let history = HISTORY.as_secs_f64().min(HISTORY_TRADES as f64 / self.rate as f64);
+        let watched = self.duration.map_or(DAY, TimeSpan::as_duration).as_secs_f64();
         let mut market = Market::new(MarketConfig {
             seed: self.seed,
             symbols: self.symbols,
             // A little longer than it is watched. Its late trades begin after an eighth of it.
-            trades: self.rate * (self.duration.map_or(DAY, TimeSpan::as_duration).as_secs() + 5),
-            start_time_ns: now_ns(),
+            trades: (self.rate as f64 * (history + watched + 5.0)) as u64,
+            start_time_ns: now_ns() - (history * 1e9) as i64,
             trades_per_second: self.rate,
+            leaning_ppm: LEANING_PPM,
             faults: Faults::SOME,
             ..MarketConfig::default()
         })

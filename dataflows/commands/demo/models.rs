@@ -1,10 +1,10 @@
-//! The demo's models: small ones over bars of a second, made on the spot, so that features, predictions, signals and a promotion
-//! can be seen within half a minute. They show how models are served, and know nothing of markets.
+//! The demo's models: those of `deploy/models/demo`, which `deploy/models/make_demo.py` trained on features that this program made of
+//! a generated market. They are part of the program, so that the demo needs no files. They know nothing of real markets.
 
 use super::CONTROL_TOPIC;
 use crate::commands::CommandError;
 use crate::models::{self, ModelsError};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -12,18 +12,38 @@ use tidewheel_connectors::kafka::publish::{Outgoing, Publisher};
 use tidewheel_connectors::registry::Registry;
 use tidewheel_models::{Alias, Promotion};
 
-/// The name of the view that they score.
-pub const VIEW: &str = "demo";
-/// Its columns.
-pub const COLUMNS: [&str; 2] = ["return_1@simple", "volume_imbalance_1@taker"];
-/// What they predict: whether the next bar closes higher.
-const TARGET: &str = "up";
-/// How much each version makes of the columns: the first follows the last move, the second expects it to turn.
-const WEIGHTS: [[f64; 2]; 2] = [[400.0, 0.8], [-400.0, 0.3]];
+/// What they predict: the return over the ten seconds after a bar.
+const TARGET: &str = "return_10s";
 
-/// The promotions of the demo: one that it begins with, and those that come while it is watched.
+/// The files of a model.
+macro_rules! model {
+    ($kind:literal, $($file:literal),+) => {
+        ($kind, &[$(($file, include_bytes!(concat!("../../../deploy/models/demo/", $kind, "/", $file)))),+])
+    };
+}
+
+/// Files by name.
+type Files = &'static [(&'static str, &'static [u8])];
+
+/// The models that the ensembles below are made of.
+const MODELS: [(&str, Files); 5] = [
+    model!("gbt", "manifest.json", "golden.json", "model.txt"),
+    model!("xgb", "manifest.json", "golden.json", "model.json"),
+    model!("mlp", "manifest.json", "golden.json", "model.onnx", "scalers.json"),
+    model!("lstm", "manifest.json", "golden.json", "model.onnx", "scalers.json"),
+    model!("linear", "manifest.json", "golden.json", "model.json", "scalers.json"),
+];
+
+/// What decides at first: the weighted mean of trees, a perceptron and an LSTM.
+const FIRST: &[u8] = include_bytes!("../../../deploy/models/demo/ensemble.json");
+/// What decides after the promotion: the median of all five.
+const SECOND: &[u8] = include_bytes!("../../../deploy/models/demo/ensemble-2.json");
+/// What scores beside the first: the linear model alone.
+const CHALLENGER: &[u8] = include_bytes!("../../../deploy/models/demo/challenger.json");
+
+/// The promotions of the demo: those that it begins with, and those that come while it is watched.
 pub struct Promoter {
-    first: Promotion,
+    first: Vec<Promotion>,
     later: Vec<Promotion>,
     publisher: Publisher,
 }
@@ -40,22 +60,21 @@ impl Promoter {
             _ => {}
         }
         let shelf = Registry::create(registry).map_err(ModelsError::from)?;
-        for (version, weights) in (1..).zip(WEIGHTS) {
-            let folder = registry.join(format!("version-{version}"));
+        for (kind, files) in MODELS {
+            let folder = registry.join(kind);
             fs::create_dir_all(&folder).map_err(failed)?;
-            for (name, content) in files(version, weights) {
-                fs::write(folder.join(name), content.to_string()).map_err(failed)?;
+            for (name, content) in files {
+                fs::write(folder.join(name), content).map_err(failed)?;
             }
             models::register(&shelf, &folder)?;
+            fs::remove_dir_all(&folder).map_err(failed)?;
         }
-        let promote = |alias, version: u32| {
-            let definition = json!({ "name": "demo", "version": version, "output": "probability",
-                "method": { "kind": "weighted_mean" }, "members": [{ "model": "any-up-logistic", "version": version }] });
-            let definition = serde_json::from_value(definition).expect("it is a definition");
+        let promote = |alias, definition: &[u8]| {
+            let definition = serde_json::from_slice(definition).expect("a test reads the definitions");
             models::promote(&shelf, alias, "any", TARGET, definition)
         };
-        let first = promote(Alias::Production, 1)?;
-        let later = vec![promote(Alias::Production, 2)?, promote(Alias::Challenger, 1)?];
+        let first = vec![promote(Alias::Challenger, CHALLENGER)?, promote(Alias::Production, FIRST)?];
+        let later = vec![promote(Alias::Production, SECOND)?, promote(Alias::Challenger, FIRST)?];
         let publisher = Publisher::connect(bootstrap, CONTROL_TOPIC, &Default::default(), Duration::from_secs(10))?;
         Ok(Self { first, later, publisher })
     }
@@ -65,11 +84,11 @@ impl Promoter {
     /// # Errors
     /// If it cannot be sent.
     pub fn begin(&mut self) -> Result<(), CommandError> {
-        let first = self.first.clone();
-        self.send(&first)
+        let first = std::mem::take(&mut self.first);
+        first.iter().try_for_each(|promotion| self.send(promotion))
     }
 
-    /// Promotes the second version, and has the first score beside it.
+    /// Promotes the second ensemble, and has the first score beside it.
     ///
     /// # Errors
     /// If it cannot be sent.
@@ -83,27 +102,4 @@ impl Promoter {
         (record["type"], record["who"], record["why"]) = (json!("promotion"), json!("demo"), json!("to be watched"));
         Ok(self.publisher.send(&Outgoing { payload: record.to_string().as_bytes(), ..Outgoing::default() })?)
     }
-}
-
-/// The files of a version.
-fn files(version: u32, weights: [f64; 2]) -> [(&'static str, Value); 3] {
-    let input = [0.001, 0.25];
-    let sum: f64 = weights.iter().zip(input).map(|(weight, value)| weight * value).sum();
-    let card = json!({ "author": "the demo", "intended_use": "Being watched. Not for trading.",
-        "trained_from": "2024-01-01T00:00:00Z", "trained_to": "2024-01-01T00:00:00Z" });
-    [
-        (
-            "manifest.json",
-            json!({ "id": "any-up-logistic", "version": version, "format": "logistic", "output": "probability",
-                "view": { "name": VIEW, "version": 1 }, "features": COLUMNS, "artifact": "model.json",
-                "golden": "golden.json", "card": card }),
-        ),
-        ("model.json", json!({ "intercept": 0.0, "weights": { COLUMNS[0]: weights[0], COLUMNS[1]: weights[1] } })),
-        (
-            "golden.json",
-            json!({ "made_by": "the formula", "features": COLUMNS, "absolute_tolerance": 1e-12,
-                "relative_tolerance": 1e-12, "vectors": [
-                    { "symbol": "any", "rows": [input], "expected": 1.0 / (1.0 + (-sum).exp()) }] }),
-        ),
-    ]
 }

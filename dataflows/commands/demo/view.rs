@@ -16,7 +16,7 @@ pub struct View {
     lines_drawn: usize,
     before: Option<(Instant, u64)>,
     rate: u64,
-    /// Events shown.
+    /// Events and signals shown.
     told: Vec<String>,
 }
 
@@ -42,11 +42,14 @@ impl View {
                 self.rate = ((read - before) as f64 / (now - at).as_secs_f64()) as u64;
                 self.before = Some((now, read));
                 if !self.is_terminal {
-                    println!("{}", line(&snapshot, self.rate, now_ns));
+                    println!("{}", line(&snapshot, status, self.rate, now_ns));
                     for event in snapshot.events.iter().filter(|event| !self.told.contains(event)) {
                         println!("{event}");
                     }
-                    self.told = snapshot.events.iter().cloned().collect();
+                    for signal in snapshot.signals.iter().filter(|signal| !self.told.contains(signal)) {
+                        println!("signal: {signal}");
+                    }
+                    self.told = snapshot.events.iter().chain(&snapshot.signals).cloned().collect();
                 }
             }
             None => self.before = Some((now, read)),
@@ -79,9 +82,9 @@ impl View {
     }
 }
 
-fn line(snapshot: &Snapshot, rate: u64, now_ns: i64) -> String {
+fn line(snapshot: &Snapshot, status: &Status, rate: u64, now_ns: i64) -> String {
     let counters = &snapshot.counters;
-    format!(
+    let mut text = format!(
         "{} trades/s, lag {}, read {}, late {}, duplicate {}, rejected {}, revisions {}",
         number(rate),
         lag(snapshot, now_ns),
@@ -90,7 +93,12 @@ fn line(snapshot: &Snapshot, rate: u64, now_ns: i64) -> String {
         number(counters.duplicate),
         number(counters.rejected),
         number(snapshot.revisions),
-    )
+    );
+    for wanted in ["predictions", "signals"] {
+        let rows = status.tables().iter().position(|table| table == wanted).and_then(|at| snapshot.rows.get(at));
+        let _ = write!(text, ", {wanted} {}", number(rows.copied().unwrap_or(0)));
+    }
+    text
 }
 
 fn screen(snapshot: &Snapshot, status: &Status, rate: u64, now_ns: i64) -> String {
@@ -127,6 +135,9 @@ fn screen(snapshot: &Snapshot, status: &Status, rate: u64, now_ns: i64) -> Strin
     let _ = writeln!(text, "{}", tables.collect::<Vec<_>>().join("  "));
     for event in &snapshot.events {
         let _ = writeln!(text, "{event}");
+    }
+    for signal in &snapshot.signals {
+        let _ = writeln!(text, "signal: {signal}");
     }
     let head = ["bar", "open time", "open", "high", "low", "close", "volume", "trades", "state"];
     let _ = writeln!(text, "\n{}", row(&head.map(str::to_owned)));

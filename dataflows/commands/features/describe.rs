@@ -42,6 +42,7 @@ fn write_feature(out: &mut dyn Write, feature: &Feature) -> Result<(), CommandEr
     let over = match feature.family.scope {
         Scope::Bars => "bars of any interval".to_owned(),
         Scope::Day => format!("bars up to {}, from midnight UTC on", longest_interval(feature)),
+        Scope::Market => "bars of a minute or longer".to_owned(),
         Scope::Clock => format!("bars up to {}, the same over each", longest_interval(feature)),
     };
     let (needs, warm_up) = (feature.kernel.needs(), feature.kernel.warm_up());

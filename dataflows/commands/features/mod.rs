@@ -100,7 +100,7 @@ impl From<&View> for ViewJson {
 
 const fn longest_interval(feature: &Feature) -> &'static str {
     match feature.family.scope {
-        Scope::Bars => "1d",
+        Scope::Bars | Scope::Market => "1d",
         Scope::Day | Scope::Clock => "4h",
     }
 }

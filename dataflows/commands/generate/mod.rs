@@ -19,7 +19,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tidewheel_connectors::decode::Format;
 use tidewheel_connectors::generate::{
-    Faults, GenerateError, Market, MarketConfig, TextOptions, WireFormat, Written, write_parquet, write_text,
+    Faults, GenerateError, Market, MarketConfig, StreamKinds, TextOptions, WireFormat, Written, write_parquet,
+    write_text,
 };
 
 /// Generates a deterministic market: many symbols, random walks with jumps and bursts, and the troubles of real feeds.
@@ -32,6 +33,7 @@ Examples:
   tidewheel generate --output day.jsonl.gz --format binance --seed 7
   tidewheel generate --output day.jsonl --bad-day --cancelled 1%     every trouble, and many cancels
   tidewheel generate --output - --trades 5                           five lines to look at
+  tidewheel generate --output day.jsonl --format binance --streams trades,quotes,books,marks,liquidations
   tidewheel generate --brokers localhost:9092 --topic trades --rate 5000 --live
 
 Fractions are percent (2%) or decimals (0.02) of the trades. Times are text: 100ms, 5s, 1m, 1h."
@@ -122,6 +124,29 @@ struct MarketArgs {
     /// Let one trade in four stand for several fills
     #[arg(long)]
     counts: bool,
+
+    /// Orders that take the side their symbol leans to for some seconds, so that prices can be predicted a little; none by default
+    #[arg(long, value_name = "FRACTION")]
+    leaning: Option<Fraction>,
+
+    /// What is sent; all but trades as canonical or binance only, and marks bring the funding settled every 8 h
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "STREAM", default_value = "trades")]
+    streams: Vec<Stream>,
+}
+
+/// A stream of a market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Stream {
+    /// Trades
+    Trades,
+    /// Best bids and asks
+    Quotes,
+    /// Snapshots and changes of order books, with a gap now and then
+    Books,
+    /// Mark prices and funding rates
+    Marks,
+    /// Liquidations
+    Liquidations,
 }
 
 /// How many trades meet which trouble.
@@ -233,6 +258,13 @@ impl GenerateArgs {
         let by_name = || self.output.as_deref().map_or(GenerateFormat::Canonical, GenerateFormat::of_name);
         let format = self.format.unwrap_or_else(by_name);
         let mut market = Market::new(self.market_config(format)).map_err(CommandError::Usage)?;
+        let has_words =
+            matches!(format, GenerateFormat::Canonical | GenerateFormat::Binance | GenerateFormat::BinanceEnvelope);
+        if !has_words && market.config().streams != StreamKinds::TRADES {
+            let detail =
+                "streams other than trades are written as canonical or binance: choose one of these with --format";
+            return Err(CommandError::Usage(detail.to_owned()));
+        }
         let written = match (&self.output, &self.topic) {
             (Some(path), _) if path.as_os_str() == "-" => {
                 let written = send::to_writer(&mut market, self.text_options(format)?, out)?;
@@ -298,7 +330,22 @@ impl GenerateArgs {
             disorder_ns: troubles.disorder.as_ns(),
             horizon_ns: troubles.horizon.as_ns(),
             has_counts: market.counts,
+            leaning_ppm: market.leaning.map_or(0, Fraction::ppm),
             faults: troubles.faults(),
+            streams: market.streams(),
+        }
+    }
+}
+
+impl MarketArgs {
+    fn streams(&self) -> StreamKinds {
+        let has = |stream| self.streams.contains(&stream);
+        StreamKinds {
+            trades: has(Stream::Trades),
+            quotes: has(Stream::Quotes),
+            books: has(Stream::Books),
+            marks: has(Stream::Marks),
+            liquidations: has(Stream::Liquidations),
         }
     }
 }
@@ -339,6 +386,9 @@ fn tally(written: &Written, format: GenerateFormat) -> Table {
         if count > 0 {
             table.row([name, &count.to_string()]);
         }
+    }
+    if written.market > 0 {
+        table.row(["  market records", &written.market.to_string()]);
     }
     if written.skipped > 0 {
         let format = format.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());

@@ -6,7 +6,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
-use tidewheel_connectors::generate::{Event, Market, TextOptions, WireFormat, Written, csv_header, render};
+use tidewheel_connectors::generate::{
+    Event, Market, TextOptions, WireFormat, Written, csv_header, render, render_record,
+};
 use tidewheel_connectors::kafka::publish::{Outgoing, Publisher};
 
 /// How fast messages are sent.
@@ -132,10 +134,13 @@ fn for_each_message(
 ) -> Result<Written, CommandError> {
     let instruments = market.instruments().to_vec();
     let (mut written, mut message) = (Written::default(), Vec::with_capacity(512));
-    for event in market {
+    let mut beside = Vec::new();
+    'events: while let Some(event) = market.next() {
         message.clear();
         let instrument = event.instrument as usize;
-        if render(&event, &instruments[instrument], format, &mut message) {
+        if !market.config().streams.trades {
+            // Only what is beside it is sent.
+        } else if render(&event, &instruments[instrument], format, &mut message) {
             if take(&event, instrument, &message)?.is_break() {
                 break;
             }
@@ -143,6 +148,19 @@ fn for_each_message(
             written.tally.add(event.cause);
         } else {
             written.skipped += 1;
+        }
+        market.beside(&event, &mut beside);
+        for record in beside.drain(..) {
+            message.clear();
+            if !render_record(&record, format, &mut message) {
+                written.skipped += 1;
+                continue;
+            }
+            if take(&event, instrument, &message)?.is_break() {
+                break 'events;
+            }
+            written.records += 1;
+            written.market += 1;
         }
     }
     Ok(written)

@@ -1,9 +1,10 @@
-//! `register`, `promote` and `rollback`: what changes the registry.
+//! `register`, `promote`, `rollback` and `withdraw`: what changes the registry.
 
 use super::RegistryArgs;
 use super::send::{Remarks, send};
 use crate::commands::CommandError;
 use crate::models::{self, ModelsError};
+use crate::scoring::Wanted;
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
@@ -138,6 +139,41 @@ impl RollbackArgs {
     }
 }
 
+/// Leave an alias of a target without an ensemble
+#[derive(Debug, clap::Args)]
+pub(super) struct WithdrawArgs {
+    #[command(flatten)]
+    subject: SubjectArgs,
+    /// Send it to the run that has this configuration, by its control topic; it takes effect there at one tick
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    remarks: Remarks,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+impl WithdrawArgs {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
+        let SubjectArgs { target, symbol, alias } = self.subject;
+        let withdrawal = models::withdraw(&self.registry.open()?, alias.into(), &symbol, &target)?;
+        if self.registry.json {
+            RegistryArgs::answer(out, &json!(withdrawal))?;
+        } else {
+            let who = models::who(withdrawal.alias, &symbol, &target);
+            writeln!(out, "{who} has no ensemble any more (change {})", withdrawal.number)
+                .map_err(CommandError::Output)?;
+        }
+        if let Some(config) = &self.config {
+            let topic = send(&Wanted::Withdrawal(withdrawal), config, &self.remarks)?;
+            if !self.registry.json {
+                writeln!(out, "  sent to {topic}").map_err(CommandError::Output)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 fn tell(out: &mut dyn Write, promotion: &Promotion, as_json: bool) -> Result<(), CommandError> {
     if as_json {
         return RegistryArgs::answer(out, &json!(promotion));
@@ -164,7 +200,7 @@ fn tell_sent(
     as_json: bool,
 ) -> Result<ExitCode, CommandError> {
     if let Some(config) = config {
-        let topic = send(promotion, config, remarks)?;
+        let topic = send(&Wanted::Promotion(promotion.clone()), config, remarks)?;
         if !as_json {
             writeln!(out, "  sent to {topic}").map_err(CommandError::Output)?;
         }

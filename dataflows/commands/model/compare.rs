@@ -26,7 +26,7 @@ impl DiffArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         let registry = self.registry.open()?;
         let fields = |name: &VersionName| -> Result<BTreeMap<String, Value>, CommandError> {
-            let loaded = models::load(&registry, &name.id, name.version)?;
+            let loaded = models::load(&registry, &name.id, name.version, None)?;
             let mut fields = BTreeMap::new();
             flatten("", &json!(loaded.model.manifest()), &mut fields);
             Ok(fields)

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
 use tidewheel_connectors::registry::Registry;
-use tidewheel_models::{Manifest, ModelId, Promotion};
+use tidewheel_models::{Change, Manifest, ModelId, Promotion};
 
 /// List all versions and what the aliases mean
 #[derive(Debug, clap::Args)]
@@ -31,8 +31,9 @@ fn all(registry: &Registry) -> Result<Vec<VersionName>, CommandError> {
 
 /// What each alias means now, in order.
 fn aliases(registry: &Registry) -> Result<Vec<Promotion>, CommandError> {
-    let history: Vec<Promotion> = registry.history().map_err(ModelsError::from)?;
-    let keys: BTreeSet<_> = history.iter().map(|it| (&it.symbol, &it.target, it.alias)).collect();
+    let history: Vec<Change> = registry.history().map_err(ModelsError::from)?;
+    let keys: BTreeSet<_> =
+        history.iter().map(Change::of).map(|(alias, symbol, target)| (symbol, target, alias)).collect();
     let found =
         keys.into_iter().filter_map(|(symbol, target, alias)| models::in_force(&history, alias, symbol, target));
     Ok(found.cloned().collect())
@@ -104,7 +105,7 @@ pub(super) struct ShowArgs {
 impl ShowArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         let registry = self.registry.open()?;
-        let loaded = models::load(&registry, &self.version.id, self.version.version)?;
+        let loaded = models::load(&registry, &self.version.id, self.version.version, None)?;
         let manifest = loaded.model.manifest();
         let roles = roles(&aliases(&registry)?, &self.version);
         if self.registry.json {
@@ -147,7 +148,7 @@ impl VerifyArgs {
         let (mut values, mut is_fine): (Vec<Value>, bool) = (Vec::new(), true);
         for VersionName { id, version } in names {
             let verify = || {
-                let model = models::load(&registry, &id, version)?.model;
+                let model = models::load(&registry, &id, version, None)?.model;
                 let differs = |difference| ModelsError::Golden {
                     model: models::title(&id, version),
                     difference: Box::new(difference),

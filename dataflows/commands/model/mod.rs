@@ -3,6 +3,7 @@
 mod change;
 mod compare;
 mod look;
+mod policy;
 mod send;
 
 use super::CommandError;
@@ -26,6 +27,8 @@ Examples:
   tidewheel model promote ensemble.json --target return_15m --registry models --config run.toml
   tidewheel model send 7 --registry models --config run.toml             what could not be sent then
   tidewheel model rollback --target return_15m --registry models
+  tidewheel model withdraw --target return_15m --alias challenger --registry models
+  tidewheel model signals-policy --number 1 --consider 0.6 --act 0.7 --cool-down 180s --universe 20 --config run.toml
   tidewheel model diff any-return_15m-gbt@1 any-return_15m-gbt@2 --registry models")]
 pub struct ModelArgs {
     #[command(subcommand)]
@@ -40,6 +43,8 @@ enum Action {
     Verify(look::VerifyArgs),
     Promote(change::PromoteArgs),
     Rollback(change::RollbackArgs),
+    Withdraw(change::WithdrawArgs),
+    SignalsPolicy(policy::SignalsPolicyArgs),
     Send(send::SendArgs),
     Diff(compare::DiffArgs),
 }
@@ -57,6 +62,8 @@ impl ModelArgs {
             Action::Verify(args) => args.run(out),
             Action::Promote(args) => args.run(out),
             Action::Rollback(args) => args.run(out),
+            Action::Withdraw(args) => args.run(out),
+            Action::SignalsPolicy(args) => args.run(out),
             Action::Send(args) => args.run(out),
             Action::Diff(args) => args.run(out),
         }

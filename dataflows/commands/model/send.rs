@@ -1,22 +1,22 @@
-//! `send`, and what `promote` and `rollback` do with --config: promotions to the control topic of a run.
+//! `send`, and what other actions do with --config: records to the control topic of a run.
 
 use super::RegistryArgs;
 use crate::commands::CommandError;
 use crate::config::{self, Config};
 use crate::models::ModelsError;
-use crate::scoring::promotion_json;
+use crate::scoring::Wanted;
 use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tidewheel_connectors::kafka::publish::{Outgoing, Publisher};
-use tidewheel_models::Promotion;
+use tidewheel_models::Change;
 
 /// How long the first contact with the brokers may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is said beside a promotion.
+/// What is said beside what is wanted.
 #[derive(Debug, clap::Args)]
 pub(super) struct Remarks {
     /// Who wants it, for the table of events
@@ -27,10 +27,10 @@ pub(super) struct Remarks {
     why: Option<String>,
 }
 
-/// Send a promotion of the registry to the runs that read a control topic
+/// Send a promotion or withdrawal of the registry to the runs that read a control topic
 #[derive(Debug, clap::Args)]
 pub(super) struct SendArgs {
-    /// The promotion's number
+    /// Its number
     #[arg(value_name = "NUMBER")]
     number: u64,
     /// The configuration of the run, whose control.topic is written to
@@ -44,27 +44,27 @@ pub(super) struct SendArgs {
 
 impl SendArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
-        let history: Vec<Promotion> = self.registry.open()?.history().map_err(ModelsError::from)?;
-        let found = history.iter().find(|promotion| promotion.number == self.number);
+        let history: Vec<Change> = self.registry.open()?.history().map_err(ModelsError::from)?;
+        let found = history.into_iter().find(|change| change.number() == self.number);
         let none = || format!("{} is not the number of a promotion in the registry", self.number);
-        let promotion = found.ok_or_else(|| CommandError::Usage(none()))?;
-        let sent = send(promotion, &self.config, &self.remarks)?;
+        let wanted = Wanted::from(found.ok_or_else(|| CommandError::Usage(none()))?);
+        let sent = send(&wanted, &self.config, &self.remarks)?;
         if self.registry.json {
-            RegistryArgs::answer(out, &json!({ "sent": promotion.number, "topic": sent }))?;
+            RegistryArgs::answer(out, &json!({ "sent": self.number, "topic": sent }))?;
         } else {
-            writeln!(out, "sent promotion {} to {sent}", promotion.number).map_err(CommandError::Output)?;
+            writeln!(out, "sent {} {} to {sent}", wanted.kind(), self.number).map_err(CommandError::Output)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The promotion as a record of the control topic, sent there. Gives the topic's name.
-pub(super) fn send(promotion: &Promotion, config: &Path, remarks: &Remarks) -> Result<String, CommandError> {
+/// A record of the control topic, sent there. Gives the topic's name.
+pub(super) fn send(wanted: &Wanted, config: &Path, remarks: &Remarks) -> Result<String, CommandError> {
     let config = Config::load(config, &config::environment())?;
     let Some(topic) = config.control.topic.clone() else {
         return Err(CommandError::Usage("the configuration has no control.topic to send to".to_owned()));
     };
-    let mut record = promotion_json(promotion);
+    let mut record = wanted.to_json();
     let remarks = [("who", &remarks.who), ("why", &remarks.why)];
     for (name, text) in remarks.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?))) {
         record[name] = json!(text);

@@ -24,7 +24,7 @@ Examples:
   tidewheel rejects lake --to-topic trades --brokers localhost:9092
 
 Reasons: malformed, oversized, truncated, field, number, time, instrument, trade_id, future,
-conflict, unknown_trade. Replaying removes nothing: the letters stay, as a record of what came.")]
+conflict, unknown_trade, too_old. Replaying removes nothing: the letters stay, as a record of what came.")]
 pub struct RejectsArgs {
     /// A lake's folder; or, with --brokers, the topic of dead letters, as PREFIX.rejects
     #[arg(value_name = "LAKE|TOPIC")]

@@ -1,7 +1,8 @@
-//! How fast the demo's ensemble scores on one core: 200 trees, a perceptron and an LSTM of 60 steps, beside onnxruntime.
+//! How fast an ensemble of the demo's folder scores on one core: 200 trees, a perceptron and an LSTM of 60 steps, beside
+//! onnxruntime.
 //!
 //! ```text
-//! cargo run --release -p tidewheel-models --example score_speed [PYTHON]
+//! cargo run --release --workspace --example score_speed [PYTHON]
 //! ```
 //!
 //! With the Python of an environment that has `deploy/models/requirements.txt`, onnxruntime runs the same artifacts on the
@@ -19,7 +20,7 @@ use tidewheel_models::{
     ActiveEnsemble, Ensemble, EnsembleDefinition, FeatureRow, GoldenVectors, LoadedModel, OutputKind, Window,
 };
 
-const STEP_NS: i64 = 300_000_000_000;
+const STEP_NS: i64 = 1_000_000_000;
 const SCORES: usize = 20_000;
 
 fn folder() -> PathBuf {
@@ -64,10 +65,12 @@ fn measure(title: &str, kinds: &[&str], columns: &[String], values: &[Vec<Option
         // The numbers of rows are below a million.
         let row = |back: usize| FeatureRow {
             event_time_ns: (at + 60 - back) as i64 * STEP_NS,
+            staleness_ns: 0,
+            warm_share: 1.0,
             values: &values[(at + 60 - back) % values.len()],
         };
         let rows: Vec<_> = (0..60).rev().map(row).collect();
-        let window = Window { symbol: "BTCUSDT", rows: &rows, now_ns: rows[59].event_time_ns };
+        let window = Window { symbol: "BTCUSDT", rows: &rows };
         let before = Instant::now();
         let scored = active.score(&window);
         times_ns.push(before.elapsed().as_nanos());
@@ -92,9 +95,9 @@ fn main() {
         ("200 trees (LightGBM text)", &["gbt"][..]),
         ("200 trees (ONNX)", &["gbt_onnx"]),
         ("perceptron 12-32-16-1", &["mlp"]),
-        ("LSTM 60 x 6, 16 units", &["lstm"]),
-        ("ensemble, trees of LightGBM", &["gbt", "mlp", "lstm"]),
-        ("ensemble, trees of ONNX", &["gbt_onnx", "mlp", "lstm"]),
+        ("LSTM 60 x 6, 16 units", &["lstm_60"]),
+        ("ensemble, trees of LightGBM", &["gbt", "mlp", "lstm_60"]),
+        ("ensemble, trees of ONNX", &["gbt_onnx", "mlp", "lstm_60"]),
     ] {
         measure(title, kinds, &columns, &values);
     }

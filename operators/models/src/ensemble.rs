@@ -83,6 +83,13 @@ pub struct EnsembleDefinition {
     pub members: Vec<MemberDefinition>,
 }
 
+impl EnsembleDefinition {
+    /// Whether it says something else than another under the same name and version.
+    pub fn redefines(&self, other: &Self) -> bool {
+        (&self.name, self.version) == (&other.name, other.version) && self != other
+    }
+}
+
 impl fmt::Display for EnsembleDefinition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.name, self.version)
@@ -149,16 +156,20 @@ impl Ensemble {
         &self.definition
     }
 
+    /// The definition alone.
+    pub fn into_definition(self) -> EnsembleDefinition {
+        self.definition
+    }
+
     /// Makes one decision of the members' outputs, which stand in the order of the members.
     ///
     /// # Errors
-    /// Where the policy for missing members says so, or the value is no number.
-    ///
-    /// # Panics
-    /// If there are not as many outputs as members.
+    /// If there are not as many outputs as members, where the policy for missing members says so, or the value is no number.
     pub fn combine(&self, outputs: &[Result<f64, Refusal>]) -> Result<Decision, Refusal> {
         let definition = &self.definition;
-        assert_eq!(outputs.len(), definition.members.len(), "one output for each member");
+        if outputs.len() != definition.members.len() {
+            return Err(Refusal::MemberCount { expected: definition.members.len(), given: outputs.len() });
+        }
         let is_stacking = matches!(definition.method, Method::Stacking { .. });
         let share = |member: &MemberDefinition| if is_stacking { 1.0 } else { member.weight };
         let whole: f64 = definition.members.iter().map(share).sum();

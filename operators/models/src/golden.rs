@@ -10,6 +10,13 @@ use std::fmt;
 /// A file of golden vectors larger than this is refused, bytes.
 pub const GOLDEN_BYTES_MAX: usize = 16 << 20;
 
+/// The most golden vectors a version may have.
+pub const VECTORS_MAX: usize = 4_096;
+
+/// What all golden vectors together may take: multiplications, nodes visited and numbers read. Some tenths of a second, which
+/// a run spends between two ticks where the version is promoted.
+pub const WORK_MAX: u64 = 2_000_000_000;
+
 /// One input and its output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,6 +162,16 @@ impl GoldenVectors {
         }
         if !self.vectors.iter().any(|vector| matches!(vector.expected, Expected::Value(_))) {
             return Err(Difference::File("no golden vector expects a value; give at least one".to_owned()));
+        }
+        if self.vectors.len() > VECTORS_MAX {
+            let told = format!("there are {} golden vectors; give at most {VECTORS_MAX}", self.vectors.len());
+            return Err(Difference::File(told));
+        }
+        let each = model.work().saturating_add(manifest.input_len() as u64);
+        let work = each.saturating_mul(self.vectors.len() as u64);
+        if work > WORK_MAX {
+            let told = format!("its golden vectors take {work} steps, the most is {WORK_MAX}; give fewer of them");
+            return Err(Difference::File(told));
         }
         for (number, vector) in self.vectors.iter().enumerate() {
             let rows = manifest.sequence_length as usize;

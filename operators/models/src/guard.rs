@@ -7,6 +7,15 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+static PROBE: OnceLock<fn()> = OnceLock::new();
+
+/// Has a function called wherever the model runtime is about to be, inside the guard: for drills, in which it panics. The first
+/// call counts.
+pub fn probe(with: fn()) {
+    PROBE.get_or_init(|| with);
+}
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
@@ -22,6 +31,12 @@ pub fn is_guarded() -> bool {
 /// What `work` leaves half done must not be used after an error.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     DEPTH.with(|depth| depth.set(depth.get() + 1));
+    let work = || {
+        if let Some(probe) = PROBE.get() {
+            probe();
+        }
+        work()
+    };
     let result = catch_unwind(AssertUnwindSafe(work));
     DEPTH.with(|depth| depth.set(depth.get() - 1));
     result.map_err(|payload| format!("it panicked: {}", message(payload.as_ref())))

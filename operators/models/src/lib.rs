@@ -25,7 +25,7 @@ pub use ensemble::{Decision, Direction, Ensemble, EnsembleDefinition, EnsembleEr
 pub use golden::{Difference, GoldenVectors};
 pub use manifest::{ArtifactFormat, FeatureView, Manifest, ManifestError, ModelId, OutputKind};
 pub use model::{Model, ModelError};
-pub use promotion::{Alias, PromotedMember, Promotion};
+pub use promotion::{Alias, Change, PromotedMember, Promotion, Withdrawal};
 pub use refusal::Refusal;
 pub use scaler::{Scaler, Scalers};
 pub use score::{ActiveEnsemble, FeatureRow, LoadError, LoadedModel, Scored, Scorer, Window};

@@ -222,6 +222,11 @@ pub struct Manifest {
     pub format: ArtifactFormat,
     /// The feature view it was trained on.
     pub view: FeatureView,
+    /// SHA-256 of what the values of the view depend on, as `tidewheel features export` writes it into the metadata of its
+    /// files: a run in which that is another refuses the model, whatever the view is called. Nothing is compared where it is
+    /// not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view_contract: Option<String>,
     /// The columns of the view it wants, in its own order.
     pub features: Vec<String>,
     /// How many rows make one score, the newest last; 1 for a tabular model.
@@ -233,9 +238,18 @@ pub struct Manifest {
     /// How many steps may lie between two rows of a sequence: 1 means that none may be missing.
     #[serde(default = "one")]
     pub max_gap_steps: u32,
-    /// How old the newest row may be when it is scored, milliseconds; 0 means any age.
+    /// How long before the newest row the one before it may lie, milliseconds of event time; 0 means any time. Features go back
+    /// by bars, so that after a silence they speak of another time than they did in training. It is measured between rows, not
+    /// against a clock, so that a row is scored alike live and in replay: whether the whole feed is behind is a matter of health.
     #[serde(default)]
     pub max_age_ms: u64,
+    /// How far behind the oldest of the bars that a row joins may be, milliseconds, in each row that is read: the row's
+    /// `staleness_ms`. 0 means any.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub max_staleness_ms: u64,
+    /// The least `warm_share` of each row that is read, 0 to 1: which share of its columns no longer shows where history began.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub min_warm_share: f64,
     /// What it does with a feature that is null.
     #[serde(default)]
     pub nulls: NullPolicy,
@@ -263,6 +277,11 @@ pub struct Manifest {
 
 const fn one() -> u32 {
     1
+}
+
+/// Whether nothing was said; what is new in a manifest must not change the checksums of those before it.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Why a manifest cannot be used.
@@ -336,6 +355,9 @@ impl Manifest {
         }
         if self.max_gap_steps == 0 {
             return fail("max_gap_steps", "0 would refuse every sequence; 1 means no row may be missing".to_owned());
+        }
+        if !(0.0..=1.0).contains(&self.min_warm_share) {
+            return fail("min_warm_share", format!("{}; give a share, 0 to 1", self.min_warm_share));
         }
         let takes_missing = matches!(self.format, ArtifactFormat::Lightgbm | ArtifactFormat::Xgboost);
         if self.nulls == NullPolicy::Missing && !takes_missing {

@@ -2,8 +2,9 @@
 //!
 //! A promotion names everything that scores change with, so that it can be carried as one record and take effect at once.
 
-use crate::ensemble::EnsembleDefinition;
+use crate::ensemble::{Ensemble, EnsembleDefinition};
 use crate::manifest::ModelId;
+use crate::score::ActiveError;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -60,8 +61,80 @@ pub struct Promotion {
 }
 
 impl Promotion {
+    /// Whether the members' versions are those of its ensemble, one for one.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check_members(&self, ensemble: &Ensemble) -> Result<(), ActiveError> {
+        let defined = &ensemble.definition().members;
+        for (at, member) in self.members.iter().enumerate() {
+            let wanted = defined.get(at).map(|member| (&member.model, member.version));
+            if wanted != Some((&member.model, member.version)) {
+                let wanted = wanted.map_or("nothing".to_owned(), |(model, version)| format!("{model}@{version}"));
+                let detail = format!("version {} stands where the ensemble has {wanted}", member.version);
+                return Err(ActiveError { model: member.model.to_string(), detail });
+            }
+        }
+        match defined.get(self.members.len()) {
+            Some(missing) => {
+                Err(ActiveError { model: missing.model.to_string(), detail: "it was not given".to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// What is promoted for, as `symbol-target`.
     pub fn subject(&self) -> String {
         format!("{}-{}", self.symbol, self.target)
+    }
+}
+
+/// An alias of a target is left without an ensemble. A symbol that had one of its own goes by that of `any` again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Withdrawal {
+    /// Its number in the history of the registry, among those of the promotions.
+    pub number: u64,
+    /// Which alias.
+    pub alias: Alias,
+    /// Of which symbol; `any` for all that have none of their own.
+    pub symbol: String,
+    /// Of which target.
+    pub target: String,
+}
+
+/// What the history of a registry is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Change {
+    /// An alias was given an ensemble.
+    Promotion(Promotion),
+    /// It was left without.
+    Withdrawal(Withdrawal),
+}
+
+impl Change {
+    /// Its number.
+    pub const fn number(&self) -> u64 {
+        match self {
+            Self::Promotion(promotion) => promotion.number,
+            Self::Withdrawal(withdrawal) => withdrawal.number,
+        }
+    }
+
+    /// The alias, symbol and target that it is about.
+    pub fn of(&self) -> (Alias, &str, &str) {
+        match self {
+            Self::Promotion(it) => (it.alias, &it.symbol, &it.target),
+            Self::Withdrawal(it) => (it.alias, &it.symbol, &it.target),
+        }
+    }
+
+    /// The promotion, where it is one.
+    pub const fn promotion(&self) -> Option<&Promotion> {
+        match self {
+            Self::Promotion(promotion) => Some(promotion),
+            Self::Withdrawal(_) => None,
+        }
     }
 }

@@ -49,13 +49,33 @@ pub enum Refusal {
         /// What may lie between them.
         allowed_ms: u64,
     },
-    /// The newest row is too old.
-    #[error("newest row is {age_ms} ms old, the model allows {allowed_ms} ms")]
+    /// The row before the newest lies too far back.
+    #[error("{age_ms} ms lie between the newest row and the one before it, the model allows {allowed_ms} ms")]
     Stale {
-        /// Its age, milliseconds.
+        /// What lies between them, milliseconds.
         age_ms: i64,
         /// What the model allows.
         allowed_ms: u64,
+    },
+    /// The bars that a row joins are too far behind.
+    #[error("row {rows_back} before the newest is stale by {staleness_ms} ms, the model allows {allowed_ms} ms")]
+    StaleRow {
+        /// How far behind the oldest is, milliseconds.
+        staleness_ms: i64,
+        /// What the model allows.
+        allowed_ms: u64,
+        /// Which row: 0 is the newest.
+        rows_back: usize,
+    },
+    /// Too many columns of a row still show where history began.
+    #[error("row {rows_back} before the newest is warm by {warm_share}, the model wants {wanted}")]
+    RowNotWarm {
+        /// The share of columns that are warm, 0 to 1.
+        warm_share: f64,
+        /// What the model wants.
+        wanted: f64,
+        /// Which row: 0 is the newest.
+        rows_back: usize,
     },
     /// A feature is null, and the model takes none that is.
     #[error("feature \"{feature}\" is null, {rows_back} row(s) before the newest")]
@@ -102,11 +122,19 @@ pub enum Refusal {
         /// The share it wants.
         minimum: f64,
     },
+    /// Of the ensemble: there are not as many outputs as members.
+    #[error("{given} outputs for an ensemble of {expected} members")]
+    MemberCount {
+        /// Members of the ensemble.
+        expected: usize,
+        /// Outputs there are.
+        given: usize,
+    },
 }
 
 impl Refusal {
     /// All names, for tables of counters.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 17] = [
         "symbol_not_served",
         "view_mismatch",
         "feature_missing",
@@ -121,6 +149,9 @@ impl Refusal {
         "output_out_of_range",
         "model_failed",
         "too_few_members",
+        "member_count",
+        "stale_row",
+        "row_not_warm",
     ];
 
     /// Its stable name.
@@ -140,6 +171,9 @@ impl Refusal {
             Self::OutputOutOfRange { .. } => 11,
             Self::ModelFailed { .. } => 12,
             Self::TooFewMembers { .. } => 13,
+            Self::MemberCount { .. } => 14,
+            Self::StaleRow { .. } => 15,
+            Self::RowNotWarm { .. } => 16,
         }]
     }
 }

@@ -14,6 +14,10 @@ use std::sync::Arc;
 pub struct FeatureRow<'a> {
     /// When what it says was so: the close of its bar, nanoseconds since the epoch.
     pub event_time_ns: i64,
+    /// How far behind the oldest of the bars that it joins is, nanoseconds; 0 where none is missing.
+    pub staleness_ns: i64,
+    /// The share of its columns whose bars are so many that where history began no longer shows, 0 to 1.
+    pub warm_share: f64,
     /// Its values, in the order of the view's columns.
     pub values: &'a [Option<f64>],
 }
@@ -25,8 +29,6 @@ pub struct Window<'a> {
     pub symbol: &'a str,
     /// The rows, oldest first. There may be more than a model wants; it takes the newest.
     pub rows: &'a [FeatureRow<'a>],
-    /// When it is scored, nanoseconds since the epoch: the tick, not a clock.
-    pub now_ns: i64,
 }
 
 /// Why a version of a model cannot be loaded.
@@ -35,6 +37,9 @@ pub enum LoadError {
     /// Its manifest cannot be used.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A file it is made of has no checksum in it.
+    #[error("manifest has no SHA-256 of file \"{0}\"; register the model again as a new version")]
+    Unsealed(String),
     /// A file it names was not given.
     #[error("could not find file \"{0}\", which the manifest names")]
     FileMissing(String),
@@ -91,6 +96,11 @@ impl LoadedModel {
     /// What the version says of itself.
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// What one score takes at most, as [`Model::work`] counts it.
+    pub fn work(&self) -> u64 {
+        self.model.work()
     }
 
     /// Runs the golden vectors that came with it.
@@ -220,9 +230,22 @@ impl Scorer {
                 return Err(Refusal::SequenceGap { gap_ms: gap_ns / 1_000_000, allowed_ms });
             }
         }
-        let age_ns = rows.last().map_or(0, |newest| window.now_ns.saturating_sub(newest.event_time_ns));
-        if manifest.max_age_ms > 0 && exceeds(age_ns, manifest.max_age_ms) {
-            return Err(Refusal::Stale { age_ms: age_ns / 1_000_000, allowed_ms: manifest.max_age_ms });
+        // By the rows alone: a clock, or the tick, would make of the same rows one thing live and another in replay.
+        if let ([.., before, newest], 1..) = (window.rows, manifest.max_age_ms) {
+            let age_ns = newest.event_time_ns.saturating_sub(before.event_time_ns);
+            if exceeds(age_ns, manifest.max_age_ms) {
+                return Err(Refusal::Stale { age_ms: age_ns / 1_000_000, allowed_ms: manifest.max_age_ms });
+            }
+        }
+        for (rows_back, row) in rows.iter().rev().enumerate() {
+            let allowed_ms = manifest.max_staleness_ms;
+            if allowed_ms > 0 && exceeds(row.staleness_ns, allowed_ms) {
+                return Err(Refusal::StaleRow { staleness_ms: row.staleness_ns / 1_000_000, allowed_ms, rows_back });
+            }
+            if row.warm_share < manifest.min_warm_share {
+                let (warm_share, wanted) = (row.warm_share, manifest.min_warm_share);
+                return Err(Refusal::RowNotWarm { warm_share, wanted, rows_back });
+            }
         }
         let values = rows.iter().map(|row| row.values);
         self.model.infer(window.symbol, values, &self.positions, &mut self.input.borrow_mut())
@@ -275,10 +298,10 @@ impl ActiveEnsemble {
         &self.ensemble
     }
 
-    /// How many rows the longest of its members wants.
+    /// How many rows the longest of its members reads, and the one before them, which tells how old they are.
     pub fn rows_needed(&self) -> usize {
         let needed = self.scorers.iter().map(|scorer| scorer.model.manifest.sequence_length as usize);
-        needed.max().unwrap_or(1)
+        needed.max().unwrap_or(1) + 1
     }
 
     /// Scores a window with every member, and combines them.
@@ -332,5 +355,11 @@ pub fn check_members<'a>(
             return Err(error(format!("it was trained on view {}, others on {first}", manifest.view)));
         }
     }
-    Ok(())
+    match manifests.next() {
+        Some(more) => {
+            let detail = format!("the ensemble has {} members, and it is one more", definition.members.len());
+            Err(ActiveError { model: more.id.to_string(), detail })
+        }
+        None => Ok(()),
+    }
 }

@@ -1,10 +1,12 @@
 //! What features see of a bar: floats, made of its exact integers at the last moment.
 
+use super::MarketBar;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use tidewheel_schemas::{Bar, Interval};
 
 /// A final bar as floats. Nothing of it ever flows back into a bar.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeatureBar {
     /// Start, inclusive, nanoseconds since the epoch.
     pub open_time_ns: i64,
@@ -32,6 +34,8 @@ pub struct FeatureBar {
     pub log_body: f64,
     /// `ln(H / C) ln(H / O) + ln(L / C) ln(L / O)`: a variance that no drift shows in.
     pub driftless_variance: f64,
+    /// What the market said beside its trades; none where nothing is known of it, or no feature asks.
+    pub market: Option<Arc<MarketBar>>,
 }
 
 impl FeatureBar {
@@ -54,12 +58,17 @@ impl FeatureBar {
             log_range: (high / low).ln(),
             log_body: (close / open).ln(),
             driftless_variance: above + below,
+            market: None,
         }
     }
 
     /// Whether all bits are those of another bar. Logarithms are of the prices, and so the same if these are.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.bits() == other.bits()
+        let is_same_market = match (&self.market, &other.market) {
+            (Some(market), Some(other)) => market.is_same(other),
+            (market, other) => market.is_none() && other.is_none(),
+        };
+        is_same_market && self.bits() == other.bits()
     }
 
     fn bits(&self) -> ([i64; 2], [u64; 8]) {

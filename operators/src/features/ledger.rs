@@ -1,5 +1,6 @@
 //! The series and the rows of all instruments, tick by tick.
 
+use super::leaves::Leaves;
 use super::plan::Plan;
 use super::quality::{QualityChange, QualityState};
 use super::row::{row_of, tombstone_of};
@@ -7,10 +8,11 @@ use super::series::Series;
 use super::{FeatureBar, View};
 use crate::TickHeader;
 use crate::hash::FixedMap;
+use crate::market::{LeafChange, MarketLeaf};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::iter::Peekable;
-use tidewheel_schemas::{BarVersion, FeatureRow, Instrument};
+use tidewheel_schemas::{BarVersion, FeatureRow, Instrument, Interval};
 
 /// What is computed.
 #[derive(Clone, Debug)]
@@ -26,12 +28,14 @@ pub struct FeaturesConfig {
 /// How much is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FeatureSizes {
-    /// Instruments that had a final bar.
+    /// Instruments that had a final bar, or a leaf of their market.
     pub instruments: usize,
     /// Bars, of all intervals, that can still change or that a feature looks back at.
     pub bars: usize,
     /// Rows that can still change.
     pub rows: usize,
+    /// Leaves of markets that bars which can still change may need.
+    pub leaves: usize,
 }
 
 /// What was published of a row.
@@ -53,6 +57,8 @@ pub(super) struct Book {
     pub rows: Vec<VecDeque<RowState>>,
     /// By view.
     pub quality: Vec<QualityState>,
+    /// What its market said beside its trades.
+    pub leaves: Leaves,
     pub unsaved: Unsaved,
 }
 
@@ -65,6 +71,8 @@ pub(super) struct Unsaved {
     pub rows: BTreeMap<(u16, i64), RowState>,
     /// By view.
     pub quality: BTreeMap<u16, QualityState>,
+    /// By the start of the minute; none for one of which nothing is left.
+    pub leaves: BTreeMap<i64, Option<MarketLeaf>>,
 }
 
 /// The features of all instruments of a worker. Feed it the ticks in their order.
@@ -99,6 +107,7 @@ impl FeatureLedger {
             instruments: self.books.len(),
             bars: self.books.iter().flat_map(|book| &book.series).map(Series::len).sum(),
             rows: self.books.iter().flat_map(|book| &book.rows).map(VecDeque::len).sum(),
+            leaves: self.books.iter().map(|book| book.leaves.len()).sum(),
         }
     }
 
@@ -107,12 +116,21 @@ impl FeatureLedger {
         version.is_final && self.plan.series_of(version.interval).is_some()
     }
 
-    /// Applies the versions of a tick, of any intervals in any order, and gives the rows that came out with other bits, by view,
-    /// instrument and open time. Versions that are not final are ignored, and so is all at the tick of a restore.
+    /// Applies the versions of a tick where nothing is known of markets but trades; see [`apply`](Self::apply).
     ///
     /// # Panics
     /// If a frozen bar changed.
-    pub fn apply(&mut self, header: &TickHeader, versions: &[BarVersion]) -> Vec<FeatureRow> {
+    pub fn apply_bars(&mut self, header: &TickHeader, versions: &[BarVersion]) -> Vec<FeatureRow> {
+        self.apply(header, versions, &[])
+    }
+
+    /// Applies the versions of a tick, of any intervals, and the leaves that changed, both in any order, and gives the rows that
+    /// came out with other bits, by view, instrument and open time. Versions that are not final are ignored, and so is all at the
+    /// tick of a restore.
+    ///
+    /// # Panics
+    /// If a frozen bar changed.
+    pub fn apply(&mut self, header: &TickHeader, versions: &[BarVersion], leaves: &[LeafChange]) -> Vec<FeatureRow> {
         if header.is_restore {
             return Vec::new();
         }
@@ -123,16 +141,23 @@ impl FeatureLedger {
             .filter_map(|version| Some(Change { series: self.plan.series_of(version.interval)?, version }))
             .collect();
         changes.sort_by_key(Change::key);
+        let mut leaves: Vec<&LeafChange> = leaves.iter().filter(|_| self.plan.market_interval().is_some()).collect();
+        leaves.sort_by_key(|change| (&change.instrument, change.open_time_ns));
+        let (mut changes, mut leaves) = (&changes[..], &leaves[..]);
         let mut rows = Vec::new();
-        for changes in changes.chunk_by(|left, right| left.version.instrument == right.version.instrument) {
-            let instrument = &changes[0].version.instrument;
+        while let Some(instrument) = first_of(changes, leaves) {
+            let bars = changes.partition_point(|change| change.version.instrument == *instrument);
+            let minutes = leaves.partition_point(|change| change.instrument == *instrument);
+            let (of_bars, of_minutes);
+            (of_bars, changes) = changes.split_at(bars);
+            (of_minutes, leaves) = leaves.split_at(minutes);
             let number = match self.numbers.get(instrument) {
                 Some(number) => *number as usize,
                 None => self.add(instrument),
             };
             let book = &mut self.books[number];
             let published = rows.len();
-            book.apply(&self.plan, self.is_saved, changes, &mut rows);
+            book.apply(&self.plan, self.is_saved, of_bars, of_minutes, &mut rows);
             if let Some(bound) = self.min_quality {
                 self.quality.extend(book.judge(&rows[published..], bound, self.is_saved));
             }
@@ -156,6 +181,7 @@ impl FeatureLedger {
             series: self.plan.series.iter().map(Series::new).collect(),
             rows: vec![VecDeque::new(); self.plan.views.len()],
             quality: vec![QualityState::default(); self.plan.views.len()],
+            leaves: Leaves::default(),
             unsaved: Unsaved::default(),
         });
         self.books.len() - 1
@@ -172,6 +198,16 @@ impl FeatureLedger {
         }
     }
 }
+
+/// The least instrument that has a change; both lists ascend by instrument.
+fn first_of<'a>(changes: &[Change<'a>], leaves: &[&'a LeafChange]) -> Option<&'a Instrument> {
+    let of_bars = changes.first().map(|change| &change.version.instrument);
+    let of_leaves = leaves.first().map(|change| &change.instrument);
+    of_bars.into_iter().chain(of_leaves).min()
+}
+
+/// A bar that changed: the place of its series, its open time, and the bar if there is one.
+type BarChange = (usize, i64, Option<FeatureBar>);
 
 /// A final version, and where it goes.
 struct Change<'a> {
@@ -191,26 +227,68 @@ impl<'a> Change<'a> {
 }
 
 impl Book {
-    fn apply(&mut self, plan: &Plan, is_saved: bool, changes: &[Change<'_>], out: &mut Vec<FeatureRow>) {
+    fn apply(
+        &mut self,
+        plan: &Plan,
+        is_saved: bool,
+        changes: &[Change<'_>],
+        leaves: &[&LeafChange],
+        out: &mut Vec<FeatureRow>,
+    ) {
+        let first = self.leaves.set(leaves.iter().map(|change| (change.open_time_ns, change.leaf)));
+        if is_saved {
+            self.unsaved.leaves.extend(leaves.iter().map(|change| (change.open_time_ns, change.leaf)));
+        }
+        let mut bars: Vec<BarChange> = changes.iter().map(|change| self.bar_of(plan, change)).collect();
+        if let Some(first) = first {
+            self.join_again(plan, first, &mut bars);
+        }
         // Whatever changes, rows that closed before it do not.
-        let since = changes.iter().map(|change| change.version.close_time_ns()).min().expect("a change");
+        let close_of = |(series, open, _): &BarChange| open + plan.series[*series].interval.duration_ns();
+        let Some(since) = bars.iter().map(close_of).min() else { return };
         let before: Vec<Vec<FeatureRow>> =
             (0..plan.views.len()).map(|view| self.rows_since(plan, view, since)).collect();
-        for changes in changes.chunk_by(|left, right| left.series == right.series) {
-            let series = changes[0].series;
-            let unsaved = &mut self.unsaved.bars;
-            let bars =
-                changes.iter().map(|change| (change.version.open_time_ns, change.bar())).inspect(|(open, bar)| {
-                    if is_saved {
-                        unsaved.insert((series as u8, *open), *bar);
-                    }
-                });
+        if is_saved {
+            self.unsaved.bars.extend(bars.iter().map(|(series, open, bar)| ((*series as u8, *open), bar.clone())));
+        }
+        for changes in bars.chunk_by_mut(|left, right| left.0 == right.0) {
+            let series = changes[0].0;
+            let bars = changes.iter_mut().map(|(_, open, bar)| (*open, bar.take()));
             self.series[series].apply(&plan.series[series], bars);
         }
         for (view, before) in before.into_iter().enumerate() {
             let after = self.rows_since(plan, view, since);
             self.publish(view, before.into_iter().peekable(), after, is_saved, out);
         }
+    }
+
+    /// What a version makes of its bar, with the market as it is known now.
+    fn bar_of(&self, plan: &Plan, change: &Change<'_>) -> BarChange {
+        let (series, open_time_ns) = (change.series, change.version.open_time_ns);
+        let bar = change.bar().map(|bar| match &plan.series[series] {
+            of if of.has_market => FeatureBar { market: self.leaves.market_of(of.interval, open_time_ns), ..bar },
+            _ => bar,
+        });
+        (series, open_time_ns, bar)
+    }
+
+    /// Adds the held bars whose market is another since the leaf of a minute changed.
+    fn join_again(&self, plan: &Plan, minute_ns: i64, bars: &mut Vec<BarChange>) {
+        let known = bars.len();
+        for (place, of) in plan.series.iter().enumerate().filter(|(_, of)| of.has_market) {
+            for held in self.series[place].held_since(minute_ns + Interval::M1.duration_ns()) {
+                let open_time_ns = held.bar.open_time_ns;
+                if bars[..known].iter().any(|(series, open, _)| (*series, *open) == (place, open_time_ns)) {
+                    continue;
+                }
+                let bar = FeatureBar { market: self.leaves.market_of(of.interval, open_time_ns), ..held.bar.clone() };
+                if !bar.is_same(held.bar) {
+                    bars.push((place, open_time_ns, Some(bar)));
+                }
+            }
+        }
+        // A stable sort: of several changes of a bar the last stands.
+        bars.sort_by_key(|(series, open, _)| (*series, *open));
     }
 
     /// Judges the newest of the rows that a tick published, of each view.
@@ -287,6 +365,10 @@ impl Book {
     pub(super) fn freeze(&mut self, plan: &Plan, frozen_ns: i64) {
         for (series, plan) in self.series.iter_mut().zip(&plan.series) {
             series.freeze(plan, frozen_ns);
+        }
+        if let Some(interval) = plan.market_interval() {
+            // Longer bars that can still change need minutes that cannot.
+            self.leaves.drop_before(interval.open_of(frozen_ns));
         }
         for (rows, view) in self.rows.iter_mut().zip(&plan.views) {
             let length_ns = view.base_interval(plan).duration_ns();

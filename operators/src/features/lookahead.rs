@@ -6,9 +6,11 @@
 use super::plan::Plan;
 use super::row::{row_of, tombstone_of};
 use super::series::Held;
-use super::{FeatureBar, State, View};
+use super::{FeatureBar, MarketBar, State, View};
+use crate::market::{LeafChange, MarketLeaf};
 use std::collections::BTreeMap;
-use tidewheel_schemas::{BarVersion, FeatureRow, Instrument};
+use std::sync::Arc;
+use tidewheel_schemas::{BarVersion, FeatureRow, Instrument, Interval};
 
 /// Bars from one kept state to the next, so that a row does not cost all bars before it.
 const KEEP_EVERY: usize = 64;
@@ -85,8 +87,15 @@ pub enum Finding {
 #[derive(Debug)]
 pub struct LookaheadCheck {
     plan: Plan,
+    known: BTreeMap<Instrument, Known>,
+}
+
+/// What is known of an instrument.
+#[derive(Debug, Default)]
+struct Known {
     /// By the places of the plan.
-    known: BTreeMap<Instrument, Vec<Cut>>,
+    cuts: Vec<Cut>,
+    minutes: Minutes,
 }
 
 impl LookaheadCheck {
@@ -98,16 +107,37 @@ impl LookaheadCheck {
     /// Takes a version of a bar. Those that are not final, or of an interval that no view needs, are ignored.
     pub fn learn(&mut self, version: &BarVersion) {
         let Some(series) = self.plan.series_of(version.interval).filter(|_| version.is_final) else { return };
-        let plans = &self.plan.series;
-        let cuts = self.known.entry(version.instrument.clone());
-        let cuts = cuts.or_insert_with(|| plans.iter().map(|_| Cut::default()).collect());
-        cuts[series].set(version);
+        let plan = &self.plan.series[series];
+        let known = known_of(&mut self.known, &self.plan, &version.instrument);
+        let bar = version.bar.as_ref().map(|bar| {
+            let bar = FeatureBar::of(bar, version.interval, version.open_time_ns);
+            let market = plan.has_market.then(|| known.minutes.market_of(bar.open_time_ns, bar.close_time_ns));
+            FeatureBar { market: market.flatten(), ..bar }
+        });
+        known.cuts[series].set(version.open_time_ns, bar);
+    }
+
+    /// Takes a leaf of a market. Learn those of a tick with its versions, before its rows are checked.
+    pub fn learn_leaf(&mut self, change: &LeafChange) {
+        let Known { cuts, minutes } = known_of(&mut self.known, &self.plan, &change.instrument);
+        minutes.set(change.open_time_ns, change.leaf);
+        for (cut, _) in cuts.iter_mut().zip(&self.plan.series).filter(|(_, plan)| plan.has_market) {
+            let from = cut.bars.partition_point(|bar| bar.close_time_ns <= change.open_time_ns);
+            for at in from..cut.bars.len() {
+                let bar = &cut.bars[at];
+                let market = minutes.market_of(bar.open_time_ns, bar.close_time_ns);
+                let bar = FeatureBar { market, ..bar.clone() };
+                if !bar.is_same(&cut.bars[at]) {
+                    cut.set(bar.open_time_ns, Some(bar));
+                }
+            }
+        }
     }
 
     /// Computes a row again from the versions learnt so far, of bars that end at or before its close.
     pub fn check(&mut self, row: &FeatureRow) -> Finding {
         let plan = &self.plan;
-        let cuts = self.known.get_mut(&row.instrument).map_or(&mut [][..], |cuts| cuts);
+        let cuts = self.known.get_mut(&row.instrument).map_or(&mut [][..], |known| &mut known.cuts);
         let base = plan.views[usize::from(row.view)].base;
         let begins = cuts.get(base).and_then(|cut| cut.bars.first()).map(|bar| bar.open_time_ns);
         if row.values.is_some() && begins.is_none_or(|begins| row.anchor_time_ns < begins) {
@@ -124,6 +154,59 @@ impl LookaheadCheck {
         }
         let column = recomputed.as_ref().and_then(|recomputed| first_difference(row, recomputed));
         Finding::Leak(Box::new(Leak { published: row.clone(), recomputed, column }))
+    }
+}
+
+fn known_of<'a>(known: &'a mut BTreeMap<Instrument, Known>, plan: &Plan, of: &Instrument) -> &'a mut Known {
+    let empty = || Known { cuts: plan.series.iter().map(|_| Cut::default()).collect(), minutes: Minutes::default() };
+    known.entry(of.clone()).or_insert_with(empty)
+}
+
+/// The leaves of an instrument's market from the first on.
+#[derive(Debug, Default)]
+struct Minutes {
+    /// Ascending by the start of the minute.
+    leaves: Vec<(i64, MarketLeaf)>,
+    /// What is known after each so many of them.
+    kept: Vec<MarketLeaf>,
+}
+
+impl Minutes {
+    fn set(&mut self, open_time_ns: i64, leaf: Option<MarketLeaf>) {
+        let at = self.leaves.partition_point(|(open, _)| *open < open_time_ns);
+        let is_known = self.leaves.get(at).is_some_and(|(open, _)| *open == open_time_ns);
+        match leaf {
+            Some(leaf) if is_known => self.leaves[at].1 = leaf,
+            Some(leaf) => self.leaves.insert(at, (open_time_ns, leaf)),
+            None if is_known => drop(self.leaves.remove(at)),
+            None => {}
+        }
+        self.kept.truncate(at / KEEP_EVERY);
+        for from in self.kept.len()..self.leaves.len() / KEEP_EVERY {
+            let mut known = from.checked_sub(1).map(|last| self.kept[last]).unwrap_or_default();
+            for (_, leaf) in &self.leaves[from * KEEP_EVERY..(from + 1) * KEEP_EVERY] {
+                known = known.merge(leaf).closing();
+            }
+            self.kept.push(known);
+        }
+    }
+
+    /// Of the leaves that ended by a bar's close; none if there is none. Flows of those that ended by its open do not count.
+    fn market_of(&self, open_time_ns: i64, close_time_ns: i64) -> Option<Arc<MarketBar>> {
+        let ended = |by_ns: i64| self.leaves.partition_point(|(open, _)| open + Interval::M1.duration_ns() <= by_ns);
+        let (before, all) = (ended(open_time_ns), ended(close_time_ns));
+        if all == 0 {
+            return None;
+        }
+        let kept = before / KEEP_EVERY;
+        let mut market = kept.checked_sub(1).map(|last| self.kept[last]).unwrap_or_default();
+        for (_, leaf) in &self.leaves[kept * KEEP_EVERY..before] {
+            market = market.merge(leaf).closing();
+        }
+        for (_, leaf) in &self.leaves[before..all] {
+            market = market.merge(leaf);
+        }
+        Some(Arc::new(MarketBar::of(&market, close_time_ns)))
     }
 }
 
@@ -164,10 +247,9 @@ struct Cut {
 }
 
 impl Cut {
-    fn set(&mut self, version: &BarVersion) {
-        let at = self.bars.partition_point(|bar| bar.open_time_ns < version.open_time_ns);
-        let is_known = self.bars.get(at).is_some_and(|bar| bar.open_time_ns == version.open_time_ns);
-        let bar = version.bar.as_ref().map(|bar| FeatureBar::of(bar, version.interval, version.open_time_ns));
+    fn set(&mut self, open_time_ns: i64, bar: Option<FeatureBar>) {
+        let at = self.bars.partition_point(|bar| bar.open_time_ns < open_time_ns);
+        let is_known = self.bars.get(at).is_some_and(|bar| bar.open_time_ns == open_time_ns);
         match bar {
             Some(bar) if is_known => self.bars[at] = bar,
             Some(bar) => self.bars.insert(at, bar),

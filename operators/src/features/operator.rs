@@ -2,6 +2,7 @@
 
 use super::{FeatureLedger, FeatureSizes, FeaturesConfig, QualityChange, SavedFeatures};
 use crate::TickHeader;
+use crate::market::LeafChange;
 use crate::saved::RestoredState;
 use std::collections::BTreeMap;
 use tidewheel_schemas::{BarVersion, FeatureRow};
@@ -26,16 +27,18 @@ pub struct FeatureStreams<'scope> {
 struct Pending {
     header: Option<TickHeader>,
     versions: Vec<BarVersion>,
+    leaves: Vec<LeafChange>,
     capabilities: [Capability<u64>; 4],
 }
 
 /// Computes the rows of the configured views.
 ///
-/// **Input** versions of bars of all intervals that the views need, those of an instrument on one worker, and one header a
-/// tick; only final versions count. **Output** versions of rows that came out with other bits, by view, instrument and open
+/// **Input** versions of bars of all intervals that the views need and leaves of markets that changed, those of an instrument on
+/// one worker, and one header a tick; only final versions count. **Output** versions of rows that came out with other bits, by view, instrument and open
 /// time. **Order** none needed inside a tick. **State** for each instrument and interval the bars of the correction horizon with
-/// their values, as many frozen bars as the longest window, and recursions at the anchor, every 32 bars and the end. **Late**
-/// bars in the middle: all rows that depend on them are revised; frozen bars do not change.
+/// their values, as many frozen bars as the longest window, and recursions at the anchor, every 32 bars and the end; leaves of the
+/// horizon and of one bar of the longest interval that needs them, also where no bar came. **Late** bars and leaves in the middle:
+/// all rows that depend on them are revised; frozen bars do not change.
 ///
 /// It begins with what a snapshot held, where there is one: its parts are taken out of `restored`.
 ///
@@ -43,12 +46,14 @@ struct Pending {
 /// If a tick has versions but no header on this worker, or a frozen bar changed.
 pub fn features<'scope>(
     versions: StreamVec<'scope, u64, BarVersion>,
+    leaves: StreamVec<'scope, u64, LeafChange>,
     headers: StreamVec<'scope, u64, TickHeader>,
     config: &FeaturesConfig,
     restored: Option<&mut RestoredState>,
 ) -> FeatureStreams<'scope> {
     let mut builder = OperatorBuilder::new("Features".to_owned(), versions.scope());
     let mut versions = builder.new_input(versions, Pipeline);
+    let mut leaves = builder.new_input(leaves, Pipeline);
     let mut headers = builder.new_input(headers, Pipeline);
     let (rows, rows_stream) = builder.new_output::<Vec<FeatureRow>>();
     let (saved, saved_stream) = builder.new_output::<Vec<SavedFeatures>>();
@@ -68,6 +73,7 @@ pub fn features<'scope>(
                     open.entry(*$time.time()).or_insert_with(|| Pending {
                         header: None,
                         versions: Vec::new(),
+                        leaves: Vec::new(),
                         capabilities: [$time.retain(0), $time.retain(1), $time.retain(2), $time.retain(3)],
                     })
                 };
@@ -77,6 +83,7 @@ pub fn features<'scope>(
                 // Most versions are provisional, or of seconds.
                 versions.extend(data.drain(..).filter(|version| ledger.wants(version)));
             });
+            leaves.for_each(|time, data| pending!(time).leaves.append(data));
             headers.for_each(|time, data| pending!(time).header = data.pop());
 
             while let Some(entry) = open.first_entry()
@@ -85,7 +92,7 @@ pub fn features<'scope>(
                 let pending = entry.remove();
                 let header = pending.header.expect("every tick has a header on every worker");
                 let [rows_at, saved_at, sizes_at, quality_at] = &pending.capabilities;
-                let mut changed = ledger.apply(&header, &pending.versions);
+                let mut changed = ledger.apply(&header, &pending.versions, &pending.leaves);
                 rows.activate().session(rows_at).give_container(&mut changed);
                 quality.activate().session(quality_at).give_container(&mut ledger.take_quality());
                 if let Some(saving) = header.save {

@@ -1,6 +1,6 @@
 //! What all views together ask for: each feature once an interval, and where a view finds its columns.
 
-use super::{Feature, FeatureBar, Kernel, State, View};
+use super::{Feature, FeatureBar, Kernel, Scope, State, View};
 use tidewheel_schemas::Interval;
 
 /// What is computed, and how rows are made of it.
@@ -19,6 +19,8 @@ pub(super) struct SeriesPlan {
     pub features: Vec<&'static Feature>,
     /// Bars before a bar that its features look at, and one for the recursions.
     pub window: usize,
+    /// Whether its features look at more of the market than trades.
+    pub has_market: bool,
 }
 
 /// How the rows of a view are made.
@@ -43,6 +45,11 @@ impl Plan {
         Self { series, views }
     }
 
+    /// The longest interval whose features look at more of the market than trades.
+    pub fn market_interval(&self) -> Option<Interval> {
+        self.series.iter().rev().find(|series| series.has_market).map(|series| series.interval)
+    }
+
     /// The place of an interval's series.
     pub fn series_of(&self, interval: Interval) -> Option<usize> {
         self.series.iter().position(|series| series.interval == interval)
@@ -51,7 +58,7 @@ impl Plan {
 
 impl SeriesPlan {
     const fn new(interval: Interval) -> Self {
-        Self { interval, features: Vec::new(), window: 1 }
+        Self { interval, features: Vec::new(), window: 1, has_market: false }
     }
 
     /// The place of a feature, which is added if it is not there.
@@ -61,6 +68,7 @@ impl SeriesPlan {
             if let Kernel::Window { bars, .. } = feature.kernel {
                 self.window = self.window.max(bars);
             }
+            self.has_market |= feature.family.scope == Scope::Market;
             self.features.push(feature);
             self.features.len() - 1
         })

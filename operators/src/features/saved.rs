@@ -3,10 +3,12 @@
 //! A whole part has anchors and held bars; the others have only bars and revisions that changed since. Anchors need no record of
 //! their own after that: taking up the parts, the bars that were frozen by then are frozen again, and give the same anchors.
 
+use super::leaves::Leaves;
 use super::ledger::{RowState, Unsaved};
 use super::quality::QualityState;
 use super::series::{SavedSeries, Series};
 use super::{FeatureBar, FeatureLedger, FeaturesConfig};
+use crate::market::MarketLeaf;
 use crate::saved::{RestoredState, Saving, shard_of, since_whole};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,6 +35,7 @@ struct SavedBook {
     rows: Vec<Vec<RowState>>,
     /// By view.
     quality: Vec<QualityState>,
+    leaves: Leaves,
 }
 
 impl SavedFeatures {
@@ -50,7 +53,7 @@ impl FeatureLedger {
             let unsaved = std::mem::take(&mut book.unsaved);
             let shard = shard_of(book.instrument.id());
             let is_whole = saving.is_whole(shard);
-            if !is_whole && unsaved.bars.is_empty() {
+            if !is_whole && unsaved.bars.is_empty() && unsaved.leaves.is_empty() {
                 continue;
             }
             let part = shards.entry(shard).or_insert_with(|| SavedFeatures::nothing(shard, is_whole));
@@ -59,7 +62,8 @@ impl FeatureLedger {
                     book.series.iter().zip(&self.plan.series).map(|(series, plan)| series.save(plan)).collect();
                 let rows = book.rows.iter().map(|rows| rows.iter().copied().collect()).collect();
                 let quality = book.quality.clone();
-                part.whole.push((book.instrument.clone(), SavedBook { series, rows, quality }));
+                let leaves = book.leaves.clone();
+                part.whole.push((book.instrument.clone(), SavedBook { series, rows, quality, leaves }));
             } else {
                 part.changed.push((book.instrument.clone(), unsaved));
             }
@@ -86,8 +90,10 @@ impl FeatureLedger {
         }
         for (instrument, restoring) in books {
             let number = ledger.add(&instrument);
-            let Restoring { mut anchors, mut bars, rows, quality } = restoring;
+            let Restoring { mut anchors, mut bars, rows, quality, leaves, changed_leaves } = restoring;
             let book = &mut ledger.books[number];
+            book.leaves = leaves;
+            book.leaves.set(changed_leaves.into_iter());
             for (place, (series, plan)) in book.series.iter_mut().zip(&ledger.plan.series).enumerate() {
                 let anchor = anchors.get_mut(place).map(std::mem::take).unwrap_or_default();
                 let held = bars.remove(&(place as u8)).unwrap_or_default();
@@ -113,11 +119,13 @@ struct Restoring {
     bars: BTreeMap<u8, BTreeMap<i64, FeatureBar>>,
     rows: BTreeMap<(u16, i64), RowState>,
     quality: BTreeMap<u16, QualityState>,
+    leaves: Leaves,
+    changed_leaves: BTreeMap<i64, Option<MarketLeaf>>,
 }
 
 impl Restoring {
     fn begin(book: SavedBook) -> Self {
-        let mut restoring = Self { anchors: book.series, ..Self::default() };
+        let mut restoring = Self { anchors: book.series, leaves: book.leaves, ..Self::default() };
         for (place, series) in restoring.anchors.iter_mut().enumerate() {
             let held = std::mem::take(&mut series.held);
             restoring.bars.entry(place as u8).or_default().extend(held.into_iter().map(|bar| (bar.open_time_ns, bar)));
@@ -139,5 +147,6 @@ impl Restoring {
         }
         self.rows.extend(changes.rows);
         self.quality.extend(changes.quality);
+        self.changed_leaves.extend(changes.leaves);
     }
 }

@@ -9,7 +9,7 @@ use super::kernels::macd::{self, Macd};
 use super::kernels::obv::{self, Obv};
 use super::kernels::rsi::{self, Rsi};
 use super::kernels::volatility::{self, EwmaVariance};
-use super::kernels::{bollinger, cci, clock, flow, returns, stochastic, vpin};
+use super::kernels::{bollinger, cci, clock, depth, flow, order_flow, perpetual, returns, stochastic, touch, vpin};
 use super::nearest::nearest;
 
 /// What the features of a family have in common.
@@ -36,6 +36,8 @@ pub enum Scope {
     Day,
     /// On the bar's time alone: the same over every interval, and only where bars are shorter than a day.
     Clock,
+    /// On what the market says beside its trades: only where bars are a minute or longer.
+    Market,
 }
 
 /// One feature. Its name carries the convention behind the `@`; the same name and version is the same number for ever.
@@ -143,6 +145,28 @@ pub const FEATURES: &[Feature] = &[
     of("time_of_day_cos@utc", &clock::TIME_OF_DAY, window(1, clock::day_cos)),
     of("time_of_week_sin@utc", &clock::TIME_OF_WEEK, window(1, clock::week_sin)),
     of("time_of_week_cos@utc", &clock::TIME_OF_WEEK, window(1, clock::week_cos)),
+    of("mid@touch", &touch::MID, window(1, touch::mid)),
+    of("spread_bps@touch", &touch::SPREAD, window(1, touch::spread_bps)),
+    of("weighted_mid_deviation_bps@touch", &touch::WEIGHTED_MID, window(1, touch::weighted_mid_deviation_bps)),
+    of("touch_age@seconds", &touch::AGE, window(1, touch::age)),
+    of("quote_intensity_1@per_second", &touch::INTENSITY, window(1, touch::intensity)),
+    of("book_valid@close", &depth::VALID, window(1, depth::valid)),
+    of("depth_imbalance_1@book", &depth::IMBALANCE, window(1, depth::imbalance::<0>)),
+    of("depth_imbalance_5@book", &depth::IMBALANCE, window(1, depth::imbalance::<1>)),
+    of("depth_imbalance_10@book", &depth::IMBALANCE, window(1, depth::imbalance::<2>)),
+    of("depth_imbalance_20@book", &depth::IMBALANCE, window(1, depth::imbalance::<3>)),
+    of("order_flow_imbalance_1@ofi", &order_flow::OFI, window(1, order_flow::ofi)),
+    of("order_flow_imbalance_15@ofi", &order_flow::OFI, window(15, order_flow::ofi)),
+    of("order_flow_imbalance_1@ofi_per_depth", &order_flow::PER_DEPTH, window(1, order_flow::per_depth)),
+    of("order_flow_imbalance_15@ofi_per_depth", &order_flow::PER_DEPTH, window(15, order_flow::per_depth)),
+    of("funding_rate@last", &perpetual::FUNDING, window(1, perpetual::funding)),
+    of("funding_rate@settled", &perpetual::SETTLED, window(1, perpetual::settled)),
+    of("minutes_to_funding@last", &perpetual::TO_FUNDING, window(1, perpetual::minutes_to_funding)),
+    of("basis_bps@mark_index", &perpetual::BASIS, window(1, perpetual::basis_bps)),
+    of("liquidation_volume_15@lower_bound", &perpetual::LIQUIDATED, window(15, perpetual::liquidated)),
+    of("liquidation_volume_60@lower_bound", &perpetual::LIQUIDATED, window(60, perpetual::liquidated)),
+    of("liquidation_net_volume_15@lower_bound", &perpetual::NET_LIQUIDATED, window(15, perpetual::net_liquidated)),
+    of("liquidation_net_volume_60@lower_bound", &perpetual::NET_LIQUIDATED, window(60, perpetual::net_liquidated)),
 ];
 
 const fn macd_line(start: fn() -> State) -> Kernel {

@@ -55,6 +55,11 @@ pub enum ViewError {
         /// The column as it was named.
         column: String,
     },
+    /// The feature is of whole minutes.
+    NotOverSeconds {
+        /// The column as it was named.
+        column: String,
+    },
     /// The same column twice.
     Twice {
         /// The column as it was named.
@@ -81,6 +86,7 @@ impl std::fmt::Display for ViewError {
                 write!(f, "{column:?} is of bars shorter than those of the rows, {base}")
             }
             Self::NotOverDays { column } => write!(f, "{column:?} has no meaning over whole days"),
+            Self::NotOverSeconds { column } => write!(f, "{column:?} has no meaning over bars shorter than a minute"),
             Self::Twice { column } => write!(f, "{column:?} is there twice"),
             Self::Empty => f.write_str("a view needs at least one column"),
         }
@@ -133,9 +139,23 @@ impl View {
         Self::resolve("core_technical", 1, Interval::M1, CORE_TECHNICAL).expect("its columns are in the table")
     }
 
+    /// The view of what the market says beside its trades.
+    ///
+    /// # Panics
+    /// As [`core_technical`](Self::core_technical).
+    pub fn core_microstructure() -> Self {
+        Self::resolve("core_microstructure", 1, Interval::M1, CORE_MICROSTRUCTURE)
+            .expect("its columns are in the table")
+    }
+
     /// The views that come with the program.
     pub fn built_in() -> Vec<Self> {
-        vec![Self::core_technical()]
+        vec![Self::core_technical(), Self::core_microstructure()]
+    }
+
+    /// Whether it has a column of what the market says beside its trades.
+    pub fn has_market(&self) -> bool {
+        self.columns.iter().any(|column| column.feature.family.scope == Scope::Market)
     }
 
     /// The names of the columns, in the order of the values.
@@ -177,8 +197,12 @@ impl Column {
         if interval < base {
             return Err(ViewError::FinerThanBase { column: column(), base });
         }
-        if interval == Interval::D1 && feature.family.scope != Scope::Bars {
+        let scope = feature.family.scope;
+        if interval == Interval::D1 && matches!(scope, Scope::Day | Scope::Clock) {
             return Err(ViewError::NotOverDays { column: column() });
+        }
+        if interval < Interval::M1 && scope == Scope::Market {
+            return Err(ViewError::NotOverSeconds { column: column() });
         }
         Ok(Self { interval, feature })
     }
@@ -269,4 +293,32 @@ const CORE_TECHNICAL: &[&str] = &[
     "1h.rsi_14@talib",
     "1h.natr_14@talib",
     "1h.ewma_volatility_94@per_bar",
+];
+
+/// What quotes, books, marks, funding and liquidations say, where a venue tells of them.
+const CORE_MICROSTRUCTURE: &[&str] = &[
+    "mid@touch",
+    "spread_bps@touch",
+    "weighted_mid_deviation_bps@touch",
+    "touch_age@seconds",
+    "quote_intensity_1@per_second",
+    "book_valid@close",
+    "depth_imbalance_1@book",
+    "depth_imbalance_5@book",
+    "depth_imbalance_10@book",
+    "depth_imbalance_20@book",
+    "order_flow_imbalance_1@ofi",
+    "order_flow_imbalance_15@ofi",
+    "order_flow_imbalance_1@ofi_per_depth",
+    "order_flow_imbalance_15@ofi_per_depth",
+    "funding_rate@last",
+    "funding_rate@settled",
+    "minutes_to_funding@last",
+    "basis_bps@mark_index",
+    "liquidation_volume_15@lower_bound",
+    "liquidation_volume_60@lower_bound",
+    "liquidation_net_volume_15@lower_bound",
+    "liquidation_net_volume_60@lower_bound",
+    "5m.order_flow_imbalance_1@ofi",
+    "5m.order_flow_imbalance_1@ofi_per_depth",
 ];

@@ -23,7 +23,7 @@ use std::fmt;
 use std::sync::Arc;
 use tidewheel_schemas::Instrument;
 
-/// From a tick on, an alias of a target means this ensemble.
+/// From a tick on, an alias of a target means this ensemble, or none.
 #[derive(Clone, Debug)]
 pub struct Activation {
     /// The number of the promotion.
@@ -38,8 +38,8 @@ pub struct Activation {
     pub view: u16,
     /// Its name and version, as in `blend@2`.
     pub ensemble: Arc<str>,
-    /// What scores.
-    pub candidate: Arc<dyn Candidate>,
+    /// What scores; nothing where the alias is left without an ensemble.
+    pub candidate: Option<Arc<dyn Candidate>>,
 }
 
 /// An ensemble with all that it needs, shared by the workers.
@@ -61,8 +61,6 @@ pub struct Window<'a> {
     pub symbol: &'a str,
     /// The rows as known, oldest first.
     pub rows: &'a [KnownRow],
-    /// The tick, nanoseconds.
-    pub now_ns: i64,
 }
 
 /// A row of a view as it is known.
@@ -70,6 +68,12 @@ pub struct Window<'a> {
 pub struct KnownRow {
     /// Its event time, nanoseconds.
     pub event_time_ns: i64,
+    /// Whether no column waits for more bars.
+    pub is_ready: bool,
+    /// The share of columns whose bars are so many that where history began no longer shows, 0 to 1.
+    pub warm_share: f64,
+    /// How long before the newest possible bar the oldest of the joined bars closed, nanoseconds.
+    pub staleness_ns: i64,
     /// By the columns of the view.
     pub values: Box<[Option<f64>]>,
 }
@@ -81,6 +85,8 @@ pub struct Judgement {
     pub decision: Result<Decision, Refused>,
     /// What each member gave, as JSON.
     pub members: Arc<str>,
+    /// The members that gave no number, to be counted: which model, and the name of its refusal.
+    pub refused_members: Vec<(Arc<str>, &'static str)>,
 }
 
 /// What an ensemble decided.

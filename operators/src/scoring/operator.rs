@@ -17,6 +17,8 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 pub struct ScoringTick {
     /// What was said of rows.
     pub predictions: Vec<Prediction>,
+    /// How often a row was passed over because a newer one had been scored.
+    pub superseded: u64,
     /// The promotions that this worker put into their place, before the tick's rows.
     pub acknowledged: Vec<u64>,
     /// For a snapshot, where the tick asks for one.
@@ -87,6 +89,7 @@ pub fn scoring<'scope>(
                     ledger.activate(activation);
                 }
                 tick.predictions = ledger.apply(&header, &pending.rows);
+                tick.superseded = ledger.take_superseded();
                 tick.saved = header.save.map(|saving| ledger.save(saving)).unwrap_or_default();
                 tick.rows = ledger.rows();
                 output.activate().session(&pending.capability).give(tick);

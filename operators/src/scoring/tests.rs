@@ -23,13 +23,14 @@ impl Judge for Teller {
         Judgement {
             decision: Err(Refused { name: "stale", detail: String::new() }),
             members: format!("{} {} {}", self.0, window.symbol, rows.collect::<Vec<_>>().join(" ")).into(),
+            refused_members: Vec::new(),
         }
     }
 }
 
 fn activation(number: u64, symbol: Option<&str>, target: &str, view: u16, is_shadow: bool) -> Arc<Activation> {
     let (symbol, target) = (symbol.map(Into::into), target.into());
-    let candidate = Arc::new(Teller(number));
+    let candidate: Option<Arc<dyn Candidate>> = Some(Arc::new(Teller(number)));
     Arc::new(Activation { number, is_shadow, symbol, target, view, ensemble: "e@1".into(), candidate })
 }
 
@@ -99,6 +100,26 @@ fn a_row_is_scored_once_when_it_is_ready_and_its_revisions_are_looked_back_at() 
 }
 
 #[test]
+fn rows_that_a_newer_one_was_scored_before_are_counted_once() {
+    let mut ledger = ScoringLedger::new(CONFIG);
+    ledger.activate(activation(1, None, "t", 0, false));
+    ledger.activate(activation(2, None, "t", 0, true));
+    let mut check = |tick: u64, rows: &[FeatureRow], expected: u64| {
+        ledger.apply(&header(tick), rows);
+        assert_eq!((ledger.take_superseded(), ledger.take_superseded()), (expected, 0), "tick {tick}");
+    };
+    check(1, &[row("A", 0, 20, Some(1.0), true)], 0);
+    // Ready for the first time, by both ensembles too late; not ready; and of a view that nobody scores.
+    check(2, &[row("A", 0, 10, Some(1.0), true)], 2);
+    check(3, &[row("A", 0, 15, Some(1.0), false), row("A", 1, 10, Some(1.0), true)], 0);
+    // Now it is. Revisions of it and of what was scored are nothing new.
+    check(4, &[row("A", 0, 15, Some(1.0), true)], 2);
+    check(5, &[row("A", 0, 15, Some(2.0), true), row("A", 0, 20, Some(2.0), true)], 0);
+    // Older than all that are remembered.
+    check(6, &[row("A", 0, 5, Some(1.0), true)], 0);
+}
+
+#[test]
 fn each_slot_has_its_own_ensemble_and_a_symbol_of_its_own_goes_first() {
     let mut ledger = ScoringLedger::new(CONFIG);
     ledger.activate(activation(1, None, "t", 0, false));
@@ -115,8 +136,18 @@ fn each_slot_has_its_own_ensemble_and_a_symbol_of_its_own_goes_first() {
     assert_eq!(numbers(ledger.apply(&header(1), &rows(10))), of(&[("A", 2), ("A", 3), ("B", 1), ("B", 3)]));
     ledger.activate(activation(5, None, "t", 0, false));
     assert_eq!(numbers(ledger.apply(&header(2), &rows(20))), of(&[("A", 2), ("A", 3), ("B", 5), ("B", 3)]));
+    // Withdrawn, a symbol goes by that of all; without that, by none.
+    let withdrawn = |symbol: Option<&str>| {
+        let activation = activation(6, symbol, "t", 0, false);
+        Arc::new(Activation { candidate: None, ..Activation::clone(&activation) })
+    };
+    ledger.activate(withdrawn(Some("A")));
+    assert_eq!(numbers(ledger.apply(&header(3), &rows(30))), of(&[("A", 5), ("A", 3), ("B", 5), ("B", 3)]));
+    ledger.activate(withdrawn(None));
+    ledger.activate(withdrawn(Some("C")));
+    assert_eq!(numbers(ledger.apply(&header(4), &rows(40))), of(&[("A", 3), ("B", 3)]));
     let of_second = [row("A", 1, 10, Some(1.0), true)];
-    assert_eq!(numbers(ledger.apply(&header(3), &of_second)), of(&[("A", 4)]));
+    assert_eq!(numbers(ledger.apply(&header(5), &of_second)), of(&[("A", 4)]));
 }
 
 /// Random ticks with revisions, removals and rows out of order.

@@ -113,6 +113,8 @@ pub struct Signal {
 #[derive(Debug)]
 pub struct SignalLedger {
     config: SignalsConfig,
+    /// Whether that came while the run went on, and so is not what the run was begun with.
+    is_changed: bool,
     universe: Universe,
     acted: BTreeMap<(Instrument, Arc<str>), i64>,
 }
@@ -120,7 +122,13 @@ pub struct SignalLedger {
 impl SignalLedger {
     /// An empty one.
     pub fn new(config: SignalsConfig) -> Self {
-        Self { config, universe: Universe::new(config.universe), acted: BTreeMap::new() }
+        Self { config, is_changed: false, universe: Universe::new(config.universe), acted: BTreeMap::new() }
+    }
+
+    /// Goes by another configuration, from the next predictions on. It is part of what is saved.
+    pub fn change(&mut self, config: SignalsConfig) {
+        (self.config, self.is_changed) = (config, true);
+        self.universe.set_limit(config.universe);
     }
 
     /// Makes the signals of a tick: of its final bars of an hour and its predictions, each in the order of instruments. Shadow

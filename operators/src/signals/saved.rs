@@ -14,6 +14,8 @@ pub struct SavedSignals {
     volumes: Vec<(Instrument, Vec<(i64, i128)>)>,
     /// When an instrument and target last gave a signal to act.
     acted: Vec<(Instrument, Arc<str>, i64)>,
+    /// What signals go by, where that was changed while the run went on.
+    policy: Option<SignalsConfig>,
 }
 
 impl SignalLedger {
@@ -27,12 +29,14 @@ impl SignalLedger {
             newest_ns: Some(self.universe.newest_ns).filter(|newest| *newest > i64::MIN),
             volumes: volumes.collect(),
             acted: acted.collect(),
+            policy: Some(self.config).filter(|_| self.is_changed),
         }
     }
 
-    /// The ledger that was saved.
+    /// The ledger that was saved; by `config` unless that was changed.
     pub fn restore(config: SignalsConfig, saved: SavedSignals) -> Self {
         let mut ledger = Self::new(config);
+        saved.policy.into_iter().for_each(|policy| ledger.change(policy));
         saved.newest_ns.into_iter().for_each(|newest| ledger.universe.advance(newest));
         for (instrument, hours) in saved.volumes {
             ledger.universe.change(&instrument, |volume| volume.hours = hours.into_iter().collect());

@@ -55,14 +55,14 @@ fn prediction(symbol: &str, second: i64, direction: Direction, confidence: f64) 
         target: "t".into(),
         view: 0,
         ensemble: "e@1".into(),
-        candidate: Arc::new(Silent),
+        candidate: Some(Arc::new(Silent)),
     };
     Prediction {
         instrument: instrument(symbol),
         event_time_ns: second * SECOND_NS,
         revision: 0,
         activation: Arc::new(activation),
-        judgement: Judgement { decision: Ok(decision), members: "[]".into() },
+        judgement: Judgement { decision: Ok(decision), members: "[]".into(), refused_members: Vec::new() },
     }
 }
 
@@ -95,6 +95,24 @@ fn thresholds_direction_and_cool_down() {
     let mut shadow = prediction("A", 901, Direction::Up, 0.9);
     Arc::get_mut(&mut shadow.activation).expect("the only one").is_shadow = true;
     assert_eq!(told(&ledger.apply(&[], &[refused, shadow])), ["A none refused"]);
+}
+
+#[test]
+fn another_policy_holds_from_the_next_predictions_on_and_outlasts_a_restart() {
+    let mut ledger = SignalLedger::new(config(2));
+    let said = |ledger: &mut SignalLedger, second: i64| {
+        let all = ["A", "B"].map(|symbol| prediction(symbol, second, Direction::Up, 0.7));
+        told(&ledger.apply(&[], &all))
+    };
+    assert_eq!(said(&mut ledger, 0), ["A act confident", "B act confident"]);
+    let policy = SignalsConfig { consider: 0.6, act: 0.75, cool_down_ns: 10 * SECOND_NS, universe: 1 };
+    ledger.change(policy);
+    // The cool-down that runs is measured by the new one.
+    assert_eq!(said(&mut ledger, 9), ["A none cool_down", "B none outside_universe"]);
+    assert_eq!(said(&mut ledger, 10), ["A consider confident", "B none outside_universe"]);
+    let mut restored = SignalLedger::restore(config(2), ledger.save());
+    assert_eq!(restored.save(), ledger.save());
+    assert_eq!(said(&mut restored, 20), ["A consider confident", "B none outside_universe"]);
 }
 
 #[test]

@@ -36,6 +36,12 @@ impl Universe {
         Self { limit, volumes: BTreeMap::new(), by_volume: BTreeSet::new(), newest_ns: i64::MIN, first: None }
     }
 
+    /// Makes it one of at most so many instruments.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+        self.first = None;
+    }
+
     /// Takes in a final bar of an hour; others are passed over.
     pub fn apply(&mut self, version: &BarVersion) {
         if version.interval != Interval::H1 || !version.is_final {

@@ -195,6 +195,27 @@ fn what_was_known_at_a_tick_has_labels_of_that_tick_too() {
 }
 
 #[test]
+fn a_file_says_what_its_values_depend_on() {
+    let (recorded, lake) = lake();
+    let file = recorded.folder().join("contract.parquet");
+    let mut command = tidewheel(&["features", "export"]);
+    command.arg(lake).arg("--output").arg(&file);
+    succeeds(command);
+    let opened = std::fs::File::open(&file).expect("a file");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(opened).expect("Parquet");
+    let said = reader.metadata().file_metadata().key_value_metadata().expect("metadata");
+    let value = |key: &str| {
+        let found = said.iter().find(|entry| entry.key == key).unwrap_or_else(|| panic!("no {key}"));
+        found.value.clone().expect("a value")
+    };
+    let contract = View::core_technical().contract().join("\n");
+    assert_eq!(value("tidewheel.view"), "core_technical@1");
+    assert_eq!(value("tidewheel.view_contract"), contract);
+    let sum = tidewheel_connectors::registry::sha256(contract.as_bytes());
+    assert_eq!(value("tidewheel.view_contract_sha256"), sum);
+}
+
+#[test]
 fn a_file_for_training_has_symbol_close_time_features_and_label() {
     let (table, _) = export("train.parquet", &["--label", "return_5m", "--for-training"]);
     let (whole, _) = export("whole.parquet", &["--label", "return_5m"]);

@@ -74,7 +74,7 @@ fn rows(folder: &Path) -> Vec<Vec<Option<f64>>> {
             is_final: true,
             bar: Some(bar),
         };
-        let changed = ledger.apply(&header, &[version]);
+        let changed = ledger.apply_bars(&header, &[version]);
         rows.extend(changed.into_iter().map(|row| row.values.expect("a row").into_vec()));
     }
     rows

@@ -1,4 +1,5 @@
-//! A run whose lake has a full disk: it stops reading, says why, and goes on when there is room.
+//! A run whose lake has a full disk: the topics go on while there is memory for what waits, then it stops reading; it says why, and goes
+//! on when there is room.
 
 use super::markets::{ALL_FAULTS, PARTITIONS, Recorded, Spread, counts_of, market};
 use super::program::Setup;
@@ -7,9 +8,13 @@ use super::running::topics_hold_the_lake;
 use crate::harness::kafka::broker;
 use std::time::Duration;
 
-/// Parts in which records come while the disk is full, and how far apart: more ticks than may wait before the lake, which is 32.
+/// What may wait before the lake where reading is to stop.
+const FEW_ROWS: &str = "max_waiting_rows = 20\n";
+/// Parts in which records come while the disk is full, and how far apart: ticks of their own.
 const PARTS: usize = 60;
 const APART: Duration = Duration::from_millis(110);
+/// Parts in which they come while reading goes on: more ticks than are ever on their way at once.
+const BATCHES: usize = 15;
 /// Long enough for a run that reads on to have said so: progress is written after five seconds without a bar.
 const STANDSTILL: Duration = Duration::from_secs(7);
 
@@ -18,7 +23,7 @@ fn a_full_disk_stops_the_reading_and_nothing_is_lost_or_written_twice() {
     let recorded = Recorded::new(market(6, 6_000, ALL_FAULTS));
     let broker = broker();
     let topic = broker.topic("trades", PARTITIONS);
-    let setup = Setup::new(broker.address(), &topic, recorded.folder());
+    let setup = Setup { more: FEW_ROWS.to_owned(), ..Setup::new(broker.address(), &topic, recorded.folder()) };
     let flag = recorded.folder().join("full");
     let all = recorded.messages.len();
     recorded.send(broker.address(), &topic, 0..all / 2, Spread::Keyed);
@@ -48,6 +53,38 @@ fn a_full_disk_stops_the_reading_and_nothing_is_lost_or_written_twice() {
     recorded.check_counters(&counters);
     let (expected, counts) = recorded.replayed();
     assert_eq!(counts_of(&printed), counts);
+    same(&bars_of_lake(&setup.lake), &expected);
+    topics_hold_the_lake(&setup.brokers, &setup.prefix, &setup.lake);
+}
+
+#[test]
+fn the_topics_go_on_while_the_lake_is_paused_and_it_catches_up() {
+    let recorded = Recorded::new(market(8, 6_000, ALL_FAULTS));
+    let broker = broker();
+    let topic = broker.topic("trades", PARTITIONS);
+    let setup = Setup::new(broker.address(), &topic, recorded.folder());
+    let flag = recorded.folder().join("full");
+    let all = recorded.messages.len();
+    let mut run = setup.start_with_fault(&format!("lake.staged=full:{}", flag.display()));
+    recorded.send(broker.address(), &topic, 0..all / 4, Spread::Keyed);
+    run.wait_until_read(all as u64 / 4);
+    std::fs::write(&flag, "").expect("a file");
+    // Every trade is published, in more ticks than are ever on their way at once.
+    for part in 0..BATCHES {
+        let begin = |part: usize| all / 4 + part * (all - all / 4) / BATCHES;
+        recorded.send(broker.address(), &topic, begin(part)..begin(part + 1), Spread::Keyed);
+        std::thread::sleep(APART);
+    }
+    run.wait_until_read(all as u64);
+    let committed = bars_of_lake(&setup.lake);
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(bars_of_lake(&setup.lake) == committed, "nothing is committed meanwhile");
+    std::fs::remove_file(&flag).expect("a file");
+    let (printed, said) = run.stop_with_code(0);
+    assert!(said.contains("paused_s=0 ") && said.contains("lake goes on"), "{said}");
+    let (expected, counts) = recorded.replayed();
+    assert_eq!(counts_of(&printed), counts);
+    assert!(committed != expected, "the lake was behind");
     same(&bars_of_lake(&setup.lake), &expected);
     topics_hold_the_lake(&setup.brokers, &setup.prefix, &setup.lake);
 }

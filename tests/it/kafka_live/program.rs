@@ -31,6 +31,11 @@ pub fn fails(mut command: Command, code: i32) -> String {
     String::from_utf8(output.stderr).expect("the program prints text")
 }
 
+/// Runs a command that may fail, in silence: whether it succeeded.
+pub fn ended_well(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
 /// What a program left that must end by itself.
 fn ended(command: &mut Command) -> Output {
     const PATIENCE: Duration = Duration::from_secs(180);

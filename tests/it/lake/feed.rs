@@ -21,6 +21,7 @@ pub fn pipeline() -> PipelineConfig {
         views: Vec::new(),
         scoring: None,
         min_quality: None,
+        hourly_volume: false,
     }
 }
 

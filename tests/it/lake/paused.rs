@@ -16,8 +16,8 @@ use tidewheel_connectors::lake::{Lake, LakeConfig, OnExisting, read};
 use tidewheel_schemas::{BarVersion, Counters, Interval, SECOND_NS};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Ticks that may be on their way when the lake takes none: 32 before the lake, the engine's, and what a sender holds.
-const TICKS_ON_THEIR_WAY: usize = 60;
+/// Ticks that may be on their way when the lake takes none: two before the lake, the engine's, and what a sender holds.
+const TICKS_ON_THEIR_WAY: usize = 30;
 /// Ticks between two full disks.
 const PART: usize = 300;
 
@@ -45,6 +45,7 @@ impl Run {
             lake: Lake::open(config).expect("a lake"),
             every: Some(Duration::from_millis(20)),
             run: "test".to_owned(),
+            max_waiting_rows: 1,
         };
         let outbox = Outbox {
             kafka: None,

@@ -108,8 +108,19 @@ fn a_run_is_told_what_to_score_by_and_its_history_is_made_again() {
     let told = succeeds(model(&shelf, &setup, &["rollback", "--target", "up"]));
     assert!(told.contains("blend@1 again"), "{told}");
     wait_for_event(&setup, "ensemble_activated", 4);
+    // The challenger leaves, and signals go by other thresholds: both outlast the restart that follows.
+    let told = succeeds(model(&shelf, &setup, &["withdraw", "--target", "up", "--alias", "challenger"]));
+    assert!(told.contains("challenger of any-up has no ensemble any more (change 5)"), "{told}");
+    let withdrawn = wait_for_event(&setup, "ensemble_withdrawn", 5).value.expect("a fact");
+    assert_eq!((&withdrawn["alias"], &withdrawn["who"]), (&"challenger".into(), &"it".into()));
+    let mut policy = tidewheel(&["model", "signals-policy", "--number", "1", "--consider", "0.9", "--act", "0.95"]);
+    policy.args(["--cool-down", "1s", "--universe", "2", "--who", "it", "--config", &setup.file()]);
+    succeeds(policy);
+    let changed = wait_for_event(&setup, "signals_policy_changed", 1).value.expect("a fact");
+    assert_eq!(changed["detail"], "consider 0.9, act 0.95, cool_down_ms 1000, universe 2");
+    let policy_tick = changed["tick"].as_u64().expect("a tick");
     send(8, 10);
-    run.wait_until_read(read_with(10, 7));
+    run.wait_until_read(read_with(10, 9));
     drop(run);
 
     setup.workers = 1;
@@ -117,20 +128,32 @@ fn a_run_is_told_what_to_score_by_and_its_history_is_made_again() {
     send(10, 12);
     // The same once more is not newer.
     succeeds(model(&shelf, &setup, &["send", "4"]));
-    run.wait_until_read(read_with(12, 8));
+    run.wait_until_read(read_with(12, 10));
     let again = wait_for_event(&setup, "promotion_refused", 4).value.expect("a fact");
     assert!(again["detail"].as_str().expect("text").starts_with("not_newer: "), "{again}");
     run.stop();
 
     let counters = read::manifest(&setup.lake).expect("a lake").progress.counters;
-    assert!(counters.reconcile() && counters.read == read_with(12, 8), "{counters:?}");
+    assert!(counters.reconcile() && counters.read == read_with(12, 10), "{counters:?}");
     let in_lake = facts(&setup.lake);
     let in_topics = published(brokers, &setup.prefix);
     for family in FAMILIES {
         assert!(!in_lake[family].is_empty(), "{family} is empty");
         assert_eq!(in_lake[family].len(), in_topics[family].len(), "{family}");
     }
-    assert_eq!(in_lake["control"].len(), 6);
+    assert_eq!(in_lake["control"].len(), 8);
+    let since_policy = |family: &str| {
+        let mut all = records(brokers, &format!("{}.{family}", setup.prefix));
+        all.retain(|record| record.value.as_ref().expect("facts have values")["tick"].as_u64() > Some(policy_tick));
+        all
+    };
+    assert!(since_policy("shadow_predictions").is_empty(), "nobody scores in shadow any more");
+    for signal in since_policy("signals") {
+        let signal = signal.value.expect("a fact");
+        let is_sure = signal["confidence"].as_f64().is_some_and(|confidence| confidence >= 0.9);
+        assert_eq!(signal["why"] == "unsure", !is_sure, "{signal}");
+    }
+    assert!(!since_policy("signals").is_empty());
     let letters = records(brokers, &format!("{}.rejects", setup.prefix));
     let of_control: Vec<_> =
         letters.iter().filter(|letter| letter.key.starts_with(&format!("{control}[0]:"))).collect();

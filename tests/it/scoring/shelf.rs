@@ -35,6 +35,7 @@ impl Shelf {
             shelf.register("two", version, "small");
         }
         shelf.register("other", 1, "elsewhere");
+        shelf.register("changed", 1, "small");
         shelf
     }
 
@@ -57,10 +58,12 @@ impl Shelf {
         let sum = weights.iter().zip(input).fold(intercept, |sum, (weight, value)| sum + weight * value);
         let card = json!({ "author": "the tests", "intended_use": "Being told from others.",
             "trained_from": "2024-01-01T00:00:00Z", "trained_to": "2024-02-01T00:00:00Z" });
+        // One was trained on a view that had the same name.
+        let contract = if kind == "changed" { "00".to_owned() } else { models::contract_sha256(&self::view()) };
         let files = [
             (
                 "manifest.json",
-                json!({ "id": format!("any-up-{kind}"), "version": version, "format": "logistic",
+                json!({ "view_contract": contract, "id": format!("any-up-{kind}"), "version": version, "format": "logistic",
                     "view": { "name": view, "version": 1 }, "features": COLUMNS, "output": "probability",
                     "artifact": "model.json", "golden": "golden.json", "card": card }),
             ),

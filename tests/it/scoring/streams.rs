@@ -15,7 +15,7 @@ use std::time::Duration;
 use tidewheel::engine::{self, MergedTick, SavedState, SourceState};
 use tidewheel::models;
 use tidewheel::pipeline::PipelineConfig;
-use tidewheel::scoring::{CommandRecord, ControlFact, Desk, ScoringRules, Verdict};
+use tidewheel::scoring::{CommandRecord, ControlFact, Desk, ScoringRules, Verdict, Wanted};
 use tidewheel::snapshot::{self, SnapshotTimer};
 use tidewheel::tables::Tables;
 use tidewheel::ticks::{Chunk, Ticker};
@@ -40,6 +40,7 @@ fn pipeline() -> PipelineConfig {
         is_saved: true,
         views: vec![view()],
         min_quality: None,
+        hourly_volume: false,
         scoring: Some(rules()),
     }
 }
@@ -155,6 +156,9 @@ struct Oracle<'a> {
     predictions: usize,
     shadows: usize,
     acts: usize,
+    /// The thresholds of signals in force, and how many there were after the first.
+    policy: SignalsConfig,
+    policies: usize,
 }
 
 impl Oracle<'_> {
@@ -167,9 +171,13 @@ impl Oracle<'_> {
         let records = self.world.script.records[number].iter();
         let records = records.filter_map(|raw| CommandRecord::parse(raw.as_bytes(), 0, None).ok());
         for (record, verdict) in records.zip(verdicts).filter(|(_, verdict)| verdict.refused.is_none()) {
-            let is_shadow = record.promotion.alias == tidewheel_models::Alias::Challenger;
             let expected = verdict.position;
-            self.in_force.insert((is_shadow, record.promotion.symbol.clone()), record.promotion);
+            let of = |alias, symbol: String| (alias == tidewheel_models::Alias::Challenger, symbol);
+            match record.wanted {
+                Wanted::Promotion(it) => drop(self.in_force.insert(of(it.alias, it.symbol.clone()), it)),
+                Wanted::Withdrawal(it) => drop(self.in_force.remove(&of(it.alias, it.symbol))),
+                Wanted::SignalsPolicy(it) => (self.policy, self.policies) = (it.config(), self.policies + 1),
+            }
             let events = self.rows(tick, "control");
             assert!(events.iter().any(|row| *cell(&self.tables, row, "position") == Value::Integer(expected as i64)));
         }
@@ -189,7 +197,7 @@ impl Oracle<'_> {
                     continue;
                 }
                 *newest = row.event_time_ns;
-                let said = (promotion.number, self.directly(promotion, row, tick.output.tick));
+                let said = (promotion.number, self.directly(promotion, row));
                 expected.insert((is_shadow, row.instrument.clone(), row.event_time_ns), said);
             }
         }
@@ -222,11 +230,33 @@ impl Oracle<'_> {
             |rows: Vec<&Row>| rows.iter().map(|row| (row.instrument.clone(), row.event_time_ns)).collect::<Vec<_>>();
         assert_eq!(keys(self.rows(tick, "signals")), keys(self.rows(tick, "predictions")));
         let signals = self.rows(tick, "signals");
+        for row in &signals {
+            let confidence = match cell(&self.tables, row, "confidence") {
+                Value::Double(confidence) => *confidence,
+                _ => continue,
+            };
+            let why = text(cell(&self.tables, row, "why")).expect("a reason");
+            let is_act = text(cell(&self.tables, row, "signal")) == Some("act");
+            match why {
+                "unsure" => assert!(confidence < self.policy.consider, "{row:?}"),
+                "confident" => {
+                    assert!(confidence >= self.policy.consider && is_act == (confidence >= self.policy.act), "{row:?}")
+                }
+                "cool_down" => {
+                    let Value::Time(since) = cell(&self.tables, row, "cooling_since") else { panic!("{row:?}") };
+                    assert!(row.event_time_ns - since < self.policy.cool_down_ns, "{row:?}");
+                }
+                _ => {}
+            }
+            if let Value::Integer(rank) = cell(&self.tables, row, "volume_rank") {
+                assert!(*rank as usize <= self.policy.universe, "{row:?}");
+            }
+        }
         self.acts += signals.iter().filter(|row| text(cell(&self.tables, row, "signal")) == Some("act")).count();
     }
 
     /// What a promotion says of a row, by the models' crate alone.
-    fn directly(&self, promotion: &Promotion, row: &Row, tick: u64) -> String {
+    fn directly(&self, promotion: &Promotion, row: &Row) -> String {
         let view = FeatureView { name: "small".to_owned(), version: 1 };
         let registry = Registry::open(&self.world.shelf.path()).expect("a registry");
         let columns = super::shelf::COLUMNS.map(str::to_owned);
@@ -238,9 +268,9 @@ impl Oracle<'_> {
                 _ => None,
             })
             .collect();
-        let rows = [FeatureRow { event_time_ns: row.event_time_ns, values: &values }];
-        let now_ns = tick as i64 * 1_000_000;
-        let scored = active.score(&Window { symbol: &row.instrument.symbol, rows: &rows, now_ns });
+        let event_time_ns = row.event_time_ns;
+        let rows = [FeatureRow { event_time_ns, staleness_ns: 0, warm_share: 1.0, values: &values }];
+        let scored = active.score(&Window { symbol: &row.instrument.symbol, rows: &rows });
         let value = Value::number(scored.decision.as_ref().ok().map(|decision| decision.value));
         format!("{value:?} {:?}", scored.decision.err().map(|refusal| refusal.name()))
     }
@@ -267,17 +297,19 @@ fn no_prediction_is_of_a_mixed_ensemble_and_workers_do_not_matter() {
             predictions: 0,
             shadows: 0,
             acts: 0,
+            policy: rules().signals,
+            policies: 0,
         };
         for (number, tick) in ticks.iter().enumerate() {
             let verdicts = log.get(&tick.output.tick).map(Vec::as_slice).unwrap_or_default();
             oracle.check(number, tick, verdicts);
         }
-        let Oracle { predictions, shadows, acts, .. } = oracle;
+        let Oracle { predictions, shadows, acts, policies, .. } = oracle;
         let promotions = oracle.seen.len();
         println!(
             "seed {seed}: {predictions} predictions, {shadows} in shadow, {acts} to act on, by {promotions} promotions"
         );
-        assert!(predictions > 200 && shadows > 50 && acts > 3 && promotions > 20);
+        assert!(predictions > 200 && shadows > 50 && acts > 3 && promotions > 20 && policies > 3);
         let expected: Vec<String> = ticks.iter().map(said).collect();
         for workers in [1, 2] {
             let (again, log_again) = world.run_all(workers);
@@ -300,7 +332,20 @@ fn every_refusal_is_counted_and_told() {
         *refused.entry(name).or_default() += 1;
     }
     let expected = &world.script.expected;
-    for name in ["unknown_version", "other_checksum", "view_not_computed", "not_newer", "ensemble", ""] {
+    for name in [
+        "unknown_version",
+        "other_checksum",
+        "view_not_computed",
+        "not_newer",
+        "ensemble",
+        "members",
+        "view_contract",
+        "other_definition",
+        "number_too_large",
+        "nothing_in_force",
+        "signals",
+        "",
+    ] {
         assert!(expected.get(name).is_some_and(|count| *count > 0), "{name} does not happen");
         // A refused number may be taken again, a lower one of a symbol not: refusals may only move to that reason.
         if !["", "not_newer"].contains(&name) {
@@ -316,10 +361,10 @@ fn every_refusal_is_counted_and_told() {
     for (number, row) in (1..).zip(of("events")) {
         assert_eq!(*row.qualifier, format!("{number:012}"), "events are numbered without gaps");
         let name = match text(cell(&tables, row, "kind")).expect("a kind") {
-            "promotion_refused" => {
+            "promotion_refused" | "withdrawal_refused" | "signals_policy_refused" => {
                 text(cell(&tables, row, "detail")).expect("a reason").split(':').next().expect("a name")
             }
-            "ensemble_activated" => "",
+            "ensemble_activated" | "ensemble_withdrawn" | "signals_policy_changed" => "",
             _ => continue,
         };
         *told.entry(name.to_owned()).or_default() += 1;

@@ -11,10 +11,12 @@ use tidewheel_schemas::{Counters, RejectReason};
 struct Lines {
     /// Lines that are not blank.
     lines: u64,
-    /// Of these, those with trades, from 1.
-    with_trades: Vec<u64>,
+    /// Of these, those with trades or market records, from 1.
+    with_records: Vec<u64>,
     /// Trades in them.
     trades: u64,
+    /// Quotes and books in them.
+    market: u64,
 }
 
 #[test]
@@ -26,50 +28,57 @@ fn every_line_of_every_venues_capture_is_accounted_for() {
     captures.retain(|path| path.extension().is_some_and(|ending| ending == "gz"));
     captures.sort();
     assert_eq!(captures.len(), 27);
-    let mut trades = 0;
+    let (mut trades, mut market) = (0, 0);
     for path in &captures {
-        trades += check_capture(path);
+        let found = check_capture(path);
+        (trades, market) = (trades + found.trades, market + found.market);
     }
-    println!("{trades} trades in {} captures", captures.len());
-    assert_eq!(trades, 523);
+    println!("{trades} trades, {market} quotes and books in {} captures", captures.len());
+    assert_eq!((trades, market), (523, 6_545));
 }
 
-fn check_capture(path: &Path) -> u64 {
+fn check_capture(path: &Path) -> Lines {
     let lake = tempfile::tempdir().expect("a temporary folder");
     let counters = replay(lake.path(), &["--input", text_of(path), "--intervals", "1d", "--tick", "10m"]);
     let text = text_of_file(path);
     let expected = lines_of(&text);
     let name = path.display();
-    assert_eq!(counters.read, expected.trades, "{name}");
-    let with_trades = expected.with_trades.len() as u64;
-    assert_eq!(counters.ignored.values().sum::<u64>() + with_trades, expected.lines, "{name}: {:?}", counters.ignored);
+    let records = expected.trades + expected.market;
+    assert_eq!(counters.read, records, "{name}");
+    let with_records = expected.with_records.len() as u64;
+    assert_eq!(counters.ignored.values().sum::<u64>() + with_records, expected.lines, "{name}: {:?}", counters.ignored);
     if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("BITSTAMP.")) {
         // Not a format of ours: its trades and answers are dead letters, each with its line and its bytes.
         assert_eq!(counters.rejected, expected.trades, "{name}");
         let letters = rejects(lake.path());
-        assert!(letters.iter().map(|letter| letter.position).eq(expected.with_trades), "{name}");
+        assert!(letters.iter().map(|letter| letter.position).eq(expected.with_records), "{name}");
         for letter in letters {
             let line = text.lines().nth(letter.position as usize - 1).expect("the line");
             assert_eq!(letter.reason, RejectReason::Malformed, "{letter:?}");
             assert!(line.as_bytes().ends_with(&letter.raw) && letter.raw.starts_with(b"{"), "{letter:?}");
         }
-        return 0;
+        return Lines::default();
     }
-    let without = Counters { ignored: counters.ignored.clone(), ..Counters::default() };
-    assert_eq!(counters, Counters { read: expected.trades, accepted: expected.trades, ..without }, "{name}");
-    expected.trades
+    // A quote may be told twice.
+    assert!(counters.duplicate <= expected.market, "{name}");
+    let accepted = records - counters.duplicate;
+    let Counters { duplicate, ref ignored, .. } = counters;
+    let all = Counters { read: records, accepted, duplicate, ignored: ignored.clone(), ..Counters::default() };
+    assert_eq!(counters, all, "{name}");
+    expected
 }
 
-/// Finds the trades without any decoder of ours.
+/// Finds the trades, quotes and books without any decoder of ours.
 fn lines_of(text: &str) -> Lines {
     let mut found = Lines::default();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         found.lines += 1;
         let json = line.split_once(": ").map_or("", |(_, json)| json);
-        let trades = serde_json::from_str(json).map_or(0, |value| trades_of(&value));
-        if trades > 0 {
-            found.with_trades.push(number);
+        let (trades, market) = serde_json::from_str(json).map_or((0, 0), |value| (trades_of(&value), books_of(&value)));
+        if trades + market > 0 {
+            found.with_records.push(number);
             found.trades += trades;
+            found.market += market;
         }
     }
     found
@@ -88,6 +97,14 @@ fn trades_of(message: &Value) -> u64 {
         return length(&message["data"]);
     }
     if is(&message[2], &["trade"]) { length(&message[1]) } else { 0 }
+}
+
+/// Quotes and books of Binance, whichever of its markets.
+fn books_of(message: &Value) -> u64 {
+    let data = message.get("data").unwrap_or(message);
+    let is_of = |keys: &[&str]| keys.iter().all(|key| data.get(key).is_some());
+    let is_event = data["e"].as_str().is_some_and(|event| matches!(event, "depthUpdate" | "bookTicker"));
+    u64::from(is_event || is_of(&["u", "s", "b", "B", "a", "A"]) || is_of(&["lastUpdateId", "bids", "asks"]))
 }
 
 /// Another program's own JSON, of no format here: all of it becomes dead letters, with its bytes.
@@ -131,7 +148,7 @@ fn trade_kinds_are_kept_apart() {
         let path = folder.path().join(format!("{name}.jsonl"));
         std::fs::write(&path, text).expect("a file");
         let lake = folder.path().join(name);
-        (replay(&lake, &["--input", text_of(&path)]), bars(&lake))
+        (replay(&lake, &["--input", text_of(&path), "--trades-only"]), bars(&lake))
     };
     let (counters, found) = replay_text("marked", &marked);
     assert_eq!((counters.read, counters.accepted, counters.outside_bars), (21_313, 21_313, 3_045));

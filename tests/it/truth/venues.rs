@@ -14,7 +14,7 @@ fn binance_spot_bars_are_the_exchanges_klines_in_all_nine_columns() {
     let Some(folder) = recording("binance_wire") else { return };
     let lake = tempfile::tempdir().expect("a temporary folder");
     let captures = folder.join("spot_btcusdt_*.gz");
-    let counters = replay(lake.path(), &["--input", text_of(&captures), "--intervals", "5m"]);
+    let counters = replay(lake.path(), &["--input", text_of(&captures), "--intervals", "5m", "--trades-only"]);
     assert_eq!((counters.read, counters.accepted), (19_904, 19_904));
 
     let klines = text_of_file(&folder.join("BTCUSDT-spot-klines-5m-2024-08-08_09.csv"));

@@ -5,12 +5,15 @@
 
 mod columns;
 mod decode;
+mod market;
 mod names;
 mod numbers;
 pub(super) mod time;
 
 #[cfg(test)]
 mod tests;
+
+pub(super) use market::MarketReader;
 
 use super::FileOptions;
 use crate::source::{DecodedChunk, PartitionReader, Progress, SourceError, Work};

@@ -10,9 +10,11 @@ mod coinbase;
 mod cryptofeed;
 mod csv;
 mod kraken;
+mod market;
 mod text;
 
 pub use self::csv::{csv_columns, csv_header};
+pub use market::render_record;
 
 use super::event::{Cause, Damage, Event};
 use crate::decode::Format;

@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use table::TableReader;
-use tidewheel_schemas::{Amendment, LateRecord, Reject, TradeColumns};
+use tidewheel_schemas::{Amendment, LateRecord, MarketRecord, Reject, TradeColumns};
 
 /// Rows of a batch that lie in one tick.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct ArchivedTick {
     pub trades: Vec<ArchivedRows>,
     /// Cancels and corrections taken in, in the order of the archive. Their raw bytes are not kept.
     pub amendments: Vec<Amendment>,
+    /// Quotes, books, marks, funding and liquidations taken in, by source position.
+    pub market: Vec<MarketRecord>,
     /// Late records, each with the watermark that was written beside it, nanoseconds.
     pub late: Vec<(LateRecord, i64)>,
     /// Dead letters.
@@ -47,6 +49,7 @@ impl ArchivedTick {
     fn append(&mut self, mut other: Self) {
         self.trades.append(&mut other.trades);
         self.amendments.append(&mut other.amendments);
+        self.market.append(&mut other.market);
         self.late.append(&mut other.late);
         self.rejects.append(&mut other.rejects);
     }
@@ -68,6 +71,7 @@ impl Sources {
 #[derive(Debug)]
 pub struct Archive {
     trades: TableReader,
+    market: [TableReader; 5],
     late: TableReader,
     rejects: TableReader,
 }
@@ -82,7 +86,13 @@ impl Archive {
         let sources = sources.iter().cloned().zip(0..).collect();
         let sources = Arc::new(Sources(sources));
         let open = |table| TableReader::open(&layout, state, table, &sources);
-        Ok(Self { trades: open(Table::Trades)?, late: open(Table::Late)?, rejects: open(Table::Rejects)? })
+        let [quotes, books, marks, funding, liquidations] = Table::MARKET.map(open);
+        Ok(Self {
+            trades: open(Table::Trades)?,
+            market: [quotes?, books?, marks?, funding?, liquidations?],
+            late: open(Table::Late)?,
+            rejects: open(Table::Rejects)?,
+        })
     }
 
     /// Takes the rows of a tick. Ticks must ascend, and none that has rows may be left out.
@@ -91,6 +101,11 @@ impl Archive {
     /// If a file cannot be read, or holds rows of a tick that was left out.
     pub fn take(&mut self, tick: u64) -> Result<ArchivedTick, LakeError> {
         let mut taken = self.trades.take(tick)?;
+        for table in &mut self.market {
+            taken.append(table.take(tick)?);
+        }
+        // Each table has its own files, and a day's files are several.
+        taken.market.sort_unstable_by_key(MarketRecord::source);
         taken.append(self.late.take(tick)?);
         taken.append(self.rejects.take(tick)?);
         Ok(taken)
@@ -98,8 +113,8 @@ impl Archive {
 
     /// Files that are not what the manifest says they are, found since the last call. Their rows were read all the same.
     pub fn damages(&mut self) -> Vec<Damage> {
-        let tables = [&mut self.trades, &mut self.late, &mut self.rejects];
-        tables.into_iter().flat_map(|table| std::mem::take(&mut table.damages)).collect()
+        let tables = [&mut self.trades, &mut self.late, &mut self.rejects].into_iter().chain(&mut self.market);
+        tables.flat_map(|table| std::mem::take(&mut table.damages)).collect()
     }
 }
 

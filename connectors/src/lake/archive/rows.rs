@@ -1,7 +1,8 @@
 //! Rows of the archive back into records.
 
 use super::super::bars_read::{column, numbers, stored_id, strings};
-use super::super::rejects_file;
+use super::super::layout::Table;
+use super::super::{market, rejects_file};
 use super::{ArchivedRows, ArchivedTick, Sources};
 use arrow::array::{Array, Decimal128Array, Int64Array, PrimitiveArray, RecordBatch, StringArray};
 use arrow::datatypes::{ArrowPrimitiveType, Decimal128Type, Int64Type};
@@ -9,8 +10,8 @@ use foldhash::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use tidewheel_schemas::{
-    AggressorSide, Amendment, Change, Correction, Instrument, LateRecord, Reject, Trade, TradeColumns, TradeId,
-    TradeKind,
+    AggressorSide, Amendment, Change, Correction, Instrument, LateRecord, MarketRecord, Reject, Trade, TradeColumns,
+    TradeId, TradeKind,
 };
 
 /// Dead letters by tick, in their order.
@@ -26,6 +27,17 @@ pub(super) fn rejects(batch: &RecordBatch, sources: &Sources) -> Result<Vec<(u64
             receive_time_ns: stored.receive_time_ns,
         };
         at(&mut ticks, stored.tick).rejects.push(reject);
+    }
+    Ok(ticks)
+}
+
+/// Records of one of the market's tables by tick, in their order.
+pub(super) fn market(batch: &RecordBatch, sources: &Sources, table: Table) -> Result<Vec<(u64, ArchivedTick)>, String> {
+    let mut ticks: Vec<(u64, ArchivedTick)> = Vec::new();
+    for stored in market::decode(batch, table)? {
+        let record = stored.record.map_err(|(_, detail)| detail)?;
+        let partition = sources.number_of(stored.source)?;
+        at(&mut ticks, stored.tick).market.push(MarketRecord { partition, ..record });
     }
     Ok(ticks)
 }

@@ -164,6 +164,7 @@ impl Cursor {
         let batch = batch.map_err(|error| reading(error.into()))?;
         let decoded = match self.table {
             Table::Rejects => rows::rejects(&batch, sources),
+            table if Table::MARKET.contains(&table) => rows::market(&batch, sources, table),
             table => rows::trades(&batch, sources, table == Table::Late),
         };
         let archive = |detail| LakeError::Archive { path: self.path.clone(), detail };

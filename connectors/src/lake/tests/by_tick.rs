@@ -68,6 +68,7 @@ fn output(number: u64) -> TickOutput {
         late: vec![late, LateRecord::Amendment(amendments[0].clone())],
         amendments,
         rejects: vec![reject],
+        market: if number.is_multiple_of(7) { Vec::new() } else { market::records(number) },
         ..tick(number, bars)
     }
 }
@@ -116,6 +117,7 @@ fn check_tick(archive: &mut Archive, number: u64) {
     assert_eq!(amendments, expected.amendments);
     assert_eq!(found.late, expected.late.into_iter().map(|late| (late, number as i64)).collect::<Vec<_>>());
     assert_eq!(found.rejects, expected.rejects);
+    assert_eq!(found.market, expected.market);
 }
 
 fn archive_of(root: &Path) -> Archive {

@@ -5,6 +5,7 @@ mod by_tick;
 mod compaction;
 mod crash;
 mod damage;
+mod market;
 mod records;
 mod retries;
 mod rows;

@@ -77,6 +77,7 @@ pub(super) fn output() -> TickOutput {
             LateRecord::Amendment(amendment(4, Change::Cancel)),
         ],
         rejects: vec![reject(1), reject(2)],
+        market: market::records(0),
         rows: rows::rows(0),
         ..TickOutput::default()
     }
@@ -109,8 +110,8 @@ fn committed(folder: &TempDir) -> PathBuf {
     let sources = vec!["trades[0]".to_owned(), "trades[1]".to_owned()];
     let mut lake = Lake::open(LakeConfig { sources, ..config(folder) }).expect("a new lake");
     lake.append(output());
-    // Two rows of each of the seven tables beside the bars.
-    assert_eq!(lake.buffered_rows(), 5 + 2 + 2 + 2 + 7 * 2);
+    // Two rows of each of the tables beside the bars.
+    assert_eq!(lake.buffered_rows(), 5 + 2 + 2 + 2 + market::records(0).len() + rows::tables().len() * 2);
     lake.commit(&progress(2_000_000_000_000)).expect("a commit");
     check_consistent(&config(folder).root);
     config(folder).root
@@ -173,7 +174,7 @@ fn without_the_archive_trades_are_not_even_buffered() {
     let folder = TempDir::new().expect("a temporary folder");
     let mut lake = Lake::open(LakeConfig { archive: false, ..config(&folder) }).expect("a new lake");
     lake.append(output());
-    assert_eq!(lake.buffered_rows(), 4 + 7 * 2);
+    assert_eq!(lake.buffered_rows(), 4 + rows::tables().len() * 2);
     lake.commit(&progress(2_000_000_000_000)).expect("a commit");
     assert_eq!(lake.state().of(Table::Trades).count(), 0);
 }

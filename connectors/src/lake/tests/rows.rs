@@ -25,6 +25,7 @@ pub(super) fn tables() -> Vec<Arc<TableSpec>> {
     vec![
         spec("features", Some("core"), TableKind::View, None),
         spec("features", Some("other"), TableKind::View, Some("interval")),
+        spec("hourly_volume", None, TableKind::View, None),
         spec("predictions", None, TableKind::Fact, Some("target")),
         spec("shadow_predictions", None, TableKind::Fact, Some("target")),
         spec("signals", None, TableKind::Fact, None),

@@ -38,6 +38,17 @@ fn a_weighted_mean_by_hand() {
 }
 
 #[test]
+fn a_wrong_number_of_outputs_is_a_refusal() {
+    for method in [Method::WeightedMean, Method::Median, Method::Stacking { intercept: 0.0 }] {
+        let mix = ensemble(method, MissingPolicy::Refuse, &[1.0, 1.0]);
+        for outputs in [&[][..], &[0.5], &[0.5; 3]] {
+            let refusal = mix.combine(&values(outputs)).expect_err("a refusal");
+            assert_eq!((refusal.name(), outputs.len() == 2), ("member_count", false), "{outputs:?}");
+        }
+    }
+}
+
+#[test]
 fn a_median_by_hand() {
     for (weights, outputs, expected) in [
         (&[1.0, 1.0, 1.0][..], &[0.9, 0.1, 0.3][..], 0.3),

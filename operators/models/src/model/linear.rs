@@ -44,6 +44,10 @@ impl Linear {
         Ok(Self { intercept, weights, is_logistic: manifest.format == ArtifactFormat::Logistic })
     }
 
+    pub(super) const fn work(&self) -> u64 {
+        self.weights.len() as u64
+    }
+
     pub(super) fn score(&self, input: &[f64]) -> f64 {
         let sum = self.weights.iter().zip(input).fold(self.intercept, |sum, (weight, value)| sum + weight * value);
         if self.is_logistic { logistic(sum) } else { sum }

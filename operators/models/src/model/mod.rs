@@ -79,6 +79,15 @@ impl Model {
         };
         if value.is_finite() { Ok(value) } else { Err(Refusal::OutputNotFinite) }
     }
+
+    /// What one score takes at most: multiplications, or nodes visited. It was bounded when the model was loaded.
+    pub fn work(&self) -> u64 {
+        match self {
+            Self::Linear(model) => model.work(),
+            Self::Trees(model) => model.steps,
+            Self::Network(model) => model.work,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -64,6 +64,7 @@ fn demos() -> Vec<Demo> {
         demo!("gbc_onnx", "model.onnx"),
         demo!("mlp", "model.onnx", "scalers.json"),
         demo!("lstm", "model.onnx", "scalers.json"),
+        demo!("lstm_60", "model.onnx", "scalers.json"),
         demo!("linear", "model.json", "scalers.json"),
         demo!("logistic", "model.json", "scalers.json"),
     ]
@@ -100,7 +101,7 @@ fn golden_vectors_that_differ_are_named_with_what_was_expected() {
     let value = changed(|golden| golden.vectors[3].expected = Expected::Value(0.5));
     assert!(value.starts_with("golden vector 3: expected 0.5 within") && value.contains("got "), "{value}");
     let order = changed(|golden| golden.features.swap(0, 1));
-    assert!(order.starts_with("feature number 0 is \"log_return_5\" in the golden vectors"), "{order}");
+    assert!(order.starts_with("feature number 0 is \"volume_imbalance_1@taker\" in the golden vectors"), "{order}");
     let refusal = changed(|golden| golden.vectors[0].expected = Expected::Refusal("stale".to_owned()));
     assert!(refusal.starts_with("golden vector 0: expected the refusal stale, got "), "{refusal}");
     let loose = changed(|golden| golden.absolute_tolerance = 1.0);
@@ -123,14 +124,14 @@ fn a_manifest_that_does_not_match_its_artifact_is_refused() {
         demo(kind).load_with(change).map(drop).expect_err("a mismatch").to_string()
     };
     for (error, expected) in [
-        (told("gbt", |it| it.features.swap(0, 1)), "feature number 0 is \"log_return_1\" in the file"),
+        (told("gbt", |it| it.features.swap(0, 1)), "feature number 0 is \"return_1@log\" in the file"),
         (told("gbt", |it| drop(it.features.pop())), "the file has 12 features, the manifest names 11"),
-        (told("xgb", |it| it.features.swap(2, 3)), "feature number 2 is \"log_return_15\" in the file"),
+        (told("xgb", |it| it.features.swap(2, 3)), "feature number 2 is \"vwap_deviation_15@close\" in the file"),
         (told("gbt_onnx", |it| drop(it.features.pop())), "input \"x\" has the shape [1, 12]"),
         (told("gbt_onnx", |it| it.output_element = 1), "output_element is 1, the model has 1 output"),
         (told("mlp", |it| it.output_name = Some("other".to_owned())), "it has no output \"other\"; it has variable"),
         (told("mlp", |it| it.output_element = 7), "output_element is 7, output \"variable\" has 1 number"),
-        (told("lstm", |it| it.sequence_length = 59), "input \"x\" has the shape [1, 60, 6]"),
+        (told("lstm_60", |it| it.sequence_length = 59), "input \"x\" has the shape [1, 60, 6]"),
         (told("linear", |it| drop(it.features.pop())), "numbers for 11 features"),
         (told("gbt", |it| it.artifact = "other.txt".to_owned()), "could not find file \"other.txt\""),
         (told("gbt", |it| it.golden = "../golden.json".to_owned()), "\"../golden.json\" is not a name"),
@@ -172,47 +173,42 @@ fn native_files_that_are_broken_or_not_taken_are_refused() {
     }
 }
 
-/// What the demo LSTM wants, ending at 10:00:00.
-fn window<'a>(rows: &'a [FeatureRow<'a>], symbol: &'a str, age_ms: i64) -> Window<'a> {
-    let newest = rows.last().map_or(0, |row| row.event_time_ns);
-    Window { symbol, rows, now_ns: newest + age_ms * 1_000_000 }
-}
-
 #[test]
 fn a_window_is_checked_before_it_is_scored() {
-    let model = Arc::new(demo("lstm").load());
+    let model = Arc::new(demo("lstm_60").load());
     let features = model.manifest().features.clone();
     // The view has its columns in another order, and more of them.
     let mut columns: Vec<String> = features.iter().rev().cloned().collect();
     columns.insert(2, "unused".to_owned());
     let scorer = model.bind(&model.manifest().view, &columns).expect("a view with all columns");
-    let values = vec![Some(0.25); columns.len()];
-    let step = 300_000_000_000;
-    let row = |at: i64| FeatureRow { event_time_ns: at * step, values: &values };
+    let golden =
+        GoldenVectors::from_json(demo("lstm_60").file("golden.json").expect("golden")).expect("golden vectors");
+    let mut values: Vec<_> = golden.vectors[0].rows[0].iter().rev().copied().collect();
+    values.insert(2, Some(0.25));
+    let step = 1_000_000_000;
+    let row = |at: i64| FeatureRow { event_time_ns: at * step, staleness_ns: 0, warm_share: 1.0, values: &values };
     let rows: Vec<_> = (0..61).map(row).collect();
-    let score = |rows: &[FeatureRow<'_>], symbol, age_ms| scorer.score(&window(rows, symbol, age_ms));
+    let score = |rows: &[FeatureRow<'_>], symbol| scorer.score(&Window { symbol, rows });
     let name = |result: Result<f64, Refusal>| result.expect_err("a refusal").name();
 
-    let value = score(&rows, "BTCUSDT", 0).expect("a score");
-    assert_eq!(score(&rows[1..], "BTCUSDT", 0).map(f64::to_bits), Ok(value.to_bits()), "only the newest 60 count");
-    assert!(score(&rows, "BTCUSDT", 600_000).is_ok());
-    assert_eq!(name(score(&rows, "BTCUSDT", 600_001)), "stale");
-    assert_eq!(name(score(&rows[..59], "BTCUSDT", 0)), "sequence_short");
-    assert_eq!(name(score(&rows, "DOGEUSDT", 0)), "scaler_missing");
+    let value = score(&rows, "BTCUSDT").expect("a score");
+    assert_eq!(score(&rows[1..], "BTCUSDT").map(f64::to_bits), Ok(value.to_bits()), "only the newest 60 count");
+    assert_eq!(name(score(&rows[..59], "BTCUSDT")), "sequence_short");
+    assert_eq!(name(score(&rows, "SHIBUSDT")), "scaler_missing");
 
     let mut gap = rows.clone();
     gap.remove(30);
-    assert_eq!(score(&gap, "BTCUSDT", 0), Err(Refusal::SequenceGap { gap_ms: 600_000, allowed_ms: 300_000 }));
+    assert_eq!(score(&gap, "BTCUSDT"), Err(Refusal::SequenceGap { gap_ms: 2_000, allowed_ms: 1_000 }));
     let mut back = rows.clone();
     back[40].event_time_ns = back[39].event_time_ns;
-    assert_eq!(name(score(&back, "BTCUSDT", 0)), "sequence_gap");
+    assert_eq!(name(score(&back, "BTCUSDT")), "sequence_gap");
 
     let with = |at: usize, column: usize, value: Option<f64>| {
         let mut other = values.clone();
         other[column] = value;
         let mut rows = rows.clone();
         rows[at].values = &other;
-        score(&rows, "BTCUSDT", 0)
+        score(&rows, "BTCUSDT")
     };
     let feature = columns[0].clone();
     assert_eq!(with(60, 0, None), Err(Refusal::FeatureNull { feature: feature.clone(), rows_back: 0 }));
@@ -230,12 +226,60 @@ fn a_window_is_checked_before_it_is_scored() {
 
     let mut narrow = rows.clone();
     narrow[60].values = &values[1..];
-    assert_eq!(score(&narrow, "BTCUSDT", 0), Err(Refusal::RowShape { expected: 7, given: 6 }));
+    assert_eq!(score(&narrow, "BTCUSDT"), Err(Refusal::RowShape { expected: 7, given: 6 }));
     let mut other = model.manifest().view.clone();
     other.version = 2;
     assert_eq!(model.bind(&other, &columns).expect_err("another view").name(), "view_mismatch");
     let missing = model.bind(&model.manifest().view, &columns[1..]).expect_err("a column is missing");
     assert_eq!(missing, Refusal::FeatureMissing { feature: columns[0].clone() });
+}
+
+#[test]
+fn old_stale_and_cold_rows_are_refused_by_what_the_rows_say() {
+    let model = demo("mlp").load_with(|manifest| {
+        (manifest.max_age_ms, manifest.max_staleness_ms, manifest.min_warm_share) = (600_000, 60_000, 0.5);
+    });
+    let model = Arc::new(model.expect("a model"));
+    let columns = model.manifest().features.clone();
+    let scorer = model.bind(&model.manifest().view, &columns).expect("a view with all columns");
+    let values = vec![Some(0.25); columns.len()];
+    let name = |before_ms: i64, staleness_ms: i64, warm_share: f64| {
+        // An age in milliseconds, of the same rows at any time.
+        let row = |ms: i64| FeatureRow { event_time_ns: ms * 1_000_000, staleness_ns: 0, warm_share, values: &values };
+        let newest = FeatureRow { staleness_ns: staleness_ms * 1_000_000, ..row(1_722_816_000_000) };
+        let before = FeatureRow { staleness_ns: i64::MAX, warm_share: 0.0, ..row(1_722_816_000_000 - before_ms) };
+        let score = |rows: &[FeatureRow<'_>]| scorer.score(&Window { symbol: "BTCUSDT", rows });
+        let alone = score(&[newest]).map(f64::to_bits);
+        match score(&[before, newest]) {
+            Ok(value) => {
+                assert_eq!(alone, Ok(value.to_bits()), "the first row of all is as old as it may be");
+                "scored"
+            }
+            Err(refusal) => refusal.name(),
+        }
+    };
+    assert_eq!(name(600_000, 60_000, 0.5), "scored");
+    assert_eq!(name(600_001, 60_000, 0.5), "stale");
+    assert_eq!(name(600_000, 60_001, 0.5), "stale_row");
+    assert_eq!(name(600_000, 60_000, 0.499), "row_not_warm");
+}
+
+#[test]
+fn golden_vectors_are_bounded_by_their_number_and_by_what_they_take() {
+    let mut golden =
+        GoldenVectors::from_json(demo("mlp").file("golden.json").expect("golden")).expect("golden vectors");
+    let vector = golden.vectors[0].clone();
+    let told = |golden: &GoldenVectors, kind: &str| match golden.run(&demo(kind).load()) {
+        Err(Difference::File(told)) => told,
+        other => panic!("{other:?}"),
+    };
+    golden.vectors = vec![vector; 4_097];
+    assert_eq!(told(&golden, "mlp"), "there are 4097 golden vectors; give at most 4096");
+    for demo in demos() {
+        let model = demo.load();
+        // Each takes something, and none of the demo's is near the bound.
+        assert!((6..10_000_000).contains(&model.work()), "{}: {}", demo.kind, model.work());
+    }
 }
 
 #[test]

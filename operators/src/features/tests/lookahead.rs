@@ -14,7 +14,7 @@ fn history(seed: u64, ticks: usize) -> Vec<(TickHeader, Vec<BarVersion>)> {
 
 fn rows_of(views: &[View], history: &[(TickHeader, Vec<BarVersion>)]) -> Vec<FeatureRow> {
     let mut ledger = FeatureLedger::new(&FeaturesConfig { views: views.to_vec(), is_saved: false, min_quality: None });
-    history.iter().flat_map(|(header, versions)| ledger.apply(header, versions)).collect()
+    history.iter().flat_map(|(header, versions)| ledger.apply_bars(header, versions)).collect()
 }
 
 fn versions_of(history: &[(TickHeader, Vec<BarVersion>)]) -> Vec<BarVersion> {

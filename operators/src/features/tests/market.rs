@@ -2,10 +2,13 @@
 //! that come late, change and are lost again until they are frozen.
 
 use crate::TickHeader;
+use crate::market::{
+    BookClose, BookFlow, BookState, LastMark, LeafChange, LiquidationFlow, MarketLeaf, Touch, TouchFlow,
+};
 use rand::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
-use tidewheel_schemas::{Bar, BarVersion, Instrument, Interval, SECOND_NS, TradeId, TradeKey};
+use tidewheel_schemas::{Bar, BarVersion, Instrument, Interval, Level, Mark, SECOND_NS, TradeId, TradeKey};
 
 /// The intervals that it gives.
 pub const INTERVALS: [Interval; 3] = [Interval::M1, Interval::M5, Interval::M15];
@@ -21,6 +24,10 @@ type Published = BTreeMap<(Instrument, Interval, i64), (u32, Option<Bar>)>;
 pub struct Market {
     pub rng: ChaCha8Rng,
     pub published: Published,
+    /// Leaves as they were given last.
+    pub leaves: BTreeMap<(Instrument, i64), MarketLeaf>,
+    /// Through which leaves were given once.
+    leaves_through_ns: i64,
     instruments: Vec<Instrument>,
     minutes: BTreeMap<(Instrument, i64), Bar>,
     tick: u64,
@@ -36,6 +43,8 @@ impl Market {
         Self {
             rng: ChaCha8Rng::seed_from_u64(seed),
             published: Published::new(),
+            leaves: BTreeMap::new(),
+            leaves_through_ns: BEGIN_NS,
             instruments: instruments.into(),
             minutes: BTreeMap::new(),
             tick: 0,
@@ -79,6 +88,43 @@ impl Market {
             is_restore: false,
         };
         (header, self.versions(frozen_ns))
+    }
+
+    /// The leaves that change at the tick of a header: of most minutes that ended, whether they have a bar or not, and some that
+    /// can still change; now and then one is gone.
+    pub fn next_leaves(&mut self, header: &TickHeader) -> Vec<LeafChange> {
+        let mut minutes: Vec<(Instrument, i64)> = Vec::new();
+        for instrument in &self.instruments {
+            let mut open_time_ns = self.leaves_through_ns;
+            while open_time_ns < self.clock_ns {
+                if open_time_ns + MINUTE_NS > header.frozen_ns && self.rng.random_bool(0.8) {
+                    minutes.push((instrument.clone(), open_time_ns));
+                }
+                open_time_ns += MINUTE_NS;
+            }
+        }
+        self.leaves_through_ns = self.clock_ns;
+        let earliest = Interval::M1.open_of(header.frozen_ns.max(BEGIN_NS));
+        let still = (self.clock_ns - earliest) / MINUTE_NS;
+        if still > 0 && self.rng.random_bool(0.4) {
+            let open_time_ns = earliest + MINUTE_NS * self.rng.random_range(0..still);
+            let instrument = self.instruments[self.rng.random_range(0..self.instruments.len())].clone();
+            minutes.push((instrument, open_time_ns));
+        }
+        let mut changes = Vec::new();
+        for (instrument, open_time_ns) in minutes {
+            let key = (instrument.clone(), open_time_ns);
+            let leaf = (!self.rng.random_bool(0.05)).then(|| random_leaf(&mut self.rng, open_time_ns));
+            match leaf {
+                Some(leaf) => drop(self.leaves.insert(key, leaf)),
+                None => drop(self.leaves.remove(&key)),
+            }
+            changes
+                .retain(|change: &LeafChange| (&change.instrument, change.open_time_ns) != (&instrument, open_time_ns));
+            changes.push(LeafChange { instrument, open_time_ns, leaf });
+        }
+        changes.shuffle(&mut self.rng);
+        changes
     }
 
     /// A minute that was, could have been, or is to change: new, other, or gone.
@@ -157,4 +203,50 @@ impl Market {
         versions.shuffle(&mut self.rng);
         versions
     }
+}
+
+/// The leaf of a minute in which some streams said something.
+fn random_leaf(rng: &mut ChaCha8Rng, open_time_ns: i64) -> MarketLeaf {
+    let touches = |rng: &mut ChaCha8Rng| {
+        let touch = |rng: &mut ChaCha8Rng, at: i64| {
+            let mut level = |price: i64| {
+                let is_there = rng.random_bool(0.95);
+                let quantity_e8 = rng.random_range(1..1_000_000_000);
+                is_there.then(|| Level { price_e8: price * 1_000_000, quantity_e8 })
+            };
+            let time_ns = open_time_ns + at * SECOND_NS;
+            let (bid, ask) = (level(10_000 + at % 3), level(10_002 + at % 2));
+            Touch { time_ns, bid, ask }
+        };
+        let count = rng.random_range(1..5);
+        (0..count).map(|at| TouchFlow::of(touch(rng, at))).reduce(|flow, next| flow.merge(&next)).expect("one")
+    };
+    let quotes = rng.random_bool(0.6).then(|| touches(rng));
+    let book = rng.random_bool(0.6).then(|| {
+        let states = [BookState::Valid, BookState::Valid, BookState::Valid, BookState::Gap, BookState::Unknown];
+        let state = states[rng.random_range(0..states.len())];
+        let mut depth = || [1, 2, 3, 4].map(|levels| i128::from(rng.random_range(1..1_000_000_000_i64)) * levels);
+        let close = BookClose { state, bid_depth_e8: depth(), ask_depth_e8: depth() };
+        BookFlow { touches: touches(rng), close }
+    });
+    let mut last_mark = LastMark::default();
+    if rng.random_bool(0.5) {
+        let mut some = |number: i64| rng.random_bool(0.6).then_some(number);
+        let mark = Mark {
+            mark_price_e8: some(10_000_000_000 + open_time_ns % 997),
+            index_price_e8: some(10_000_000_000 - open_time_ns % 991),
+            funding_rate_e8: some(open_time_ns / MINUTE_NS % 1_000 - 500),
+            next_funding_time_ns: some(open_time_ns + 90 * MINUTE_NS),
+        };
+        last_mark = LastMark { mark, time_ns: Some(open_time_ns + 7) };
+    }
+    let settled_rate_e8 = rng.random_bool(0.1).then_some(open_time_ns / MINUTE_NS % 700);
+    let liquidations = rng.random_bool(0.3).then(|| LiquidationFlow {
+        bought_e8: rng.random_range(0..1_000_000_000),
+        sold_e8: rng.random_range(0..1_000_000_000),
+        bought_quote_e16: 0,
+        sold_quote_e16: 0,
+        count: 2,
+    });
+    MarketLeaf { quotes, book, mark: last_mark, settled_rate_e8, liquidations }
 }

@@ -1,5 +1,6 @@
 //! What features come to: against TA-Lib and published vectors, against a slow oracle, and without a look ahead.
 
+mod joined;
 mod lookahead;
 mod market;
 mod operator;

@@ -30,6 +30,7 @@ fn run(
     let guards = timely::execute(config, move |worker| {
         let (index, peers) = (worker.index(), worker.peers());
         let mut versions = InputHandle::new();
+        let mut leaves = InputHandle::new();
         let mut headers = InputHandle::new();
         let state = RestoredState { frozen_ns, features: restored.clone(), ..RestoredState::default() };
         let mut state = (!restored.is_empty()).then(|| state.split(peers).swap_remove(index));
@@ -39,13 +40,14 @@ fn run(
             let config = FeaturesConfig { views: views(), is_saved: true, min_quality: None };
             let versions = scope.input_from(&mut versions);
             let headers = scope.input_from(&mut headers);
-            let streams = features(versions, headers, &config, state.as_mut());
+            let streams = features(versions, scope.input_from(&mut leaves), headers, &config, state.as_mut());
             let (probe, _) = streams.rows.inspect(move |row| out.lock().expect("alive").0.push(row.clone())).probe();
             streams.saved.inspect(move |part| saved_out.lock().expect("alive").1.push(part.clone()));
             probe
         });
         for (header, of_tick) in &ticks {
             versions.advance_to(header.tick);
+            leaves.advance_to(header.tick);
             headers.advance_to(header.tick);
             for version in of_tick {
                 if worker_of(shard_of(version.instrument.id()), peers) == index {
@@ -54,6 +56,7 @@ fn run(
             }
             headers.send(*header);
             versions.advance_to(header.tick + 1);
+            leaves.advance_to(header.tick + 1);
             headers.advance_to(header.tick + 1);
             worker.step_while(|| probe.less_than(&(header.tick + 1)));
         }
@@ -70,7 +73,7 @@ fn the_operator_is_the_ledger_on_any_number_of_workers_and_after_a_restart() {
     let mut ticks: Ticks = (0..120).map(|_| market.next()).collect();
     let mut ledger = FeatureLedger::new(&FeaturesConfig { views: views(), is_saved: false, min_quality: None });
     let expected: Vec<FeatureRow> =
-        ticks.iter().flat_map(|(header, versions)| ledger.apply(header, versions)).collect();
+        ticks.iter().flat_map(|(header, versions)| ledger.apply_bars(header, versions)).collect();
     assert!(expected.len() > 500);
     for workers in [1, 2, 4] {
         assert!(run(workers, &ticks, &[], 0).0 == expected, "{workers} workers");

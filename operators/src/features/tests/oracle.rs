@@ -1,11 +1,26 @@
 //! The rows of a view, computed from the first bar on with no state kept: slow and obvious.
 
-use crate::features::{Column, FeatureBar, Kernel, Scope, View};
+use crate::features::{Column, FeatureBar, Kernel, MarketBar, Scope, View};
+use crate::market::MarketLeaf;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tidewheel_schemas::{Bar, FeatureRow, Instrument, Interval};
 
 /// Bars as they are now, by instrument, interval and open time; none for one that was lost.
 pub type Bars = BTreeMap<(Instrument, Interval, i64), (u32, Option<Bar>)>;
+
+/// Leaves as they are now, by instrument and minute.
+pub type Leaves = BTreeMap<(Instrument, i64), MarketLeaf>;
+
+/// The market of a bar: of all leaves from the first that ended before it, what they left, and those in it.
+fn market_of(leaves: &Leaves, instrument: &Instrument, open_ns: i64, close_ns: i64) -> Option<Arc<MarketBar>> {
+    let of_it = |from_ns: i64, to_ns: i64| {
+        leaves.range((instrument.clone(), from_ns)..(instrument.clone(), to_ns)).map(|(_, leaf)| *leaf)
+    };
+    let before = of_it(i64::MIN, open_ns).reduce(|all, leaf| all.merge(&leaf)).map(|all| all.closing());
+    let all = before.into_iter().chain(of_it(open_ns, close_ns)).reduce(|all, leaf| all.merge(&leaf))?;
+    Some(Arc::new(MarketBar::of(&all, close_ns)))
+}
 
 /// A column's part of a row.
 #[derive(Clone, Copy)]
@@ -16,14 +31,20 @@ struct Cell {
 }
 
 /// The row of each base bar, with tick and revision zero.
-pub fn rows(number: u16, view: &View, bars: &Bars) -> BTreeMap<(Instrument, i64), FeatureRow> {
+pub fn rows(number: u16, view: &View, bars: &Bars, leaves: &Leaves) -> BTreeMap<(Instrument, i64), FeatureRow> {
     let mut instruments: Vec<&Instrument> = bars.keys().map(|(instrument, _, _)| instrument).collect();
     instruments.dedup();
     let mut rows = BTreeMap::new();
     for instrument in instruments {
         let series = |interval: Interval| -> Vec<FeatureBar> {
             let of_it = bars.range((instrument.clone(), interval, i64::MIN)..=(instrument.clone(), interval, i64::MAX));
-            of_it.filter_map(|((_, _, open), (_, bar))| Some(FeatureBar::of(bar.as_ref()?, interval, *open))).collect()
+            let bars =
+                of_it.filter_map(|((_, _, open), (_, bar))| Some(FeatureBar::of(bar.as_ref()?, interval, *open)));
+            let joined = bars.map(|bar| {
+                let market = market_of(leaves, instrument, bar.open_time_ns, bar.close_time_ns);
+                FeatureBar { market, ..bar }
+            });
+            joined.collect()
         };
         let base = series(view.base);
         let columns: Vec<(Vec<FeatureBar>, Vec<Cell>)> = view

@@ -19,8 +19,8 @@ fn events_are_those_of_a_run_without_restarts_and_take_turns() {
         let mut last: BTreeMap<_, QualityChange> = BTreeMap::new();
         for step in 0..220u32 {
             let (header, versions) = market.next();
-            undisturbed.apply(&header, &versions);
-            ledger.apply(&header, &versions);
+            undisturbed.apply_bars(&header, &versions);
+            ledger.apply_bars(&header, &versions);
             let told = ledger.take_quality();
             assert_eq!(told, undisturbed.take_quality(), "seed {seed}, step {step}");
             for change in told {

@@ -24,10 +24,10 @@ pub fn views() -> Vec<View> {
 }
 
 /// What readers hold: the newest version of each row.
-type Latest = BTreeMap<(u16, Instrument, i64), FeatureRow>;
+pub type Latest = BTreeMap<(u16, Instrument, i64), FeatureRow>;
 
 /// Takes a tick's rows as a reader would, and holds that each is news.
-fn take(latest: &mut Latest, rows: Vec<FeatureRow>, seed: u64) -> usize {
+pub fn take(latest: &mut Latest, rows: Vec<FeatureRow>, seed: u64) -> usize {
     let key = |row: &FeatureRow| (row.view, row.instrument.clone(), row.open_time_ns);
     assert!(rows.is_sorted_by(|left, right| key(left) < key(right)), "seed {seed}: rows out of order");
     let count = rows.len();
@@ -42,10 +42,10 @@ fn take(latest: &mut Latest, rows: Vec<FeatureRow>, seed: u64) -> usize {
 }
 
 /// Holds the newest versions against the oracle.
-fn hold(latest: &Latest, views: &[View], market: &Market, seed: u64) -> usize {
+pub fn hold(latest: &Latest, views: &[View], market: &Market, seed: u64) -> usize {
     let mut compared = 0;
     for (number, view) in (0..).zip(views) {
-        let expected = oracle::rows(number, view, &market.published);
+        let expected = oracle::rows(number, view, &market.published, &market.leaves);
         for ((_, instrument, open), row) in latest.iter().filter(|((of, _, _), _)| *of == number) {
             let expected = expected.get(&(instrument.clone(), *open));
             match (&row.values, expected) {
@@ -74,7 +74,7 @@ fn rows_are_those_of_a_computation_from_scratch() {
         let mut parts: Vec<SavedFeatures> = Vec::new();
         for step in 0..220u32 {
             let (header, versions) = market.next();
-            published += take(&mut latest, ledger.apply(&header, &versions), seed);
+            published += take(&mut latest, ledger.apply_bars(&header, &versions), seed);
             if market.rng.random_bool(0.1) {
                 // One of three shards whole, in turn; the others what changed.
                 let saved = ledger.save(Saving { every: 3, turn: step % 3 });
@@ -109,10 +109,10 @@ fn a_restored_ledger_saves_what_the_old_one_would_have() {
         let mut ledger = FeatureLedger::new(&config);
         for _ in 0..150 {
             let (header, versions) = market.next();
-            ledger.apply(&header, &versions);
+            ledger.apply_bars(&header, &versions);
         }
         let (header, versions) = market.next();
-        ledger.apply(&header, &versions);
+        ledger.apply_bars(&header, &versions);
         let saved = ledger.save(Saving::ALL);
         let state = RestoredState { frozen_ns: header.frozen_ns, features: saved.clone(), ..RestoredState::default() };
         let again = FeatureLedger::restore(&config, &mut { state }).save(Saving::ALL);
@@ -136,7 +136,7 @@ fn what_is_held_does_not_grow() {
     let mut most = [0; 2];
     for step in 0..900 {
         let (header, versions) = market.next();
-        ledger.apply(&header, &versions);
+        ledger.apply_bars(&header, &versions);
         most[step / 450] = most[step / 450].max(ledger.sizes().bars);
     }
     // Horizon, one step ahead, the longest window, and as much slack; for three instruments and three intervals.

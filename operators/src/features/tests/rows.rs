@@ -71,7 +71,7 @@ fn check(columns: &[&str], steps: &[(i64, &str, &str)]) {
     let mut ledger = FeatureLedger::new(&FeaturesConfig { views: vec![view], is_saved: false, min_quality: None });
     for (step, (frozen, versions, expected)) in steps.iter().enumerate() {
         let versions: Vec<BarVersion> = versions.split_whitespace().map(version).collect();
-        let rows = ledger.apply(&header(step, *frozen), &versions);
+        let rows = ledger.apply_bars(&header(step, *frozen), &versions);
         assert_eq!(rows.iter().map(text).collect::<Vec<_>>().join(" "), *expected, "step {step}");
     }
 }
@@ -152,7 +152,7 @@ fn a_row_tells_its_quality() {
         if minute % 5 == 4 && !(30..40).contains(&minute) {
             versions.push(version(&format!("5m@{}=1", minute - 4)));
         }
-        rows.extend(ledger.apply(&header(minute as usize, 0), &versions));
+        rows.extend(ledger.apply_bars(&header(minute as usize, 0), &versions));
     }
     let quality = |minute: usize| {
         let row = &rows[minute];

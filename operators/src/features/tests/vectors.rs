@@ -18,6 +18,7 @@ fn bar(close: f64) -> FeatureBar {
         log_range: 0.0,
         log_body: 0.0,
         driftless_variance: 0.0,
+        market: None,
     }
 }
 
@@ -98,8 +99,8 @@ fn flow_by_hand() {
 #[test]
 fn vpin_of_one_sided_and_of_even_flow() {
     let side = |signed: f64| FeatureBar { volume: 3.0, signed_volume: 3.0 * signed, ..bar(10.0) };
-    near(vpin::vpin(&[side(1.0); 200]), 1.0, 1e-12);
-    near(vpin::vpin(&[side(0.0); 200]), 0.0, 1e-12);
+    near(vpin::vpin(&vec![side(1.0); 200]), 1.0, 1e-12);
+    near(vpin::vpin(&vec![side(0.0); 200]), 0.0, 1e-12);
     // Four bars a bucket, and two of them are the other side's.
     let even: Vec<FeatureBar> = (0..200).map(|at| side(if at % 4 < 2 { 1.0 } else { -1.0 })).collect();
     near(vpin::vpin(&even), 0.0, 1e-9);

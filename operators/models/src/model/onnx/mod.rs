@@ -16,6 +16,7 @@ use crate::guard::guarded;
 use crate::manifest::{ArtifactFormat, Manifest};
 use crate::refusal::Refusal;
 use shapes::Shapes;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, tensor_shape_proto, type_proto};
 use tract_onnx::prelude::{Framework, Tensor, TypedRunnableModel, tvec};
@@ -35,6 +36,8 @@ pub struct Network {
     plan: Arc<TypedRunnableModel>,
     shape: Vec<usize>,
     element: usize,
+    /// Multiplications that a score takes.
+    pub(super) work: u64,
 }
 
 impl std::fmt::Debug for Network {
@@ -87,12 +90,12 @@ pub(super) fn load(manifest: &Manifest, bytes: &[u8]) -> Result<Loaded, ModelErr
         let told = format!("output_element is {element}, output \"{output}\" has {count} number(s)");
         return Err(mismatch(told));
     }
-    let output = output.to_owned();
+    let (output, work) = (output.to_owned(), shapes.work);
     simplify(&mut proto, &output);
     let built = guarded(|| build(&runtime, &proto, &shape));
     let plan = built.map_err(|told| malformed(format!("the runtime could not build it: {told}")))?;
     let plan = plan.map_err(|told| unsupported(format!("the runtime could not build it: {told}")))?;
-    Ok(Loaded::Network(Network { plan, shape, element }))
+    Ok(Loaded::Network(Network { plan, shape, element, work }))
 }
 
 fn check_operator_sets(proto: &ModelProto) -> Result<(), ModelError> {
@@ -117,8 +120,8 @@ fn check_operator_sets(proto: &ModelProto) -> Result<(), ModelError> {
 
 /// The one input that is not a constant.
 fn sole_input(graph: &GraphProto) -> Result<&tract_onnx::pb::ValueInfoProto, ModelError> {
-    let is_constant = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
-    let mut inputs = graph.input.iter().filter(|input| !is_constant(&input.name));
+    let constants: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    let mut inputs = graph.input.iter().filter(|input| !constants.contains(input.name.as_str()));
     match (inputs.next(), inputs.next()) {
         (Some(input), None) => Ok(input),
         _ => Err(mismatch("it has not exactly one input; join features into one".to_owned())),

@@ -20,6 +20,9 @@ const VOLUMES_MAX: u64 = 1 << 23;
 /// Multiplications that one score may take: some tens of milliseconds.
 const WORK_MAX: u64 = 200_000_000;
 
+/// Dimensions that a tensor may have.
+const RANK_MAX: usize = 8;
+
 /// Nodes that a graph may have.
 const NODES_MAX: u64 = 2_000;
 
@@ -59,6 +62,29 @@ const BROADCAST: [&str; 9] = ["Add", "Div", "Max", "Mean", "Min", "Mul", "PRelu"
 
 /// Operators that fold dimensions away.
 const REDUCE: [&str; 4] = ["ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"];
+
+/// All other operators that are taken, each with a rule of its own.
+const OTHERS: [&str; 14] = [
+    "Concat",
+    "Constant",
+    "Flatten",
+    "GRU",
+    "Gather",
+    "Gemm",
+    "LSTM",
+    "MatMul",
+    "RNN",
+    "Reshape",
+    "Slice",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+];
+
+/// The operators of the default domain that are taken.
+pub(super) fn operators() -> impl Iterator<Item = &'static str> {
+    [&SAME_SHAPE[..], &BROADCAST, &REDUCE, &OTHERS].concat().into_iter()
+}
 
 /// A node, and what it may ask for.
 pub(super) struct Reader<'a, 'g> {
@@ -117,10 +143,33 @@ impl<'g> Reader<'_, 'g> {
     /// Whole numbers that are an attribute in old operator sets and an input in new ones.
     fn list(&self, name: &str, input: usize) -> Result<Option<Vec<i64>>, ModelError> {
         match self.attribute(name) {
-            Some(attribute) => Ok(Some(attribute.ints.clone())),
-            None if self.has(input) => Ok(Some(self.integers(input)?.1.clone())),
+            Some(attribute) => self.short(name, &attribute.ints).map(Some),
+            None if self.has(input) => self.short(name, &self.integers(input)?.1).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// A list that has an entry for a dimension each, and so is short. A file may say millions.
+    fn short(&self, name: &str, list: &[i64]) -> Result<Vec<i64>, ModelError> {
+        if list.len() > RANK_MAX {
+            return Err(
+                self.broken(&format!("its {name} have {} entries, for dimensions of at most {RANK_MAX}", list.len()))
+            );
+        }
+        Ok(list.to_vec())
+    }
+
+    /// Numbers of dimensions of so many, each at most once.
+    fn axes(&self, list: &[i64], rank: usize) -> Result<Vec<usize>, ModelError> {
+        let mut axes = Vec::with_capacity(list.len());
+        for axis in list {
+            let axis = self.axis(*axis, rank)?;
+            if axes.contains(&axis) {
+                return Err(self.broken(&format!("dimension {axis} stands there twice")));
+            }
+            axes.push(axis);
+        }
+        Ok(axes)
     }
 
     /// A number of a dimension, from the end where it is below 0.
@@ -137,7 +186,8 @@ pub(super) struct Shapes<'g> {
     pub floats: BTreeMap<&'g str, Vec<usize>>,
     integers: BTreeMap<&'g str, (Vec<usize>, Vec<i64>)>,
     volumes: u64,
-    work: u64,
+    /// Multiplications that a score takes.
+    pub work: u64,
 }
 
 impl<'g> Shapes<'g> {
@@ -192,6 +242,9 @@ impl<'g> Shapes<'g> {
         if !matches!(node.domain.as_str(), "" | "ai.onnx") {
             return Err(reader.refused(&format!("domain \"{}\" is not done here", node.domain)));
         }
+        if !operators().any(|known| known == node.op_type) {
+            return Err(reader.refused("this operator is not done here"));
+        }
         if node.op_type == "Constant" {
             let tensor = reader.attribute("value").and_then(|attribute| attribute.t.as_ref());
             let tensor = tensor.ok_or_else(|| reader.refused("only a constant with a tensor as its value is taken"))?;
@@ -206,7 +259,7 @@ impl<'g> Shapes<'g> {
                 (vec![shape], work)
             }
         };
-        if let Some(shape) = outputs.iter().find(|shape| shape.len() > 8) {
+        if let Some(shape) = outputs.iter().find(|shape| shape.len() > RANK_MAX) {
             return Err(reader.broken(&format!("it gives a tensor of {} dimensions", shape.len())));
         }
         let named: Vec<_> =
@@ -267,7 +320,7 @@ fn output(reader: &Reader<'_, '_>) -> Result<(Vec<usize>, u64), ModelError> {
         "Squeeze" => {
             let shape = reader.shape(0)?;
             let axes = match reader.list("axes", 1)? {
-                Some(axes) => axes.iter().map(|axis| reader.axis(*axis, shape.len())).collect::<Result<Vec<_>, _>>()?,
+                Some(axes) => reader.axes(&axes, shape.len())?,
                 None => (0..shape.len()).filter(|axis| shape[*axis] == 1).collect(),
             };
             if axes.iter().any(|axis| shape[*axis] != 1) {
@@ -279,7 +332,7 @@ fn output(reader: &Reader<'_, '_>) -> Result<(Vec<usize>, u64), ModelError> {
             let shape = reader.shape(0)?;
             let axes = reader.list("axes", 1)?.ok_or_else(|| reader.broken("it has no axes"))?;
             let rank = shape.len() + axes.len();
-            let axes = axes.iter().map(|axis| reader.axis(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
+            let axes = reader.axes(&axes, rank)?;
             let mut rest = shape.iter();
             let pick = |axis| if axes.contains(&axis) { 1 } else { rest.next().copied().unwrap_or(1) };
             Ok(((0..rank).map(pick).collect(), 0))
@@ -287,9 +340,7 @@ fn output(reader: &Reader<'_, '_>) -> Result<(Vec<usize>, u64), ModelError> {
         "Transpose" => {
             let shape = reader.shape(0)?;
             let order = match reader.attribute("perm") {
-                Some(perm) => {
-                    perm.ints.iter().map(|axis| reader.axis(*axis, shape.len())).collect::<Result<Vec<_>, _>>()?
-                }
+                Some(perm) => reader.axes(&reader.short("perm", &perm.ints)?, shape.len())?,
                 None => (0..shape.len()).rev().collect(),
             };
             let mut sorted = order.clone();
@@ -399,12 +450,12 @@ fn slice(reader: &Reader<'_, '_>) -> Result<Vec<usize>, ModelError> {
     let starts = reader.list("starts", 1)?.ok_or_else(missing)?;
     let ends = reader.list("ends", 2)?.ok_or_else(missing)?;
     let axes = reader.list("axes", 3)?.unwrap_or_else(|| (0..).take(starts.len()).collect());
-    let steps = if reader.has(4) { reader.integers(4)?.1.clone() } else { vec![1; starts.len()] };
+    let steps = reader.list("steps", 4)?.unwrap_or_else(|| vec![1; starts.len()]);
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
         return Err(reader.broken("its lists are not of one length"));
     }
-    for (((start, end), axis), step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
-        let axis = reader.axis(*axis, shape.len())?;
+    let axes = reader.axes(&axes, shape.len())?;
+    for (((start, end), axis), step) in starts.iter().zip(&ends).zip(axes).zip(&steps) {
         if *step != 1 {
             return Err(reader.refused("only steps of 1 are taken"));
         }
@@ -422,7 +473,7 @@ fn slice(reader: &Reader<'_, '_>) -> Result<Vec<usize>, ModelError> {
 fn reduce(reader: &Reader<'_, '_>) -> Result<Vec<usize>, ModelError> {
     let shape = reader.shape(0)?;
     let axes = match reader.list("axes", 1)? {
-        Some(axes) => axes.iter().map(|axis| reader.axis(*axis, shape.len())).collect::<Result<Vec<_>, _>>()?,
+        Some(axes) => reader.axes(&axes, shape.len())?,
         None if reader.integer("noop_with_empty_axes", 0) != 0 => return Ok(shape.to_vec()),
         None => (0..shape.len()).collect(),
     };

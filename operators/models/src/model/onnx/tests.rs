@@ -164,6 +164,72 @@ fn graphs_that_would_take_too_much_are_refused_before_they_are_built() {
 }
 
 #[test]
+fn golden_vectors_of_a_large_graph_must_be_few() {
+    // Two million multiplications a score.
+    let bytes = changed(|graph| {
+        graph.initializer =
+            vec![floats("up", &[3, 2_000], &vec![0.5; 6_000]), floats("w", &[2_000, 1_000], &vec![0.0; 2_000_000])];
+        graph.node = vec![node("MatMul", &["x", "up"], "wide"), node("MatMul", &["wide", "w"], "y")];
+        graph.node[1].name = "another".to_owned();
+    });
+    let golden = |count: usize| {
+        let vector = r#"{"symbol": "a", "rows": [[1, 2, 3]], "expected": 0.0}"#;
+        let vectors = vec![vector; count].join(", ");
+        format!(
+            r#"{{"made_by": "hand", "features": ["a", "b", "c"], "absolute_tolerance": 0, "relative_tolerance": 0,
+                "vectors": [{vectors}]}}"#
+        )
+    };
+    let verify = |count: usize| {
+        let (golden, manifest) = (golden(count), manifest().to_json());
+        let file = |name: &str| Some(if name == "model.onnx" { bytes.as_slice() } else { golden.as_bytes() });
+        crate::LoadedModel::load(&manifest, file).expect("a model").verify().map_err(|error| error.to_string())
+    };
+    assert_eq!(verify(3).map(|agreement| agreement.vectors), Ok(3));
+    let told = verify(1_000).expect_err("too much");
+    assert!(told.ends_with("steps, the most is 2000000000; give fewer of them"), "{told}");
+}
+
+#[test]
+fn lists_of_dimensions_are_short_and_name_each_once() {
+    let with = |op: &str, name: &str, ints: Vec<i64>| {
+        refusal(&changed(|graph| {
+            let mut first = node(op, &["x"], "z");
+            first.attribute.push(AttributeProto { name: name.to_owned(), ints, ..AttributeProto::default() });
+            graph.node.insert(0, first);
+        }))
+    };
+    // Looked up one in the other, a million would take a day.
+    for (op, name) in [("Unsqueeze", "axes"), ("Squeeze", "axes"), ("ReduceSum", "axes"), ("Transpose", "perm")] {
+        let error = with(op, name, vec![0; 1_000_000]);
+        assert!(error.contains("1000000 entries, for dimensions of at most 8"), "{error}");
+        let error = with(op, name, vec![0, 0]);
+        assert!(error.contains("dimension 0 stands there twice"), "{error}");
+    }
+    let error = with("Unsqueeze", "axes", vec![0, -4]);
+    assert!(error.contains("dimension 0 stands there twice"), "counted from the end it is the same: {error}");
+    assert!(with("Reshape", "shape", vec![1; 9]).contains("9 entries"));
+}
+
+#[test]
+fn the_document_names_the_operators_that_are_taken() {
+    let document = include_str!("../../../README.md");
+    let (_, list) = document.split_once("<!-- operators -->\n").expect("a mark before the list");
+    let (list, _) = list.split_once("<!-- end of operators -->").expect("a mark behind it");
+    let named: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+    let mut taken: Vec<&str> = shapes::operators().collect();
+    taken.sort_unstable();
+    assert_eq!(named, taken, "write this into README.md of this crate: `{}`", taken.join("`, `"));
+    // What is named has a rule: a node of it alone fails, if it does, for another reason.
+    for op in named {
+        let bytes = changed(|graph| graph.node = vec![node(op, &["x", "w"], "y")]);
+        if let Err(error) = Model::load(&manifest(), &bytes) {
+            assert!(!error.to_string().contains("this operator is not done here"), "{op}: {error}");
+        }
+    }
+}
+
+#[test]
 fn what_holds_code_or_is_not_in_the_table_is_refused() {
     let first = |change: fn(&mut NodeProto)| refusal(&changed(|graph| change(&mut graph.node[0])));
     let whole = |change: fn(&mut ModelProto)| {

@@ -91,6 +91,8 @@ pub struct Trees {
     is_binary: bool,
     /// Which output is given.
     element: usize,
+    /// Nodes and leaves that a score visits at most.
+    pub(super) steps: u64,
 }
 
 /// The parts of an ensemble as a reader found them.
@@ -128,8 +130,14 @@ impl Trees {
         }
         let leaves = parts.leaves.len() - 1;
         let (mut seen_nodes, mut seen_leaves) = (vec![false; parts.nodes.len()], vec![false; leaves]);
-        let mut waiting = parts.roots.clone();
-        while let Some(at) = waiting.pop() {
+        // The trees, one after the other, and how many nodes above a leaf the deepest of each has.
+        let (mut waiting, mut depth, mut steps) = (Vec::new(), 0, 0_u64);
+        let mut roots = parts.roots.iter();
+        while let Some((at, above)) = waiting.pop().or_else(|| roots.next().map(|root| (*root, 0_u64))) {
+            if above == 0 {
+                steps += std::mem::take(&mut depth);
+            }
+            depth = depth.max(above + 1);
             let (seen, index) = if at & LEAF == 0 { (&mut seen_nodes, at) } else { (&mut seen_leaves, at & !LEAF) };
             let Some(seen) = seen.get_mut(index as usize) else {
                 return Err(malformed("a node points outside the tree".to_owned()));
@@ -146,15 +154,16 @@ impl Trees {
                 if node.threshold.is_nan() {
                     return Err(malformed("a threshold is not a number".to_owned()));
                 }
-                waiting.extend([node.left, node.right]);
+                waiting.extend([node.left, node.right].map(|child| (child, above + 1)));
             }
         }
+        steps += depth;
         let is_finite = parts.base.iter().chain(parts.shares.iter().map(|share| &share.value)).all(|x| x.is_finite());
         if !is_finite {
             return Err(malformed("a leaf or a base value is not a finite number".to_owned()));
         }
         let Parts { nodes, roots, leaves, shares, base, transform, is_single, is_binary, element } = parts;
-        Ok(Self { nodes, roots, leaves, shares, base, transform, is_single, is_binary, element })
+        Ok(Self { nodes, roots, leaves, shares, base, transform, is_single, is_binary, element, steps })
     }
 
     /// How many trees there are.

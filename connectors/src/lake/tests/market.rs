@@ -1,0 +1,141 @@
+//! Quotes, books, marks, funding and liquidations: what is kept of them, in which order, and that they come back as they were.
+
+use super::*;
+use crate::file::{FileOptions, open_inputs};
+use crate::source::Work;
+use std::sync::Arc;
+use tidewheel_schemas::{
+    AggressorSide, BookUpdate, Funding, Level, Liquidation, Mark, MarketContent, MarketRecord, PRICE_LIMIT_E8, Quote,
+};
+
+/// Days of [`records`], over all tables.
+pub(super) const DAYS: u64 = 8;
+
+/// Records of every kind with their extremes, of two sources and two days, in the order of their source.
+pub(super) fn records(number: u64) -> Vec<MarketRecord> {
+    let level = |price_e8, quantity_e8| Level { price_e8, quantity_e8 };
+    let book = |last_id: u64, is_snapshot: bool, bids: &[Level], asks: &[Level]| {
+        MarketContent::Book(BookUpdate {
+            sequence: last_id + 3,
+            first_id: last_id / 2,
+            last_id,
+            previous_id: (!is_snapshot).then_some(last_id / 3),
+            is_snapshot,
+            bids: Arc::from(bids),
+            asks: Arc::from(asks),
+        })
+    };
+    let quote = |bid, ask, update_id| MarketContent::Quote(Quote { update_id, bid, ask });
+    let mark = Mark {
+        mark_price_e8: Some(PRICE_LIMIT_E8 - 1),
+        index_price_e8: Some(1),
+        funding_rate_e8: Some(-99_999_999),
+        next_funding_time_ns: Some(START_NS + 1),
+    };
+    let contents = [
+        quote(Some(level(1, i64::MAX)), Some(level(PRICE_LIMIT_E8 - 1, 1)), Some(i64::MAX.unsigned_abs())),
+        quote(None, Some(level(7, 8)), None),
+        quote(None, None, Some(number)),
+        book(number, true, &[level(5, 6), level(4, i64::MAX)], &[level(9, 1)]),
+        book(number + 1, false, &[], &[level(9, 0), level(10, 2), level(PRICE_LIMIT_E8 - 1, 3)]),
+        book(i64::MAX.unsigned_abs() - 3, false, &[], &[]),
+        MarketContent::Mark(mark),
+        MarketContent::Mark(Mark { funding_rate_e8: Some(0), ..Mark::default() }),
+        MarketContent::Funding(Funding { rate_e8: 99_999_999, mark_price_e8: None }),
+        MarketContent::Funding(Funding { rate_e8: -1, mark_price_e8: Some(3) }),
+        MarketContent::Liquidation(Liquidation { side: AggressorSide::Buy, price_e8: 2, quantity_e8: i64::MAX }),
+        MarketContent::Liquidation(Liquidation { side: AggressorSide::Unknown, price_e8: 3, quantity_e8: 1 }),
+    ];
+    let of_source = |partition: u32| {
+        contents.iter().enumerate().map(move |(at, content)| MarketRecord {
+            instrument: instrument(["BTC", "ETH"][at % 2]),
+            event_time_ns: START_NS + at as i64 * 7 * 3_600_000 * 1_000_000 + 1,
+            partition,
+            position: number * 10 + at as u64 / 2,
+            index: (at % 2) as u16,
+            receive_time_ns: (at % 3 == 0).then_some(START_NS + at as i64),
+            content: content.clone(),
+        })
+    };
+    (0..2).flat_map(of_source).collect()
+}
+
+/// All rows of the five tables, a row a line.
+pub(super) fn text(root: &Path) -> String {
+    let common = ["venue", "symbol", "event_time_ns", "tick", "source", "position", "position_index"];
+    let own: [&[&str]; 5] = [
+        &["update_id", "bid_price", "bid_quantity", "ask_price", "ask_quantity"],
+        &["is_snapshot", "sequence", "first_id", "last_id", "previous_id", "bids", "asks"],
+        &["mark_price", "index_price", "funding_rate", "next_funding_time_ns"],
+        &["funding_rate", "mark_price"],
+        &["side", "price", "quantity"],
+    ];
+    let tables = Table::MARKET.into_iter().zip(own);
+    tables.map(|(table, own)| records::table_text(root, table, &[&common[..], own].concat())).collect()
+}
+
+fn written(folder: &TempDir) -> PathBuf {
+    let sources = vec!["a".to_owned(), "b".to_owned()];
+    let mut lake = Lake::open(LakeConfig { sources, ..config(folder) }).expect("a new lake");
+    lake.append(TickOutput { tick: 1_700_000_000_000, market: records(5), ..TickOutput::default() });
+    assert_eq!(lake.buffered_rows(), 24);
+    lake.commit(&progress(2_000_000_000_000)).expect("a commit");
+    check_consistent(&config(folder).root);
+    config(folder).root
+}
+
+#[test]
+fn each_kind_is_a_table_with_the_columns_of_its_own() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let root = written(&folder);
+    let text = text(&root);
+    let of_a: Vec<&str> = text.lines().filter(|line| line.contains(" a ")).collect();
+    assert_eq!(
+        of_a,
+        [
+            "binance BTC 1699999200000000001 1700000000000 a 50 0 9223372036854775807 0.00000001 92233720368.54775807 9999999999.99999999 0.00000001",
+            "binance ETH 1700024400000000001 1700000000000 a 50 1 0.00000007 0.00000008",
+            "binance BTC 1700049600000000001 1700000000000 a 51 0 5",
+            "binance ETH 1700074800000000001 1700000000000 a 51 1 true 8 2 5 [{price: 0.00000005, quantity: 0.00000006}, {price: 0.00000004, quantity: 92233720368.54775807}] [{price: 0.00000009, quantity: 0.00000001}]",
+            "binance BTC 1700100000000000001 1700000000000 a 52 0 false 9 3 6 2 [] [{price: 0.00000009, quantity: 0.00000000}, {price: 0.00000010, quantity: 0.00000002}, {price: 9999999999.99999999, quantity: 0.00000003}]",
+            "binance ETH 1700125200000000001 1700000000000 a 52 1 false 9223372036854775807 4611686018427387902 9223372036854775804 3074457345618258601 [] []",
+            "binance BTC 1700150400000000001 1700000000000 a 53 0 9999999999.99999999 0.00000001 -0.99999999 1699999200000000001",
+            "binance ETH 1700175600000000001 1700000000000 a 53 1 0.00000000",
+            "binance BTC 1700200800000000001 1700000000000 a 54 0 0.99999999",
+            "binance ETH 1700226000000000001 1700000000000 a 54 1 -0.00000001 0.00000003",
+            "binance BTC 1700251200000000001 1700000000000 a 55 0 buy 0.00000002 92233720368.54775807",
+            "binance ETH 1700276400000000001 1700000000000 a 55 1 0.00000003 0.00000001",
+        ]
+    );
+}
+
+#[test]
+fn its_files_are_input_again() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let root = written(&folder);
+    let patterns = Table::MARKET.map(|table| format!("{}/{}", root.display(), table.name()));
+    let mut found = Vec::new();
+    let readers = open_inputs(&patterns, &FileOptions::default()).expect("files of known tables");
+    for (partition, mut reader) in (0..).zip(readers) {
+        while let Some(work) = reader.read().expect("a sound file") {
+            let Work::Rows(decode) = work else { panic!("Parquet comes as rows") };
+            let chunk = decode();
+            assert_eq!(
+                (chunk.rejects.as_slice(), chunk.columns.len(), chunk.columns.partition),
+                (&[][..], 0, partition)
+            );
+            assert_eq!(chunk.end_position, chunk.market.len() as u64);
+            let sources: Vec<_> = chunk.market.iter().map(MarketRecord::source).collect();
+            assert_eq!(sources, (0..chunk.end_position).map(|row| (partition, row, 0)).collect::<Vec<_>>());
+            found.extend(chunk.market);
+        }
+        assert_eq!(reader.progress().done, reader.progress().total);
+    }
+    // Where they came from is new; the two sources had the same.
+    let anonymous = |record: MarketRecord| MarketRecord { partition: 0, position: 0, index: 0, ..record };
+    let mut found: Vec<String> = found.into_iter().map(|record| format!("{:?}", anonymous(record))).collect();
+    let mut expected: Vec<String> = records(5).into_iter().map(|record| format!("{:?}", anonymous(record))).collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+}

@@ -1,0 +1,82 @@
+//! The ledger of markets as a timely operator.
+
+use super::{LeafChange, MarketConfig, MarketLedger, MarketOutcome};
+use crate::TickHeader;
+use crate::saved::{RestoredState, shard_of};
+use std::collections::BTreeMap;
+use tidewheel_schemas::MarketRecord;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+/// What it gives.
+pub struct MarketStreams<'scope> {
+    /// Leaves that changed, each message a tick's, by instrument and time.
+    pub leaves: StreamVec<'scope, u64, LeafChange>,
+    /// One outcome a tick.
+    pub outcomes: StreamVec<'scope, u64, MarketOutcome>,
+}
+
+struct Pending {
+    header: Option<TickHeader>,
+    records: Vec<MarketRecord>,
+    capabilities: [Capability<u64>; 2],
+}
+
+/// Applies ticks to the [`MarketLedger`] of this worker, each when all its records have arrived.
+///
+/// **Input** records on any worker (exchanged here by instrument), one header a tick and worker. **Output** leaves that changed,
+/// by instrument and minute; one outcome a tick. **Order** none needed: a tick's records are sorted by source. **State** the
+/// records of the correction horizon and books, see [`MarketLedger::sizes`]. **Late** records are refused.
+///
+/// It begins with what a snapshot held, where there is one: its parts are taken out of `restored`.
+///
+/// # Panics
+/// If a tick has records but no header on this worker.
+pub fn market<'scope>(
+    records: StreamVec<'scope, u64, MarketRecord>,
+    headers: StreamVec<'scope, u64, TickHeader>,
+    config: MarketConfig,
+    restored: Option<&mut RestoredState>,
+) -> MarketStreams<'scope> {
+    let mut builder = OperatorBuilder::new("Market".to_owned(), records.scope());
+    let mut records =
+        builder.new_input(records, Exchange::new(|record: &MarketRecord| u64::from(shard_of(record.instrument.id()))));
+    let mut headers = builder.new_input(headers, Pipeline);
+    let (leaves, leaves_stream) = builder.new_output::<Vec<LeafChange>>();
+    let (outcomes, outcomes_stream) = builder.new_output::<Vec<MarketOutcome>>();
+    let mut leaves = OutputBuilder::from(leaves);
+    let mut outcomes = OutputBuilder::from(outcomes);
+
+    let mut ledger = restored.map_or_else(|| MarketLedger::new(config), |state| MarketLedger::restore(config, state));
+    builder.build(move |_| {
+        let mut open: BTreeMap<u64, Pending> = BTreeMap::new();
+        move |frontiers| {
+            macro_rules! pending {
+                ($time:expr) => {
+                    open.entry(*$time.time()).or_insert_with(|| Pending {
+                        header: None,
+                        records: Vec::new(),
+                        capabilities: [$time.retain(0), $time.retain(1)],
+                    })
+                };
+            }
+            records.for_each(|time, data| pending!(time).records.append(data));
+            headers.for_each(|time, data| pending!(time).header = data.pop());
+
+            while let Some(entry) = open.first_entry()
+                && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))
+            {
+                let tick = entry.remove();
+                let header = tick.header.expect("every tick has a header on every worker");
+                let outcome = ledger.apply(&header, tick.records);
+                let [leaves_at, outcomes_at] = &tick.capabilities;
+                leaves.activate().session(leaves_at).give_container(&mut outcome.leaves.clone());
+                outcomes.activate().session(outcomes_at).give(outcome);
+            }
+        }
+    });
+    MarketStreams { leaves: leaves_stream, outcomes: outcomes_stream }
+}

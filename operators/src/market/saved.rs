@@ -1,0 +1,84 @@
+//! A ledger's part of a snapshot: the records held, and the books at the frozen frontier.
+//!
+//! Whole parts have all; the others the records that came since. Leaves and books are made of them again: the records that were
+//! frozen by then are frozen again, and give the same base.
+
+use super::history::{Put, SavedBase};
+use super::instrument::{HeldRecord, InstrumentMarket};
+use super::{MarketConfig, MarketLedger};
+use crate::saved::{RestoredState, Saving, shard_of, since_whole};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tidewheel_schemas::{Instrument, Interval};
+
+/// The markets of one shard, as a snapshot holds them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedMarket {
+    /// The shard.
+    pub shard: u32,
+    /// Whether this is all of it, or what came since it was saved last.
+    pub is_whole: bool,
+    markets: Vec<SavedInstrument>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedInstrument {
+    instrument: Instrument,
+    /// Only in whole parts, and where there is a book.
+    base: Option<SavedBase>,
+    records: Vec<HeldRecord>,
+}
+
+impl SavedMarket {
+    /// A part without instruments.
+    pub const fn nothing(shard: u32, is_whole: bool) -> Self {
+        Self { shard, is_whole, markets: Vec::new() }
+    }
+}
+
+impl MarketLedger {
+    /// Takes what a snapshot must hold. What was taken counts as saved: the next call leaves it out where it saves changes.
+    pub fn save(&mut self, saving: Saving) -> Vec<SavedMarket> {
+        let mut shards: BTreeMap<u32, SavedMarket> = BTreeMap::new();
+        for (instrument, market) in &mut self.markets {
+            let unsaved = std::mem::take(&mut market.unsaved);
+            let shard = shard_of(instrument.id());
+            let is_whole = saving.is_whole(shard);
+            if !is_whole && unsaved.is_empty() {
+                continue;
+            }
+            let (base, records) = if is_whole { market.save() } else { (None, unsaved) };
+            let part = shards.entry(shard).or_insert_with(|| SavedMarket::nothing(shard, is_whole));
+            part.markets.push(SavedInstrument { instrument: instrument.clone(), base, records });
+        }
+        shards.into_values().collect()
+    }
+
+    /// The ledger that was saved. Its counts begin at nothing: those of all workers are with the tape's.
+    pub fn restore(config: MarketConfig, state: &mut RestoredState) -> Self {
+        let mut ledger = Self::new(config);
+        let frozen_ns = state.frozen_ns;
+        let frozen_minute_ns = if frozen_ns == i64::MIN { i64::MIN } else { Interval::M1.open_of(frozen_ns) };
+        let parts = std::mem::take(&mut state.market);
+        for part in since_whole(parts, |part: &SavedMarket| (part.shard, part.is_whole)) {
+            for saved in part.markets {
+                let number = ledger.number_of(&saved.instrument) as usize;
+                let market = &mut ledger.markets[number].1;
+                if part.is_whole {
+                    *market = InstrumentMarket::restore(saved.base);
+                }
+                for record in saved.records {
+                    let put = market.put(record.event_time_ns, record.source, &record.content);
+                    debug_assert_eq!(put, Put::Taken, "what was saved was taken once");
+                }
+            }
+        }
+        for (_, market) in &mut ledger.markets {
+            let _ = market.settle(i64::MIN);
+            market.freeze(frozen_minute_ns);
+            market.take_leaves(state.watermark_ns, |_, _| {});
+        }
+        ledger.frozen_ns = frozen_minute_ns;
+        ledger
+    }
+}

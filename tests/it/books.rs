@@ -1,0 +1,4 @@
+//! Quotes, books, marks, funding and liquidations through the whole graph, beside a market of trades full of trouble.
+
+mod graph;
+mod market;
