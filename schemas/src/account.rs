@@ -108,7 +108,7 @@ pub struct CashMovement {
 
 /// A funding payment of a perpetual contract: longs pay shorts where the rate is above zero. For every position of that time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Funding {
+pub struct FundingPayment {
     /// Of what. A venue makes at most one payment at a time.
     pub instrument: Instrument,
     /// Part of the notional value, twelve decimals.

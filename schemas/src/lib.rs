@@ -16,7 +16,9 @@ mod row;
 mod trade;
 mod trade_id;
 
-pub use account::{CashMovement, ContractKind, Fill, FillChange, Funding, Holder, InstrumentReference, OrderIntent, Side};
+pub use account::{
+    CashMovement, ContractKind, Fill, FillChange, FundingPayment, Holder, InstrumentReference, OrderIntent, Side,
+};
 pub use bar::{Bar, BarVersion, TradeKey};
 pub use chunk::{AcceptedRows, TradeColumns};
 pub use decimal::{

@@ -13,7 +13,8 @@ use crate::valuation::{Cell, MarkHistory};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewheel_schemas::{
-    CashMovement, Fill, FillChange, Funding, Instrument, InstrumentReference, PRICE_LIMIT_E8, is_notional_in_range,
+    CashMovement, Fill, FillChange, FundingPayment, Instrument, InstrumentReference, PRICE_LIMIT_E8,
+    is_notional_in_range,
 };
 
 /// One past the largest fee or movement, eight decimals: ten thousand million units.
@@ -238,7 +239,7 @@ impl AccountBook {
         }
     }
 
-    pub(super) fn funding(&mut self, funding: Funding) -> Result<Outcome, Refusal> {
+    pub(super) fn funding(&mut self, funding: FundingPayment) -> Result<Outcome, Refusal> {
         if funding.mark_price_e8 <= 0 {
             return Err(Refusal::NotPositive("mark price"));
         }
@@ -325,7 +326,7 @@ fn entry_of(fill: &Fill, contract: &Contract) -> Result<Entry, OutOfRange> {
     })
 }
 
-fn funding_entry(funding: &Funding) -> (EntryKey, Entry) {
+fn funding_entry(funding: &FundingPayment) -> (EntryKey, Entry) {
     let key = EntryKey { event_time_ns: funding.event_time_ns, kind: EntryKind::Funding, id: "".into() };
     (key, Entry::Funding { rate_e12: funding.rate_e12, mark_price_e8: funding.mark_price_e8 })
 }

@@ -44,7 +44,7 @@ use account::Account;
 use held::Held;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tidewheel_schemas::{Funding, Holder, Instrument, InstrumentReference};
+use tidewheel_schemas::{FundingPayment, Holder, Instrument, InstrumentReference};
 
 /// What is known of an instrument. Its number is its place, in the book and in the grid.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ struct Known {
     reference: InstrumentReference,
     marks: [MarkHistory; MarkSource::COUNT],
     /// Payments inside the horizon, by time.
-    fundings: BTreeMap<i64, Funding>,
+    fundings: BTreeMap<i64, FundingPayment>,
     /// Numbers of its positions.
     positions: Vec<usize>,
     /// How many of them hold something.

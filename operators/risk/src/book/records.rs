@@ -5,7 +5,7 @@ use crate::valuation::{Mark, MarkSource, NoRate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tidewheel_schemas::{CashMovement, Fill, FillChange, Funding, Instrument, InstrumentReference};
+use tidewheel_schemas::{CashMovement, Fill, FillChange, FundingPayment, Instrument, InstrumentReference};
 
 /// How a book reckons. All of it stays as it is for the life of a book, but for the marks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub enum BookEvent {
     /// Money in or out.
     Cash(CashMovement),
     /// A funding payment.
-    Funding(Funding),
+    Funding(FundingPayment),
     /// A price.
     Mark {
         /// Of what.

@@ -9,7 +9,7 @@ use crate::valuation::{MarkHistory, MarkSource};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tidewheel_schemas::{CashMovement, Funding, Holder, Instrument, InstrumentReference};
+use tidewheel_schemas::{CashMovement, FundingPayment, Holder, Instrument, InstrumentReference};
 
 /// The state of a book. Restoring it gives a book that says the same of all that comes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct SavedBook {
 struct SavedInstrument {
     reference: InstrumentReference,
     marks: [MarkHistory; MarkSource::COUNT],
-    fundings: Vec<Funding>,
+    fundings: Vec<FundingPayment>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

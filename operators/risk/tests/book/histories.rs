@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use tidewheel_risk::book::{AccountBook, AccountNumbers, BookConfig, BookEvent, BookFault, Outcome, PositionNumbers};
 use tidewheel_risk::positions::CostMethod;
 use tidewheel_risk::valuation::{Mark, MarkSource};
-use tidewheel_schemas::{CashMovement, Fill, FillChange, Funding, Holder, Side};
+use tidewheel_schemas::{CashMovement, Fill, FillChange, FundingPayment, Holder, Side};
 
 const ACCOUNTS: [&str; 2] = ["main", "euro"];
 
@@ -83,7 +83,7 @@ impl Market {
             55..58 => {
                 let (symbol, mark_price_e8) = self.symbol();
                 let rate_e12 = self.random.random_range(-1_000_000_000..1_000_000_000);
-                BookEvent::Funding(Funding {
+                BookEvent::Funding(FundingPayment {
                     instrument: instrument(symbol),
                     rate_e12,
                     mark_price_e8,

@@ -3,7 +3,8 @@
 use tidewheel_risk::book::{AccountBook, BookConfig, BookEvent, Outcome, Refusal};
 use tidewheel_risk::valuation::{Mark, MarkSource};
 use tidewheel_schemas::{
-    CashMovement, ContractKind, Fill, FillChange, Funding, Holder, Instrument, InstrumentReference, Side, parse_e8,
+    CashMovement, ContractKind, Fill, FillChange, FundingPayment, Holder, Instrument, InstrumentReference, Side,
+    parse_e8,
 };
 
 /// 2024-08-05 00:00 UTC.
@@ -127,7 +128,12 @@ pub fn change(fill: &Fill, change: FillChange, seconds: i64) -> BookEvent {
 
 pub fn funding(symbol: &str, rate_e12: i64, mark: &str, seconds: i64) -> BookEvent {
     let event_time_ns = START_NS + seconds * SECOND_NS;
-    BookEvent::Funding(Funding { instrument: instrument(symbol), rate_e12, mark_price_e8: e8(mark), event_time_ns })
+    BookEvent::Funding(FundingPayment {
+        instrument: instrument(symbol),
+        rate_e12,
+        mark_price_e8: e8(mark),
+        event_time_ns,
+    })
 }
 
 pub fn close(symbol: &str, close: &str, minutes: i64) -> BookEvent {

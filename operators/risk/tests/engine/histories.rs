@@ -15,7 +15,8 @@ use tidewheel_risk::policy::{Ladder, Policy, Ratio, Rung};
 use tidewheel_risk::switches::{ControlEvent, Order};
 use tidewheel_risk::valuation::{Exposure, Mark, MarkSource, minute_end_ns};
 use tidewheel_schemas::{
-    CashMovement, ContractKind, Fill, FillChange, Funding, Holder, Instrument, InstrumentReference, OrderIntent, Side,
+    CashMovement, ContractKind, Fill, FillChange, FundingPayment, Holder, Instrument, InstrumentReference, OrderIntent,
+    Side,
 };
 
 pub const START_NS: i64 = 1_722_816_000_000_000_000;
@@ -252,7 +253,7 @@ impl World {
                 amount_e8: self.random.random_range(-30..31) * 1_000 * UNIT + 1,
                 event_time_ns: self.now_ns - self.random.random_range(0..90) * SECOND_NS,
             }),
-            8 => BookEvent::Funding(Funding {
+            8 => BookEvent::Funding(FundingPayment {
                 instrument: instrument(&LISTED[at]),
                 rate_e12: self.random.random_range(-1_000_000_000..1_000_000_000),
                 mark_price_e8: self.prices[at],
