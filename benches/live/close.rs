@@ -11,10 +11,9 @@
 //! Measured while other builds kept both cores busy (a load of 3.6): p50 111 ms, p90 162 ms, max 233 ms of 40 minutes.
 
 use super::harness::kafka::{Broker, PATIENCE, unique};
-use super::{PARTITIONS, config};
+use super::{PARTITIONS, committed, config};
 use rdkafka::Message;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::consumer::BaseConsumer;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
@@ -45,7 +44,7 @@ pub fn measure(broker: &Broker) -> Vec<u64> {
     let stop = Arc::new(AtomicBool::new(false));
     let session = Session::open(&config, None, Begin::GoOn, &stop).expect("everything can be used");
     let status = session.status();
-    let rows = rows(broker, &format!("{prefix}.features.core_technical"));
+    let rows = committed(broker, &format!("{prefix}.features.core_technical"));
     let mut market = Minutes { broker, topic, start_ms: 1_700_000_040_000, sent: 0 };
     std::thread::scope(|scope| {
         let run = scope.spawn(|| session.run(&stop));
@@ -110,18 +109,6 @@ impl Minutes<'_> {
         }
         publisher.finish().expect("the broker takes the messages");
     }
-}
-
-fn rows(broker: &Broker, topic: &str) -> BaseConsumer {
-    let mut client = broker.client();
-    client.set("group.id", "rows").set("enable.auto.commit", "false").set("isolation.level", "read_committed");
-    let consumer: BaseConsumer = client.create().expect("the configuration is valid");
-    let mut assignment = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        assignment.add_partition_offset(topic, partition, Offset::Beginning).expect("a valid offset");
-    }
-    consumer.assign(&assignment).expect("the partitions exist");
-    consumer
 }
 
 /// Reads until the rows of a minute are there, of all instruments.

@@ -1,10 +1,9 @@
 //! How soon a trade is in a bar that others can read, while trades come at a steady rate whatever happens.
 
 use super::harness::kafka::{Broker, PATIENCE, unique};
-use super::{PARTITIONS, config};
+use super::{PARTITIONS, committed, config};
 use rdkafka::Message;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::consumer::BaseConsumer;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
@@ -41,7 +40,7 @@ pub fn open_loop(broker: &Broker) -> Measured {
     let stop = Arc::new(AtomicBool::new(false));
     let session = Session::open(&config, None, Begin::GoOn, &stop).expect("everything can be used");
     let status = session.status();
-    let consumer = minute_bars(broker, &format!("{prefix}.bars.1m"));
+    let consumer = committed(broker, &format!("{prefix}.bars.1m"));
     std::thread::scope(|scope| {
         let run = scope.spawn(|| session.run(&stop));
         let schedule = Schedule::from_now();
@@ -108,18 +107,6 @@ fn offer(broker: &Broker, topic: &str, schedule: Schedule) -> Duration {
     }
     publisher.finish().expect("the broker takes the messages");
     behind
-}
-
-fn minute_bars(broker: &Broker, topic: &str) -> BaseConsumer {
-    let mut client = broker.client();
-    client.set("group.id", "bars").set("enable.auto.commit", "false").set("isolation.level", "read_committed");
-    let consumer: BaseConsumer = client.create().expect("the configuration is valid");
-    let mut assignment = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        assignment.add_partition_offset(topic, partition, Offset::Beginning).expect("a valid offset");
-    }
-    consumer.assign(&assignment).expect("the partitions exist");
-    consumer
 }
 
 /// Reads bars until every trade was seen in one. A symbol's trades come in order, so that a bar whose last trade is known

@@ -37,6 +37,8 @@ mod table;
 mod throughput;
 
 use harness::kafka::Broker;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tidewheel::config::Config;
 
 /// Partitions of all source topics.
@@ -93,4 +95,17 @@ fn config(broker: &Broker, topic: &str, prefix: &str, folder: &std::path::Path, 
          [kafka]\nprefix = {prefix:?}\npartitions = 4\n[lake]\npath = {lake:?}\n"
     );
     Config::parse(&text, &[]).expect("the configuration is sound")
+}
+
+/// A consumer of what is committed in an output topic, from its beginning.
+fn committed(broker: &Broker, topic: &str) -> BaseConsumer {
+    let mut client = broker.client();
+    client.set("group.id", "measured").set("enable.auto.commit", "false").set("isolation.level", "read_committed");
+    let consumer: BaseConsumer = client.create().expect("the configuration is valid");
+    let mut assignment = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        assignment.add_partition_offset(topic, partition, Offset::Beginning).expect("a valid offset");
+    }
+    consumer.assign(&assignment).expect("the partitions exist");
+    consumer
 }

@@ -18,6 +18,7 @@ pub mod hourly;
 pub mod intake;
 pub mod lifecycle;
 pub mod market;
+mod open_ticks;
 pub mod rollup;
 pub mod saved;
 pub mod scoring;

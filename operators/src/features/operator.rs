@@ -3,12 +3,11 @@
 use super::{FeatureLedger, FeatureSizes, FeaturesConfig, QualityChange, SavedFeatures};
 use crate::TickHeader;
 use crate::market::LeafChange;
+use crate::open_ticks::OpenTicks;
 use crate::saved::RestoredState;
-use std::collections::BTreeMap;
 use tidewheel_schemas::{BarVersion, FeatureRow};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
@@ -24,11 +23,11 @@ pub struct FeatureStreams<'scope> {
     pub sizes: StreamVec<'scope, u64, FeatureSizes>,
 }
 
-struct Pending {
-    header: Option<TickHeader>,
+/// What comes for a tick.
+#[derive(Default)]
+struct Records {
     versions: Vec<BarVersion>,
     leaves: Vec<LeafChange>,
-    capabilities: [Capability<u64>; 4],
 }
 
 /// Computes the rows of the configured views.
@@ -66,36 +65,22 @@ pub fn features<'scope>(
 
     let mut ledger = restored.map_or_else(|| FeatureLedger::new(config), |state| FeatureLedger::restore(config, state));
     builder.build(move |_| {
-        let mut open: BTreeMap<u64, Pending> = BTreeMap::new();
+        let mut open = OpenTicks::<Records, 4>::default();
         move |frontiers| {
-            macro_rules! pending {
-                ($time:expr) => {
-                    open.entry(*$time.time()).or_insert_with(|| Pending {
-                        header: None,
-                        versions: Vec::new(),
-                        leaves: Vec::new(),
-                        capabilities: [$time.retain(0), $time.retain(1), $time.retain(2), $time.retain(3)],
-                    })
-                };
-            }
             versions.for_each(|time, data| {
-                let versions = &mut pending!(time).versions;
+                let versions = &mut open.at(&time).records.versions;
                 // Most versions are provisional, or of seconds.
                 versions.extend(data.drain(..).filter(|version| ledger.wants(version)));
             });
-            leaves.for_each(|time, data| pending!(time).leaves.append(data));
-            headers.for_each(|time, data| pending!(time).header = data.pop());
+            leaves.for_each(|time, data| open.at(&time).records.leaves.append(data));
+            headers.for_each(|time, data| open.at(&time).header = data.pop());
 
-            while let Some(entry) = open.first_entry()
-                && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))
-            {
-                let pending = entry.remove();
-                let header = pending.header.expect("every tick has a header on every worker");
-                let [rows_at, saved_at, sizes_at, quality_at] = &pending.capabilities;
-                let mut changed = ledger.apply(&header, &pending.versions, &pending.leaves);
+            while let Some(tick) = open.take_complete(frontiers) {
+                let [rows_at, saved_at, sizes_at, quality_at] = &tick.capabilities;
+                let mut changed = ledger.apply(&tick.header, &tick.records.versions, &tick.records.leaves);
                 rows.activate().session(rows_at).give_container(&mut changed);
                 quality.activate().session(quality_at).give_container(&mut ledger.take_quality());
-                if let Some(saving) = header.save {
+                if let Some(saving) = tick.header.save {
                     saved.activate().session(saved_at).give_container(&mut ledger.save(saving));
                 }
                 sizes.activate().session(sizes_at).give(ledger.sizes());

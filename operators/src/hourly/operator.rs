@@ -2,12 +2,11 @@
 
 use super::{HourRow, HourlyLedger, SavedHours};
 use crate::TickHeader;
+use crate::open_ticks::OpenTicks;
 use crate::saved::RestoredState;
-use std::collections::BTreeMap;
 use tidewheel_schemas::BarVersion;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
@@ -17,12 +16,6 @@ pub struct HourlyStreams<'scope> {
     pub rows: StreamVec<'scope, u64, HourRow>,
     /// For a snapshot, where the tick asks for one.
     pub saved: StreamVec<'scope, u64, SavedHours>,
-}
-
-struct Pending {
-    header: Option<TickHeader>,
-    versions: Vec<BarVersion>,
-    capabilities: [Capability<u64>; 2],
 }
 
 /// Makes the rows of hours.
@@ -52,31 +45,17 @@ pub fn hourly_volume<'scope>(
     let mut ledger =
         restored.map_or_else(|| HourlyLedger::new(is_saved), |state| HourlyLedger::restore(is_saved, state));
     builder.build(move |_| {
-        let mut open: BTreeMap<u64, Pending> = BTreeMap::new();
+        let mut open = OpenTicks::<Vec<BarVersion>, 2>::default();
         move |frontiers| {
-            macro_rules! pending {
-                ($time:expr) => {
-                    open.entry(*$time.time()).or_insert_with(|| Pending {
-                        header: None,
-                        versions: Vec::new(),
-                        capabilities: [$time.retain(0), $time.retain(1)],
-                    })
-                };
-            }
             versions.for_each(|time, data| {
-                let versions = &mut pending!(time).versions;
-                versions.extend(data.drain(..).filter(HourlyLedger::wants));
+                open.at(&time).records.extend(data.drain(..).filter(HourlyLedger::wants));
             });
-            headers.for_each(|time, data| pending!(time).header = data.pop());
+            headers.for_each(|time, data| open.at(&time).header = data.pop());
 
-            while let Some(entry) = open.first_entry()
-                && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))
-            {
-                let pending = entry.remove();
-                let header = pending.header.expect("every tick has a header on every worker");
-                let [rows_at, saved_at] = &pending.capabilities;
-                rows.activate().session(rows_at).give_container(&mut ledger.apply(&header, &pending.versions));
-                if let Some(saving) = header.save {
+            while let Some(tick) = open.take_complete(frontiers) {
+                let [rows_at, saved_at] = &tick.capabilities;
+                rows.activate().session(rows_at).give_container(&mut ledger.apply(&tick.header, &tick.records));
+                if let Some(saving) = tick.header.save {
                     saved.activate().session(saved_at).give_container(&mut ledger.save(saving));
                 }
             }

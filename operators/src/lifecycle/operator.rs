@@ -1,15 +1,14 @@
 //! The ledger of an interval as a timely operator.
 
 use super::{Ledger, LifecycleConfig, SavedBars, Version};
+use crate::open_ticks::OpenTicks;
 use crate::rollup::ChildUpdate;
 use crate::saved::RestoredState;
 use crate::tape::Directory;
 use crate::{TickHeader, Upsert};
-use std::collections::BTreeMap;
 use tidewheel_schemas::{BarVersion, Instrument, Interval};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
@@ -23,12 +22,6 @@ pub struct LifecycleStreams<'scope> {
     pub children: StreamVec<'scope, u64, ChildUpdate>,
     /// For a snapshot, where the tick asks for one.
     pub saved: StreamVec<'scope, u64, SavedBars>,
-}
-
-struct Pending {
-    header: Option<TickHeader>,
-    upserts: Vec<Upsert>,
-    capabilities: [Capability<u64>; 4],
 }
 
 /// Publishes the bars of one interval: provisional on the header's word, final when the watermark has passed, revised
@@ -65,35 +58,23 @@ pub fn lifecycle<'scope>(
     let mut ledger =
         restored.map_or_else(|| Ledger::new(config), |state| Ledger::restore(config, state, &directory.borrow()));
     builder.build(move |_| {
-        let mut open: BTreeMap<u64, Pending> = BTreeMap::new();
+        let mut open = OpenTicks::<Vec<Upsert>, 4>::default();
         move |frontiers| {
-            macro_rules! pending {
-                ($time:expr) => {
-                    open.entry(*$time.time()).or_insert_with(|| Pending {
-                        header: None,
-                        upserts: Vec::new(),
-                        capabilities: [$time.retain(0), $time.retain(1), $time.retain(2), $time.retain(3)],
-                    })
-                };
-            }
             upserts.for_each(|time, data| {
-                let upserts = &mut pending!(time).upserts;
+                let upserts = &mut open.at(&time).records;
                 if upserts.is_empty() { std::mem::swap(upserts, data) } else { upserts.append(data) }
             });
-            headers.for_each(|time, data| pending!(time).header = data.pop());
+            headers.for_each(|time, data| open.at(&time).header = data.pop());
 
-            while let Some(entry) = open.first_entry()
-                && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))
-            {
-                let (tick, mut pending) = entry.remove_entry();
-                let header = pending.header.expect("every tick has a header on every worker");
-                let changes = ledger.apply(&header, &mut pending.upserts);
+            while let Some(mut tick) = open.take_complete(frontiers) {
+                let (header, at) = (tick.header, tick.header.tick);
+                let changes = ledger.apply(&header, &mut tick.records);
                 let names = directory.borrow();
-                let named = |found: &[Version]| by_name(found, &names, config.interval, tick);
-                let [versions_at, open_bars_at, children_at, saved_at] = &pending.capabilities;
+                let named = |found: &[Version]| by_name(found, &names, config.interval, at);
+                let [versions_at, open_bars_at, children_at, saved_at] = &tick.capabilities;
                 versions.activate().session(versions_at).give_container(&mut named(&changes.versions));
                 open_bars.activate().session(open_bars_at).give_container(&mut named(&changes.open_bars));
-                let updates = changes.children.into_iter().map(|(key, bar, diff)| ((key, bar), tick, diff));
+                let updates = changes.children.into_iter().map(|(key, bar, diff)| ((key, bar), at, diff));
                 children.activate().session(children_at).give_iterator(updates);
                 if let Some(saving) = header.save {
                     saved.activate().session(saved_at).give_container(&mut ledger.save(saving, &names));

@@ -2,12 +2,11 @@
 
 use super::{LeafChange, MarketConfig, MarketLedger, MarketOutcome};
 use crate::TickHeader;
+use crate::open_ticks::OpenTicks;
 use crate::saved::{RestoredState, shard_of};
-use std::collections::BTreeMap;
 use tidewheel_schemas::MarketRecord;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
-use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
@@ -17,12 +16,6 @@ pub struct MarketStreams<'scope> {
     pub leaves: StreamVec<'scope, u64, LeafChange>,
     /// One outcome a tick.
     pub outcomes: StreamVec<'scope, u64, MarketOutcome>,
-}
-
-struct Pending {
-    header: Option<TickHeader>,
-    records: Vec<MarketRecord>,
-    capabilities: [Capability<u64>; 2],
 }
 
 /// Applies ticks to the [`MarketLedger`] of this worker, each when all its records have arrived.
@@ -52,26 +45,13 @@ pub fn market<'scope>(
 
     let mut ledger = restored.map_or_else(|| MarketLedger::new(config), |state| MarketLedger::restore(config, state));
     builder.build(move |_| {
-        let mut open: BTreeMap<u64, Pending> = BTreeMap::new();
+        let mut open = OpenTicks::<Vec<MarketRecord>, 2>::default();
         move |frontiers| {
-            macro_rules! pending {
-                ($time:expr) => {
-                    open.entry(*$time.time()).or_insert_with(|| Pending {
-                        header: None,
-                        records: Vec::new(),
-                        capabilities: [$time.retain(0), $time.retain(1)],
-                    })
-                };
-            }
-            records.for_each(|time, data| pending!(time).records.append(data));
-            headers.for_each(|time, data| pending!(time).header = data.pop());
+            records.for_each(|time, data| open.at(&time).records.append(data));
+            headers.for_each(|time, data| open.at(&time).header = data.pop());
 
-            while let Some(entry) = open.first_entry()
-                && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))
-            {
-                let tick = entry.remove();
-                let header = tick.header.expect("every tick has a header on every worker");
-                let outcome = ledger.apply(&header, tick.records);
+            while let Some(tick) = open.take_complete(frontiers) {
+                let outcome = ledger.apply(&tick.header, tick.records);
                 let [leaves_at, outcomes_at] = &tick.capabilities;
                 leaves.activate().session(leaves_at).give_container(&mut outcome.leaves.clone());
                 outcomes.activate().session(outcomes_at).give(outcome);

@@ -2,13 +2,12 @@
 
 use super::{Activation, Prediction, SavedScoring, ScoringConfig, ScoringLedger};
 use crate::TickHeader;
+use crate::open_ticks::OpenTicks;
 use crate::saved::RestoredState;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewheel_schemas::FeatureRow;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
@@ -27,11 +26,11 @@ pub struct ScoringTick {
     pub rows: usize,
 }
 
-struct Pending {
-    header: Option<TickHeader>,
+/// What comes for a tick.
+#[derive(Default)]
+struct Records {
     rows: Vec<FeatureRow>,
     activations: Vec<Arc<Activation>>,
-    capability: Capability<u64>,
 }
 
 /// Scores rows of features by the ensembles that are active.
@@ -62,37 +61,24 @@ pub fn scoring<'scope>(
 
     let mut ledger = restored.map_or_else(|| ScoringLedger::new(config), |state| ScoringLedger::restore(config, state));
     builder.build(move |_| {
-        let mut open: BTreeMap<u64, Pending> = BTreeMap::new();
+        let mut open = OpenTicks::<Records, 1>::default();
         move |frontiers| {
-            macro_rules! pending {
-                ($time:expr) => {
-                    open.entry(*$time.time()).or_insert_with(|| Pending {
-                        header: None,
-                        rows: Vec::new(),
-                        activations: Vec::new(),
-                        capability: $time.retain(0),
-                    })
-                };
-            }
-            rows.for_each(|time, data| pending!(time).rows.append(data));
-            activations.for_each(|time, data| pending!(time).activations.append(data));
-            headers.for_each(|time, data| pending!(time).header = data.pop());
+            rows.for_each(|time, data| open.at(&time).records.rows.append(data));
+            activations.for_each(|time, data| open.at(&time).records.activations.append(data));
+            headers.for_each(|time, data| open.at(&time).header = data.pop());
 
-            while let Some(entry) = open.first_entry()
-                && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))
-            {
-                let pending = entry.remove();
-                let header = pending.header.expect("every tick has a header on every worker");
+            while let Some(complete) = open.take_complete(frontiers) {
+                let header = complete.header;
                 let mut tick = ScoringTick::default();
-                for activation in pending.activations {
+                for activation in complete.records.activations {
                     tick.acknowledged.push(activation.number);
                     ledger.activate(activation);
                 }
-                tick.predictions = ledger.apply(&header, &pending.rows);
+                tick.predictions = ledger.apply(&header, &complete.records.rows);
                 tick.superseded = ledger.take_superseded();
                 tick.saved = header.save.map(|saving| ledger.save(saving)).unwrap_or_default();
                 tick.rows = ledger.rows();
-                output.activate().session(&pending.capability).give(tick);
+                output.activate().session(&complete.capabilities[0]).give(tick);
             }
         }
     });

@@ -1,15 +1,14 @@
 //! The tape as a timely operator.
 
 use super::{Conflict, RoutedRows, Tape, TapePart, TapeSizes};
+use crate::open_ticks::OpenTicks;
 use crate::saved::{RestoredState, shard_of};
 use crate::{TickHeader, Upsert};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use tidewheel_schemas::{AcceptedRows, Amendment, Counters, Instrument, LateRecord, Reject};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
-use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
@@ -60,11 +59,11 @@ pub struct TapeStreams<'scope> {
 /// The names of the instruments that a worker owns, by the number its [`Upsert`]s carry. Numbers never leave the worker.
 pub type Directory = Rc<RefCell<Vec<Instrument>>>;
 
-struct Pending {
-    header: Option<TickHeader>,
+/// What comes for a tick.
+#[derive(Default)]
+struct Records {
     rows: Vec<RoutedRows>,
     amendments: Vec<Amendment>,
-    capabilities: [Capability<u64>; 3],
 }
 
 /// Applies ticks to the [`Tape`] of this worker, each when all its records have arrived.
@@ -101,28 +100,14 @@ pub fn tape<'scope>(
     let mut tape = restored.map_or_else(|| Tape::new(config), |state| Tape::restore(config, state));
     directory.borrow_mut().extend_from_slice(tape.instruments());
     builder.build(move |_| {
-        let mut open: BTreeMap<u64, Pending> = BTreeMap::new();
+        let mut open = OpenTicks::<Records, 3>::default();
         move |frontiers| {
-            macro_rules! pending {
-                ($time:expr) => {
-                    open.entry(*$time.time()).or_insert_with(|| Pending {
-                        header: None,
-                        rows: Vec::new(),
-                        amendments: Vec::new(),
-                        capabilities: [$time.retain(0), $time.retain(1), $time.retain(2)],
-                    })
-                };
-            }
-            rows.for_each(|time, data| pending!(time).rows.append(data));
-            amendments.for_each(|time, data| pending!(time).amendments.append(data));
-            headers.for_each(|time, data| pending!(time).header = data.pop());
+            rows.for_each(|time, data| open.at(&time).records.rows.append(data));
+            amendments.for_each(|time, data| open.at(&time).records.amendments.append(data));
+            headers.for_each(|time, data| open.at(&time).header = data.pop());
 
-            while let Some(entry) = open.first_entry()
-                && frontiers.iter().all(|frontier| !frontier.less_equal(entry.key()))
-            {
-                let tick = entry.remove();
-                let header = tick.header.expect("every tick has a header on every worker");
-                let mut changes = tape.apply(&header, tick.rows, tick.amendments);
+            while let Some(tick) = open.take_complete(frontiers) {
+                let mut changes = tape.apply(&tick.header, tick.records.rows, tick.records.amendments);
                 let known = directory.borrow().len();
                 directory.borrow_mut().extend_from_slice(&tape.instruments()[known..]);
                 let [seconds_at, minutes_at, outcomes_at] = &tick.capabilities;
