@@ -183,3 +183,82 @@ impl InstrumentReference {
         }
     }
 }
+
+/// What became of a fill, and of which.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FillAmendment {
+    /// The fill's account.
+    pub account: Arc<str>,
+    /// The fill's instrument.
+    pub instrument: Instrument,
+    /// The fill's id.
+    pub fill_id: Arc<str>,
+    /// What became of it.
+    pub change: FillChange,
+    /// The fill's own time where the record tells it, nanoseconds: then lateness is known without the fill.
+    pub original_time_ns: Option<i64>,
+}
+
+/// An order that its venue will not fill any more: it was cancelled, refused, or has expired there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OrderEnd {
+    /// The account.
+    pub account: Arc<str>,
+    /// The intent that it came of.
+    pub intent_id: Arc<str>,
+}
+
+/// What a record of an account says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AccountContent {
+    /// What an instrument is.
+    Reference(InstrumentReference),
+    /// An own trade.
+    Fill(Fill),
+    /// A fill that was cancelled or corrected.
+    FillAmendment(FillAmendment),
+    /// Money in or out.
+    Cash(CashMovement),
+    /// An order that asks to be sent.
+    Intent(OrderIntent),
+    /// An order that will not be filled any more.
+    OrderEnd(OrderEnd),
+}
+
+impl AccountContent {
+    /// What it is, in a word.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Reference(_) => "reference",
+            Self::Fill(_) => "fill",
+            Self::FillAmendment(_) => "fill_amendment",
+            Self::Cash(_) => "cash",
+            Self::Intent(_) => "order_intent",
+            Self::OrderEnd(_) => "order_end",
+        }
+    }
+}
+
+/// One record of an account, and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRecord {
+    /// When it happened by its own account, nanoseconds since the epoch, UTC. That of the receipt for records without a time.
+    pub event_time_ns: i64,
+    /// The source partition.
+    pub partition: u32,
+    /// Offset, line (from 1) or row (from 0) there.
+    pub position: u64,
+    /// Which of the message's records, from 0.
+    pub index: u16,
+    /// When it was received, where known, nanoseconds.
+    pub receive_time_ns: Option<i64>,
+    /// What it says.
+    pub content: AccountContent,
+}
+
+impl AccountRecord {
+    /// Partition, position, index: unlike for any two records of a run.
+    pub const fn source(&self) -> (u32, u64, u16) {
+        (self.partition, self.position, self.index)
+    }
+}

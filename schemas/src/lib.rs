@@ -17,7 +17,8 @@ mod trade;
 mod trade_id;
 
 pub use account::{
-    CashMovement, ContractKind, Fill, FillChange, FundingPayment, Holder, InstrumentReference, OrderIntent, Side,
+    AccountContent, AccountRecord, CashMovement, ContractKind, Fill, FillAmendment, FillChange, FundingPayment, Holder,
+    InstrumentReference, OrderEnd, OrderIntent, Side,
 };
 pub use bar::{Bar, BarVersion, TradeKey};
 pub use chunk::{AcceptedRows, TradeColumns};
