@@ -1,8 +1,8 @@
 //! Which partitions are read up to now, though their broker never says that nothing follows.
 //!
 //! A broker says so when it has nothing to send. A partition with a busy book always has something, and one that holds no trades, or
-//! few, would hold the watermark for ever: it waits for trades of those that are behind. So one that carries market records counts as
-//! caught up with while the newest message read of it is younger than a second. What it has of trades beyond that is no older.
+//! few, would hold the watermark for ever: it waits for trades of those that are behind. So one that carries market records or records
+//! of accounts counts as caught up with while the newest message read of it is younger than a second. What it has of trades beyond that is no older.
 //!
 //! Partitions of trades alone are judged by their broker's word only. What is decided here is written into the tick's line of the log
 //! like that word, so that ticks made again are the same.
@@ -18,7 +18,7 @@ const YOUNG_NS: i64 = 1_000_000_000;
 #[derive(Debug, Default)]
 pub struct Current {
     newest_ns: BTreeMap<u32, i64>,
-    has_market: BTreeSet<u32>,
+    has_others: BTreeSet<u32>,
 }
 
 impl Current {
@@ -31,14 +31,14 @@ impl Current {
         }
     }
 
-    /// Takes note of which partitions carry market records.
+    /// Takes note of which partitions carry records beside trades.
     pub fn note_records(&mut self, pieces: &[Piece]) {
-        self.has_market.extend(pieces.iter().filter(|piece| piece.has_market()).map(Piece::partition));
+        self.has_others.extend(pieces.iter().filter(|piece| piece.has_others()).map(Piece::partition));
     }
 
-    /// Whether a partition with market records is read up to now.
+    /// Whether a partition with records beside trades is read up to now.
     pub fn is_read_up_to(&self, now_ns: i64, partition: u32) -> bool {
-        let newest = self.newest_ns.get(&partition).filter(|_| self.has_market.contains(&partition));
+        let newest = self.newest_ns.get(&partition).filter(|_| self.has_others.contains(&partition));
         newest.is_some_and(|newest| now_ns.abs_diff(*newest) < YOUNG_NS.unsigned_abs())
     }
 }
@@ -51,6 +51,8 @@ mod tests {
 
     const NOW_NS: i64 = 1_723_161_255_342_000_000;
     const QUOTE: &str = r#"{"type":"quote","venue":"a","symbol":"B","event_time":1723161255342000000,"bid_price":"1","bid_quantity":"1"}"#;
+    const CASH: &str =
+        r#"{"type":"cash","account":"a","cash_id":"1","currency":"C","amount":"1","event_time":1723161255342000000}"#;
     const TRADE: &str = r#"{"type":"trade","venue":"a","symbol":"B","trade_id":"1","event_time":1723161255342000000,"price":"1","quantity":"1"}"#;
 
     fn read(current: &mut Current, partition: u32, payload: &str, receive_time_ns: Option<i64>) {
@@ -78,5 +80,7 @@ mod tests {
         assert!(current.is_read_up_to(NOW_NS, 1));
         read(&mut current, 1, QUOTE, Some(NOW_NS + 2_000_000_000));
         assert!(!current.is_read_up_to(NOW_NS, 1), "a clock that is ahead tells nothing");
+        read(&mut current, 2, CASH, Some(NOW_NS));
+        assert!(current.is_read_up_to(NOW_NS, 2), "what accounts do");
     }
 }

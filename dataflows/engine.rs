@@ -24,8 +24,8 @@ use tidewheel_operators::saved::{RestoredState, SavedFacts};
 use tidewheel_operators::scoring::{Activation, Prediction, SavedScoring};
 use tidewheel_operators::tape::{RowSlice, TapePart, TapeSizes};
 use tidewheel_schemas::{
-    Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, MarketRecord, Reject, RejectReason, TickOutput,
-    TradeId, TradeKey,
+    AccountRecord, Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, MarketRecord, Reject,
+    RejectReason, TickOutput, TradeId, TradeKey,
 };
 use timely::WorkerConfig;
 
@@ -43,6 +43,8 @@ pub struct TickInput {
     pub amendments: Vec<Amendment>,
     /// Quotes, books, marks, funding and liquidations.
     pub market: Vec<MarketRecord>,
+    /// Fills and what became of them, cash, order intents and their ends, reference data.
+    pub account: Vec<AccountRecord>,
     /// Ensembles that take effect with the tick, before its rows are scored.
     pub activations: Vec<Arc<Activation>>,
     /// What the source already decided.
@@ -148,7 +150,7 @@ pub struct MergedTick {
 /// The running graph.
 pub struct Engine {
     to_workers: Vec<Sender<WorkerInput>>,
-    to_merger: Sender<(TickHeader, SourceTick)>,
+    to_merger: Sender<(TickHeader, SourceTick, Vec<AccountRecord>)>,
     workers: timely::communication::WorkerGuards<()>,
     next_worker: usize,
 }
@@ -173,7 +175,7 @@ pub struct EngineError {
 pub struct Outputs {
     workers: usize,
     from_workers: Receiver<WorkerTick>,
-    from_source: Receiver<(TickHeader, SourceTick)>,
+    from_source: Receiver<(TickHeader, SourceTick, Vec<AccountRecord>)>,
     waiting: BTreeMap<u64, Vec<WorkerTick>>,
     facts: Option<FactMaker>,
 }
@@ -254,8 +256,9 @@ impl Engine {
     /// # Panics
     /// If a worker is gone, which only a panic there explains.
     pub fn send(&mut self, tick: TickInput) -> ControlFlow<()> {
-        let TickInput { header, slices, amendments, market, activations, source } = tick;
-        if self.to_merger.send((header, source)).is_err() {
+        let TickInput { header, slices, amendments, market, account, activations, source } = tick;
+        // No worker computes with records of accounts: they go to the archive as they are.
+        if self.to_merger.send((header, source, account)).is_err() {
             return ControlFlow::Break(());
         }
         let workers = self.to_workers.len();
@@ -297,7 +300,8 @@ pub fn restore_tick(tick: u64, source: &SourceState, activations: Vec<Arc<Activa
     };
     let counters = source.counters.clone();
     let source = SourceTick { counters, ..SourceTick::default() };
-    TickInput { header, slices: Vec::new(), amendments: Vec::new(), market: Vec::new(), activations, source }
+    let (slices, amendments, market, account) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    TickInput { header, slices, amendments, market, account, activations, source }
 }
 
 impl Iterator for Outputs {
@@ -305,10 +309,10 @@ impl Iterator for Outputs {
 
     fn next(&mut self) -> Option<MergedTick> {
         loop {
-            let (header, source) = self.from_source.recv().ok()?;
+            let (header, source, account) = self.from_source.recv().ok()?;
             let parts = self.parts_of(header.tick)?;
             if !header.is_restore {
-                return Some(merge(&header, source, parts, self.facts.as_mut()));
+                return Some(merge(&header, source, account, parts, self.facts.as_mut()));
             }
         }
     }
@@ -330,6 +334,7 @@ impl Outputs {
 fn merge(
     header: &TickHeader,
     source: SourceTick,
+    account: Vec<AccountRecord>,
     parts: Vec<WorkerTick>,
     mut facts: Option<&mut FactMaker>,
 ) -> MergedTick {
@@ -339,6 +344,8 @@ fn merge(
     let output = &mut merged.output;
     (output.tick, output.watermark_ns) = (header.tick, header.watermark_ns);
     (output.rejects, output.late, output.counters) = (rejects, late, counters);
+    output.account = account;
+    output.account.sort_by_key(AccountRecord::source);
     let (mut versions, mut open_bars) = (Vec::new(), Vec::new());
     let (mut market, mut saved_hours, mut features, mut scoring) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut predictions, mut acknowledged, mut hours) = (Vec::new(), Vec::new(), Vec::new());
@@ -552,7 +559,7 @@ mod tests {
             }
         };
         let parts = order.map(|worker| part(["AAAUSDT", "BBBUSDT", "CCCUSDT"][worker]));
-        merge(&HEADER, SourceTick::default(), parts.into(), None).output
+        merge(&HEADER, SourceTick::default(), Vec::new(), parts.into(), None).output
     }
 
     #[test]

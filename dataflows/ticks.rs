@@ -10,13 +10,16 @@ use crate::engine::{SourceState, SourceTick, TickInput};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use tidewheel_connectors::decode::{render_market, render_trade};
+use tidewheel_connectors::decode::{render_account, render_market, render_trade};
 use tidewheel_connectors::source::{DecodedChunk, MessageBlock};
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::intake::{Intake, IntakeLimits, tick_time_ns};
 use tidewheel_operators::tape::RowSlice;
 use tidewheel_operators::watermark::{PartitionState, Watermark};
-use tidewheel_schemas::{Amendment, Change, Counters, LateRecord, MarketRecord, Reject, RejectReason, TradeColumns};
+use tidewheel_schemas::{
+    AccountContent, AccountRecord, Amendment, Change, Counters, FillAmendment, FillChange, LateRecord, MarketRecord,
+    Reject, RejectReason, TradeColumns,
+};
 
 /// How ticks are judged.
 #[derive(Clone, Copy, Debug)]
@@ -34,51 +37,74 @@ pub struct Chunk {
     raw: Option<Arc<MessageBlock>>,
     amendments: std::vec::IntoIter<Amendment>,
     market: std::vec::IntoIter<MarketRecord>,
+    account: std::vec::IntoIter<AccountRecord>,
+    /// Reference data: it holds at all times, and moves no clock.
+    references: std::vec::IntoIter<AccountRecord>,
     rejects: std::vec::IntoIter<Reject>,
     ignored: BTreeMap<String, u64>,
     end_position: u64,
     has_receive_times: bool,
-    /// The order of trades and market records; without market records it is that of the rows.
+    /// The order of trades and the records beside them; without these it is that of the rows.
     timeline: Option<Timeline>,
     next_entry: usize,
     next_row: usize,
+    next_account: usize,
 }
 
-/// Trades and market records of a chunk in one order: that of the source, of one message the trades first.
+/// Trades, market records and records of accounts of a chunk in one order: that of the source, of one message the trades first.
 #[derive(Debug, Default)]
 struct Timeline {
     times_ns: Vec<i64>,
     positions: Vec<u64>,
     /// Trades before each entry, and before the end.
     rows: Vec<u32>,
+    /// Records of accounts before each entry, and before the end; empty where there are none at all.
+    accounts: Vec<u32>,
 }
 
 impl Timeline {
-    fn of(chunk: &DecodedChunk, has_receive_times: bool) -> Self {
-        let DecodedChunk { columns, market, .. } = chunk;
+    fn of(columns: &TradeColumns, market: &[MarketRecord], account: &[AccountRecord], has_receive_times: bool) -> Self {
         let mut timeline = Self::default();
-        let mut push = |time_ns, position, row: usize| {
-            timeline.times_ns.push(time_ns);
-            timeline.positions.push(position);
-            timeline.rows.push(row as u32);
-        };
         let trade_times = if has_receive_times { &columns.receive_time_ns } else { &columns.event_time_ns };
         let mut trades = trade_times.iter().zip(&columns.position).enumerate().peekable();
-        for record in market {
+        let (mut market, mut account) = (market.iter().peekable(), account.iter().peekable());
+        let (has_account, mut accounts) = (account.peek().is_some(), 0);
+        loop {
+            let of_market = market.peek().map(|record| (record.position, record.index));
+            let of_account = account.peek().map(|record| (record.position, record.index));
+            let is_of_market = of_market.is_some_and(|place| of_account.is_none_or(|other| place < other));
+            let next = if is_of_market { of_market } else { of_account };
             while let Some((row, (&time_ns, &position))) =
-                trades.next_if(|(_, (_, position))| **position <= record.position)
+                trades.next_if(|(_, (_, position))| next.is_none_or(|(next, _)| **position <= next))
             {
-                push(time_ns, position, row);
+                timeline.push(time_ns, position, row);
+                timeline.accounts.extend(has_account.then_some(accounts));
             }
-            let receive_time_ns = record.receive_time_ns.filter(|_| has_receive_times);
             let row = trades.peek().map_or(columns.len(), |(row, _)| *row);
-            push(receive_time_ns.unwrap_or(record.event_time_ns), record.position, row);
-        }
-        for (row, (&time_ns, &position)) in trades {
-            push(time_ns, position, row);
+            let (times, position) = if is_of_market {
+                market.next().map(|record| ((record.receive_time_ns, record.event_time_ns), record.position))
+            } else {
+                account.next().map(|record| ((record.receive_time_ns, record.event_time_ns), record.position))
+            }
+            .unzip();
+            timeline.accounts.extend(has_account.then_some(accounts));
+            let (Some((receive_time_ns, event_time_ns)), Some(position)) = (times, position) else { break };
+            timeline.push(receive_time_ns.filter(|_| has_receive_times).unwrap_or(event_time_ns), position, row);
+            accounts += u32::from(!is_of_market);
         }
         timeline.rows.push(columns.len() as u32);
         timeline
+    }
+
+    fn push(&mut self, time_ns: i64, position: u64, row: usize) {
+        self.times_ns.push(time_ns);
+        self.positions.push(position);
+        self.rows.push(row as u32);
+    }
+
+    /// Trades and records of accounts before an entry.
+    fn before(&self, entry: usize) -> (usize, usize) {
+        (self.rows[entry] as usize, self.accounts.get(entry).map_or(0, |&accounts| accounts as usize))
     }
 }
 
@@ -90,6 +116,7 @@ pub struct Piece {
     rows: Range<usize>,
     amendments: Vec<Amendment>,
     market: Vec<MarketRecord>,
+    account: Vec<AccountRecord>,
     rejects: Vec<Reject>,
     ignored: BTreeMap<String, u64>,
     /// One past the last position of the piece.
@@ -99,13 +126,16 @@ pub struct Piece {
 impl Chunk {
     /// Prepares a chunk.
     pub fn new(chunk: DecodedChunk) -> Self {
-        let columns = &chunk.columns;
-        let has_records = !columns.is_empty() || !chunk.market.is_empty();
-        let has_receive_times = has_records
+        let (columns, market) = (&chunk.columns, &chunk.market);
+        let is_reference = |record: &AccountRecord| matches!(record.content, AccountContent::Reference(_));
+        let (references, account): (Vec<_>, Vec<_>) = chunk.account.into_iter().partition(is_reference);
+        let has_others = !market.is_empty() || !account.is_empty();
+        let has_receive_times = (!columns.is_empty() || has_others)
             && columns.receive_time_ns.len() == columns.len()
             && !columns.receive_time_ns.contains(&i64::MIN)
-            && chunk.market.iter().all(|record| record.receive_time_ns.is_some());
-        let timeline = (!chunk.market.is_empty()).then(|| Timeline::of(&chunk, has_receive_times));
+            && market.iter().all(|record| record.receive_time_ns.is_some())
+            && account.iter().all(|record| record.receive_time_ns.is_some());
+        let timeline = has_others.then(|| Timeline::of(columns, market, &account, has_receive_times));
         Self {
             has_receive_times,
             timeline,
@@ -113,16 +143,19 @@ impl Chunk {
             raw: chunk.raw.map(Arc::new),
             amendments: chunk.amendments.into_iter(),
             market: chunk.market.into_iter(),
+            account: account.into_iter(),
+            references: references.into_iter(),
             rejects: chunk.rejects.into_iter(),
             ignored: chunk.ignored,
             end_position: chunk.end_position,
             next_entry: 0,
             next_row: 0,
+            next_account: 0,
         }
     }
 
-    /// The times that drive a replay, of trades and market records in the order of their source: receive times where it has
-    /// them for all, else event times.
+    /// The times that drive a replay, of trades and the records beside them in the order of their source: receive times where it has
+    /// them for all, else event times. Reference data has no part in it.
     pub fn clock_ns(&self) -> &[i64] {
         let columns = &self.columns;
         match &self.timeline {
@@ -148,16 +181,20 @@ impl Chunk {
         assert!(entry <= positions.len(), "entry {entry} of {}", positions.len());
         let end_position = positions.get(entry).copied().unwrap_or(self.end_position);
         let is_all = entry == positions.len();
-        let row = self.timeline.as_ref().map_or(entry, |timeline| timeline.rows[entry] as usize);
-        let rows = self.next_row..row;
-        let records = entry - self.next_entry - rows.len();
-        (self.next_entry, self.next_row) = (entry, row);
+        let before = self.timeline.as_ref().map(|timeline| timeline.before(entry));
+        let (row, accounts) = before.unwrap_or((entry, 0));
+        let (rows, of_account) = (self.next_row..row, accounts - self.next_account);
+        let of_market = entry - self.next_entry - rows.len() - of_account;
+        (self.next_entry, self.next_row, self.next_account) = (entry, row, accounts);
+        let mut account = take_before(&mut self.references, end_position, |record| record.position);
+        account.extend(self.account.by_ref().take(of_account));
         Piece {
             columns: Arc::clone(&self.columns),
             raw: self.raw.clone(),
             rows,
             amendments: take_before(&mut self.amendments, end_position, |amendment| amendment.position),
-            market: self.market.by_ref().take(records).collect(),
+            market: self.market.by_ref().take(of_market).collect(),
+            account,
             rejects: take_before(&mut self.rejects, end_position, |reject| reject.position),
             ignored: if is_all { std::mem::take(&mut self.ignored) } else { BTreeMap::new() },
             end_position,
@@ -176,9 +213,9 @@ fn take_before<T>(items: &mut std::vec::IntoIter<T>, end: u64, position: impl Fn
 }
 
 impl Piece {
-    /// Trades, cancels, corrections, market records and dead letters in it.
+    /// Trades, cancels, corrections, market records, records of accounts and dead letters in it.
     pub fn records(&self) -> usize {
-        self.rows.len() + self.amendments.len() + self.market.len() + self.rejects.len()
+        self.rows.len() + self.amendments.len() + self.market.len() + self.account.len() + self.rejects.len()
     }
 
     /// Its source partition.
@@ -186,9 +223,9 @@ impl Piece {
         self.columns.partition
     }
 
-    /// Whether it holds quotes, books, marks, funding or liquidations.
-    pub const fn has_market(&self) -> bool {
-        !self.market.is_empty()
+    /// Whether it holds something beside trades that moves no watermark: market records, or records of accounts.
+    pub const fn has_others(&self) -> bool {
+        !self.market.is_empty() || !self.account.is_empty()
     }
 
     /// Adds counts of messages that were ignored beside those of the chunk.
@@ -334,19 +371,20 @@ impl Ticker {
             is_restore: false,
         };
         let (slices, amendments, activations) = (Vec::new(), Vec::new(), Vec::new());
-        TickInput { header, slices, amendments, market: Vec::new(), activations, source: SourceTick::default() }
+        let (market, account) = (Vec::new(), Vec::new());
+        TickInput { header, slices, amendments, market, account, activations, source: SourceTick::default() }
     }
 
     /// Puts the records of a piece where they belong. Tells whether a trade was taken: only those move the watermark, and a
     /// partition that sends nothing but refused ones must not hold it. Market records do not move it: bars become final by it,
-    /// and a book that comes by a fast topic must not finish bars whose trades come by a slower one.
+    /// and a book that comes by a fast topic must not finish bars whose trades come by a slower one. Nor do records of accounts.
     fn admit(&mut self, piece: Piece, tick: u64, input: &mut TickInput) -> bool {
         let partition = piece.partition() as usize;
         if partition >= self.intakes.len() {
             self.intakes.resize(partition + 1, Intake::default());
         }
         self.counters.read += piece.records() as u64;
-        let Piece { columns, raw, rows, amendments, market, rejects, ignored, .. } = piece;
+        let Piece { columns, raw, rows, amendments, market, account, rejects, ignored, .. } = piece;
         for (kind, count) in ignored {
             *self.counters.ignored.entry(kind).or_default() += count;
         }
@@ -389,6 +427,18 @@ impl Ticker {
                 None => input.market.push(record),
             }
         }
+        for record in account {
+            match latest_time_ns(&record).filter(|time| *time > latest_ns) {
+                Some(time_ns) => {
+                    self.counters.reject(RejectReason::Future);
+                    source.rejects.push(future_account(&record, future_detail(time_ns, tick), raw.as_deref()));
+                }
+                None => {
+                    self.counters.accepted += 1;
+                    input.account.push(record);
+                }
+            }
+        }
         let has_taken = !admission.taken.is_empty();
         if has_taken {
             input.slices.push(RowSlice { columns, ranges: admission.taken });
@@ -427,6 +477,29 @@ fn refused_record(record: &MarketRecord, reason: RejectReason, detail: String, r
         reason,
         detail,
         raw: received.map_or_else(|| render_market(record), <[u8]>::to_vec).into(),
+        receive_time_ns: record.receive_time_ns,
+    }
+}
+
+/// The latest time that a record of an account tells. Of an order, when it is dropped is no such time; reference data holds at all times.
+fn latest_time_ns(record: &AccountRecord) -> Option<i64> {
+    match &record.content {
+        AccountContent::Reference(_) => None,
+        AccountContent::FillAmendment(FillAmendment { change: FillChange::Correct { fill, .. }, .. }) => {
+            Some(record.event_time_ns.max(fill.event_time_ns))
+        }
+        _ => Some(record.event_time_ns),
+    }
+}
+
+fn future_account(record: &AccountRecord, detail: String, raw: Option<&MessageBlock>) -> Reject {
+    let received = raw.and_then(|block| block.payload_at(record.position));
+    Reject {
+        partition: record.partition,
+        position: record.position,
+        reason: RejectReason::Future,
+        detail: format!("{}: {detail}", record.content.name()),
+        raw: received.map_or_else(|| render_account(record), <[u8]>::to_vec).into(),
         receive_time_ns: record.receive_time_ns,
     }
 }

@@ -2,7 +2,7 @@
 //! them.
 
 use std::collections::BTreeMap;
-use tidewheel_schemas::{Amendment, MarketRecord, Reject, TradeColumns};
+use tidewheel_schemas::{AccountContent, AccountRecord, Amendment, MarketRecord, Reject, TradeColumns};
 
 /// Raw messages of one source partition, in its order.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +68,8 @@ pub struct DecodedChunk {
     pub amendments: Vec<Amendment>,
     /// Quotes, books, marks, funding and liquidations, in source order.
     pub market: Vec<MarketRecord>,
+    /// Fills and what became of them, cash, order intents and their ends, reference data, in source order.
+    pub account: Vec<AccountRecord>,
     /// Dead letters, in source order.
     pub rejects: Vec<Reject>,
     /// Messages of types not handled, by type (`binance:depthUpdate`), with the number of them.
@@ -79,12 +81,18 @@ pub struct DecodedChunk {
 }
 
 impl DecodedChunk {
-    /// Keeps the trades and market records from `from_ns` on and before `to_ns`, and the amendments unless the time of their trade is known to
-    /// lie outside. Rejects and ignored messages are kept: they have no time.
+    /// Keeps the trades, market records and records of accounts from `from_ns` on and before `to_ns`, and the amendments unless the time of
+    /// their trade or fill is known to lie outside. Rejects and ignored messages are kept: they have no time. So is reference data: it
+    /// holds at all times.
     pub fn retain_between(&mut self, from_ns: i64, to_ns: i64) {
         let is_inside = |time: i64| from_ns <= time && time < to_ns;
         self.amendments.retain(|amendment| amendment.original_time_ns.is_none_or(is_inside));
         self.market.retain(|record| is_inside(record.event_time_ns));
+        self.account.retain(|record| match &record.content {
+            AccountContent::Reference(_) => true,
+            AccountContent::FillAmendment(amendment) => amendment.original_time_ns.is_none_or(is_inside),
+            _ => is_inside(record.event_time_ns),
+        });
         let all = &self.columns;
         if all.event_time_ns.iter().all(|&time| is_inside(time)) {
             return;

@@ -110,7 +110,7 @@ fn only_within(mut tick: MergedTick, range_ns: &Range<i64>) -> MergedTick {
     if !range_ns.contains(&tick_time_ns(tick.output.tick)) {
         let output = &mut tick.output;
         (output.bars, output.rows, output.late, output.rejects) = Default::default();
-        (output.accepted, output.amendments, output.market) = Default::default();
+        (output.accepted, output.amendments, output.market, output.account) = Default::default();
         tick.open_bars.clear();
     }
     tick

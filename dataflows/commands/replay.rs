@@ -110,10 +110,10 @@ pub struct ReplayArgs {
     /// Replace what the lake holds instead of refusing
     #[arg(long)]
     pub replace: bool,
-    /// Count quotes, books, marks, funding rates and liquidations as ignored instead of reading them
+    /// Count quotes, books, marks, funding rates, liquidations and what accounts do as ignored instead of reading them
     #[arg(long)]
     pub trades_only: bool,
-    /// Keep the accepted trades and market records in the lake too
+    /// Keep the accepted trades, market records and records of accounts in the lake too
     #[arg(long)]
     pub archive: bool,
     /// The bars to write
@@ -229,6 +229,7 @@ impl ReplayArgs {
             symbol: self.symbol.clone(),
             csv: self.csv.clone().unwrap_or_default(),
             market: !self.trades_only,
+            account: !self.trades_only,
             ..DecodeConfig::default()
         });
         let computed = self.computed()?;

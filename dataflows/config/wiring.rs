@@ -66,6 +66,7 @@ impl Config {
             },
             coinbase_advanced_maker_side: source.coinbase_advanced_maker_side,
             market: source.market,
+            account: true,
         }
     }
 

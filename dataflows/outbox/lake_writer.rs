@@ -75,7 +75,7 @@ impl Waiting {
 fn rows_of(output: &TickOutput) -> usize {
     let accepted: usize = output.accepted.iter().map(|accepted| accepted.rows.len()).sum();
     let rows = output.bars.len() + output.rows.len() + output.late.len() + output.rejects.len();
-    1 + accepted + rows + output.amendments.len() + output.market.len()
+    1 + accepted + rows + output.amendments.len() + output.market.len() + output.account.len()
 }
 
 /// A lake being written on a thread of its own.

@@ -268,14 +268,15 @@ impl Recorded {
     }
 
     fn input(&mut self, binding: &Binding, taken: ArchivedTick, control: u64) -> TickInput {
-        let ArchivedTick { trades, mut amendments, market, late, rejects } = taken;
+        let ArchivedTick { trades, mut amendments, market, account, late, rejects } = taken;
         let header = self.header(binding);
         self.arrivals.order(&mut amendments);
         self.arrivals.advance(binding, &self.names, self.settings.horizon.as_ns());
         self.name(&amendments);
         let rows: usize = trades.iter().map(|trades| trades.rows.len()).sum();
-        self.counters.read += (rows + amendments.len() + market.len() + late.len() + rejects.len()) as u64 + control;
-        self.counters.accepted += control;
+        let records = rows + amendments.len() + market.len() + account.len() + late.len() + rejects.len();
+        self.counters.read += records as u64 + control;
+        self.counters.accepted += control + account.len() as u64;
         self.counters.late += late.len() as u64;
         rejects.iter().for_each(|reject| self.counters.reject(reject.reason));
         let slices = trades.into_iter().map(|trades| RowSlice { columns: trades.columns, ranges: vec![trades.rows] });
@@ -293,7 +294,7 @@ impl Recorded {
             ..SourceTick::default()
         };
         let slices = slices.collect();
-        TickInput { header, slices, amendments, market, activations: Vec::new(), source }
+        TickInput { header, slices, amendments, market, account, activations: Vec::new(), source }
     }
 
     /// As the run's own ticker made it.

@@ -155,6 +155,16 @@ pub enum ContractKind {
     Inverse,
 }
 
+impl ContractKind {
+    /// As written in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Inverse => "inverse",
+        }
+    }
+}
+
 /// What is known of an instrument beside its prices.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct InstrumentReference {
@@ -242,7 +252,8 @@ impl AccountContent {
 /// One record of an account, and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountRecord {
-    /// When it happened by its own account, nanoseconds since the epoch, UTC. That of the receipt for records without a time.
+    /// When it happened by its own account, nanoseconds since the epoch, UTC: what the content says, where it says it. That of the
+    /// receipt for records without a time. Of a changed fill, when it was changed.
     pub event_time_ns: i64,
     /// The source partition.
     pub partition: u32,

@@ -1,6 +1,6 @@
 //! What became of the input at a tick: published bars, late and rejected records, and the counts that reconcile.
 
-use crate::{AcceptedRows, Amendment, BarVersion, Instrument, MarketRecord, Row, Trade, TradeColumns};
+use crate::{AcceptedRows, AccountRecord, Amendment, BarVersion, Instrument, MarketRecord, Row, Trade, TradeColumns};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -215,6 +215,8 @@ pub struct TickOutput {
     pub amendments: Vec<Amendment>,
     /// Quotes, books, marks, funding and liquidations taken in, for the archive, by source position.
     pub market: Vec<MarketRecord>,
+    /// Fills and what became of them, cash, order intents and their ends, reference data taken in, for the archive, by source position.
+    pub account: Vec<AccountRecord>,
     /// All counts from the start of the run through this tick.
     pub counters: Counters,
 }

@@ -11,11 +11,12 @@
 //! absent. An insert may have `trade_count`, `trade_kind` and `receive_time`; without `trade_id` its place in the source
 //! names it, and that name (`@partition:offset:index`) can be used in a cancel. In a correction, `event_time` is the right
 //! time and `original_event_time` the wrong one; a field that is absent or null stays as it was. In a cancel, `event_time` is
-//! the trade's. [`super::render`] writes the same form. Objects of other types are decoded in `market`.
+//! the trade's. [`super::render`] writes the same form. Objects of other types are decoded in `market` and [`super::account`].
 
 mod market;
 
 use super::Recognised;
+use super::account::{self, Kind};
 use super::fault::Fault;
 use super::field;
 use super::json::{Object, Value};
@@ -25,8 +26,9 @@ use tidewheel_schemas::{AggressorSide, Change, Correction, TradeId, TradeKind};
 
 const NAME: &str = "canonical";
 
-/// Fields of which no other venue's object of type `trade` has any.
-const OWN_FIELDS: [&[u8]; 5] = [b"op", b"venue", b"event_time", b"aggressor_side", b"quantity"];
+/// Fields of which no other venue's object of type `trade` has any, and some that are in all objects of our other types.
+const OWN_FIELDS: [&[u8]; 7] =
+    [b"op", b"venue", b"event_time", b"aggressor_side", b"quantity", b"account", b"asset_class"];
 
 /// Decodes one object.
 pub(super) fn decode<'a>(object: &Object<'a>, _: &mut Object<'a>, out: &mut Output<'_>) -> Result<Recognised, Fault> {
@@ -35,11 +37,15 @@ pub(super) fn decode<'a>(object: &Object<'a>, _: &mut Object<'a>, out: &mut Outp
         return Ok(Recognised::No);
     }
     if *kind != *b"trade" {
+        if let Some(kind) = Kind::of(&kind).filter(|_| out.config.account) {
+            account::decode(kind, object, out)?;
+            return Ok(Recognised::Yes);
+        }
         if out.config.market && market::decode(&kind, object, out)? == Recognised::Yes {
             return Ok(Recognised::Yes);
         }
-        // Coinbase, too, has objects with a type and, say, a quantity; ours have a venue.
-        return Ok(match object.has(b"venue") {
+        // Coinbase, too, has objects with a type and, say, a quantity; ours have a venue or are of an account.
+        return Ok(match object.has(b"venue") || Kind::of(&kind).is_some() {
             true => {
                 out.ignore(NAME, &kind);
                 Recognised::Yes
@@ -114,7 +120,11 @@ fn amend(
 }
 
 /// Venue or symbol, from the configuration where the message has none.
-fn named<'a>(object: &Object<'a>, name: &'static str, configured: Option<&'a str>) -> Result<Cow<'a, [u8]>, Fault> {
+pub(super) fn named<'a>(
+    object: &Object<'a>,
+    name: &'static str,
+    configured: Option<&'a str>,
+) -> Result<Cow<'a, [u8]>, Fault> {
     match field::optional(object, name, name)? {
         Some(value) => field::text(value, name),
         None => Ok(Cow::Borrowed(configured.unwrap_or_default().as_bytes())),
@@ -149,7 +159,7 @@ fn time_ns(object: &Object<'_>, name: &'static str) -> Result<Option<i64>, Fault
 }
 
 /// Any time a clock may show: a wrong receive clock is no fault of the trade.
-fn receive_time_ns(object: &Object<'_>) -> Result<Option<i64>, Fault> {
+pub(super) fn receive_time_ns(object: &Object<'_>) -> Result<Option<i64>, Fault> {
     let value = field::optional(object, "receive_time", "receive_time")?;
     Ok(value.and_then(|value| field::ns_or_rfc3339(value, "receive_time").ok()))
 }

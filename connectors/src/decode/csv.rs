@@ -76,7 +76,7 @@ impl Layout {
     }
 }
 
-fn split_header(line: &str, delimiter: u8) -> Result<Vec<String>, Fault> {
+pub(super) fn split_header(line: &str, delimiter: u8) -> Result<Vec<String>, Fault> {
     let line = line.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
     let mut reader = reader(line.as_bytes(), delimiter);
     let mut record = csv::StringRecord::new();
@@ -122,15 +122,47 @@ fn decode_row(row: &[u8], layout: &Layout, ends: &mut Vec<usize>, out: &mut Outp
         };
         return decode_fields(ends.len(), field, layout, out);
     }
+    let record = quoted(row, layout.delimiter)?;
+    decode_fields(record.len(), |at| &record[at], layout, out)
+}
+
+/// A row that has quotes, by the `csv` crate.
+fn quoted(row: &[u8], delimiter: u8) -> Result<csv::ByteRecord, Fault> {
     let quotes = row.iter().filter(|byte| **byte == b'"').count();
     let mut record = csv::ByteRecord::new();
-    let mut reader = reader(row, layout.delimiter);
+    let mut reader = reader(row, delimiter);
     // The crate takes the end of the text for a closing quote.
     match reader.read_byte_record(&mut record) {
-        Ok(true) if quotes % 2 == 0 && reader.position().byte() == row.len() as u64 => {}
-        _ => return Err(Fault::CsvQuotes("row ends inside a quoted field, or is more than one row")),
+        Ok(true) if quotes % 2 == 0 && reader.position().byte() == row.len() as u64 => Ok(record),
+        _ => Err(Fault::CsvQuotes("row ends inside a quoted field, or is more than one row")),
     }
-    decode_fields(record.len(), |at| &record[at], layout, out)
+}
+
+/// A row cut into cells, for tables that are too short for speed to matter.
+pub(super) struct Row(csv::ByteRecord);
+
+impl Row {
+    /// Cuts a row.
+    ///
+    /// # Errors
+    /// If it is empty, or its quotes do not match.
+    pub(super) fn split(row: &[u8], delimiter: u8) -> Result<Self, Fault> {
+        let row = row.strip_suffix(b"\r").unwrap_or(row);
+        if row.trim_ascii().is_empty() { Err(Fault::Empty) } else { quoted(row, delimiter).map(Self) }
+    }
+
+    /// How many cells there are.
+    pub(super) fn width(&self) -> usize {
+        self.0.len()
+    }
+
+    /// A cell without blanks around it.
+    ///
+    /// # Panics
+    /// If there is no such cell.
+    pub(super) fn cell(&self, at: usize) -> &[u8] {
+        self.0[at].trim_ascii()
+    }
 }
 
 fn decode_fields<'r>(

@@ -1,9 +1,10 @@
-//! Decoders: the bytes of a message to trades and market records, by venue. Pure: no clock, no state from one block to the next.
+//! Decoders: the bytes of a message to trades, market records and records of accounts, by venue. Pure: no clock, no state from one block to the next.
 //!
 //! [`Decoder::decode`] turns a block of messages into columns of trades. Each JSON format is one file and one entry in
-//! `DECODERS`; the shape of a message tells whose it is. Every message ends as trades, amendments, market records or
-//! rejects, or as one count of what was ignored. Nothing here reads a file or a topic, and Parquet rows never come this way.
+//! `DECODERS`; the shape of a message tells whose it is. Every message ends as trades, amendments, market records,
+//! records of accounts or rejects, or as one count of what was ignored. Nothing here reads a file or a topic, and Parquet rows never come this way.
 
+pub(crate) mod account;
 mod auto;
 mod binance;
 mod bybit;
@@ -23,6 +24,7 @@ pub(crate) mod time;
 #[cfg(test)]
 mod tests;
 
+pub use account::render::render_account;
 pub use render::{render_amendment, render_market, render_trade};
 
 use crate::source::{DecodedChunk, MessageBlock};
@@ -72,6 +74,8 @@ pub struct DecodeConfig {
     pub coinbase_advanced_maker_side: bool,
     /// Whether quotes, books, marks, funding and liquidations are decoded; if not, they are counted as ignored.
     pub market: bool,
+    /// Whether fills, cash, order intents and what belongs to them are decoded; if not, they are counted as ignored.
+    pub account: bool,
 }
 
 impl Default for DecodeConfig {
@@ -83,6 +87,7 @@ impl Default for DecodeConfig {
             csv: CsvColumns::default(),
             coinbase_advanced_maker_side: false,
             market: true,
+            account: true,
         }
     }
 }
@@ -165,7 +170,12 @@ impl Decoder {
     /// Decodes a block. Never fails: what cannot be decoded is a reject in the result.
     pub fn decode(&self, mut block: MessageBlock) -> DecodedChunk {
         let mut out = Output::new(&self.config, &block);
+        let may_be_table = matches!(self.config.format, Format::Csv | Format::Auto);
+        let instruments = account::csv::Layout::of(&self.config, block.header.as_deref().filter(|_| may_be_table));
         match self.config.format {
+            Format::Csv | Format::Auto if let Some(layout) = &instruments => {
+                account::csv::decode_block(layout, &block, &mut out);
+            }
             Format::Csv => csv::decode_block(&self.config, &block, &mut out),
             Format::Parquet => reject_all(&block, &Fault::ParquetMessage, &mut out),
             format => auto::decode_block(format, &block, &mut out),

@@ -1,5 +1,5 @@
-//! Where decoders put what they find, so that every message ends somewhere: in trades, amendments, market records, a
-//! reject, or a count.
+//! Where decoders put what they find, so that every message ends somewhere: in trades, amendments, market records, records of
+//! accounts, a reject, or a count.
 //!
 //! It names instruments once per chunk, numbers the trades inside a message, and remembers the message at hand for position
 //! ids and rejects. It knows no format.
@@ -10,8 +10,8 @@ use super::time;
 use crate::source::{DecodedChunk, Message, MessageBlock};
 use std::collections::HashMap;
 use tidewheel_schemas::{
-    AggressorSide, Amendment, Change, DecimalError, Instrument, InstrumentError, MarketContent, MarketRecord, Reject,
-    RejectReason, Trade, TradeId, TradeKind, is_notional_in_range,
+    AccountContent, AccountRecord, AggressorSide, Amendment, Change, DecimalError, Instrument, InstrumentError,
+    MarketContent, MarketRecord, Reject, RejectReason, Trade, TradeId, TradeKind, is_notional_in_range,
 };
 
 /// A trade as a decoder read it. Without an id, its place in the source names it.
@@ -47,6 +47,18 @@ pub(super) struct DecodedRecord {
     pub content: MarketContent,
 }
 
+/// A record of an account as a decoder read it.
+#[derive(Clone, Debug)]
+pub(super) struct DecodedAccount {
+    /// What the record tells of its own time; else that of the receipt counts.
+    pub event_time_ns: Option<i64>,
+    /// What counts where nobody tells of the receipt either.
+    pub else_ns: Option<i64>,
+    /// The payload's own receive time, used where the source tells none.
+    pub receive_time_ns: Option<i64>,
+    pub content: AccountContent,
+}
+
 /// Messages ignored under one name.
 #[derive(Debug)]
 struct Ignored {
@@ -62,8 +74,8 @@ pub(super) struct Output<'b> {
     block: &'b MessageBlock,
     chunk: DecodedChunk,
     instruments: Instruments,
-    /// The instruments of market records, which are not those of the columns.
-    of_market: (Instruments, Vec<Instrument>),
+    /// The instruments of other records, which are not those of the columns.
+    of_others: (Instruments, Vec<Instrument>),
     ignored: Vec<Ignored>,
     message: Message,
     /// Whether the message at hand has yielded something.
@@ -76,7 +88,7 @@ pub(super) struct Output<'b> {
     noted_receive_time_ns: Option<i64>,
     /// The symbol that a note around the message at hand asked for.
     noted_symbol: Option<Box<[u8]>>,
-    /// Market records of the message at hand.
+    /// Market records and records of accounts of the message at hand.
     records: u32,
 }
 
@@ -91,7 +103,7 @@ impl<'b> Output<'b> {
             block,
             chunk,
             instruments: Instruments::default(),
-            of_market: Default::default(),
+            of_others: Default::default(),
             ignored: Vec::new(),
             message: Message { start: 0, end: 0, position: 0, receive_time_ns: None },
             has_ended: true,
@@ -222,18 +234,15 @@ impl<'b> Output<'b> {
     /// If venue and symbol do not name an instrument, neither the message nor its source tells a time, or the message holds
     /// more records than can be told apart.
     pub(super) fn market(&mut self, venue: &[u8], symbol: &[u8], found: DecodedRecord) -> Result<(), Fault> {
-        let (instruments, known) = &mut self.of_market;
-        let instrument = instruments.index_of(known, venue, symbol)?;
+        let instrument = self.instrument(venue, symbol)?;
         let receive_time_ns = self.message.receive_time_ns.or(self.noted_receive_time_ns).or(found.receive_time_ns);
         let event_time_ns = match found.event_time_ns {
             Some(time) => time,
             None => time::possible(receive_time_ns.ok_or(Fault::NoTime)?).ok_or(Fault::NoTime)?,
         };
-        let index =
-            u16::try_from(self.records).map_err(|_| Fault::Value("message", "holds more than 65536 market records"))?;
-        self.records += 1;
+        let index = self.next_index()?;
         self.chunk.market.push(MarketRecord {
-            instrument: self.of_market.1[instrument as usize].clone(),
+            instrument,
             event_time_ns,
             partition: self.block.partition,
             position: self.message.position,
@@ -243,6 +252,44 @@ impl<'b> Output<'b> {
         });
         self.has_ended = true;
         Ok(())
+    }
+
+    /// Adds a record of an account.
+    ///
+    /// # Errors
+    /// If nobody tells a time for it, or the message holds more records than can be told apart.
+    pub(super) fn account(&mut self, found: DecodedAccount) -> Result<(), Fault> {
+        let receive_time_ns = self.message.receive_time_ns.or(self.noted_receive_time_ns).or(found.receive_time_ns);
+        let received_ns = receive_time_ns.and_then(time::possible);
+        let event_time_ns = found.event_time_ns.or(received_ns).or(found.else_ns).ok_or(Fault::NoTime)?;
+        let index = self.next_index()?;
+        self.chunk.account.push(AccountRecord {
+            event_time_ns,
+            partition: self.block.partition,
+            position: self.message.position,
+            index,
+            receive_time_ns,
+            content: found.content,
+        });
+        self.has_ended = true;
+        Ok(())
+    }
+
+    /// The instrument of a record that is no trade; each is named once.
+    ///
+    /// # Errors
+    /// If venue and symbol do not name one.
+    pub(super) fn instrument(&mut self, venue: &[u8], symbol: &[u8]) -> Result<Instrument, InstrumentError> {
+        let (instruments, known) = &mut self.of_others;
+        let index = instruments.index_of(known, venue, symbol)?;
+        Ok(known[index as usize].clone())
+    }
+
+    fn next_index(&mut self) -> Result<u16, Fault> {
+        let beyond = |_| Fault::Value("message", "holds more than 65536 records beside its trades");
+        let index = u16::try_from(self.records).map_err(beyond)?;
+        self.records += 1;
+        Ok(index)
     }
 
     /// Counts the message at hand under `format:kind` unless it yields something after all.

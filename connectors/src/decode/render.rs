@@ -157,7 +157,7 @@ fn head(op: &str, instrument: &Instrument, id: TradeId) -> String {
     line
 }
 
-fn end(mut line: String, receive_time_ns: Option<i64>) -> Vec<u8> {
+pub(super) fn end(mut line: String, receive_time_ns: Option<i64>) -> Vec<u8> {
     if let Some(time) = receive_time_ns {
         put(&mut line, format_args!(r#","receive_time":{time}"#));
     }
@@ -165,6 +165,6 @@ fn end(mut line: String, receive_time_ns: Option<i64>) -> Vec<u8> {
     line.into_bytes()
 }
 
-fn put(line: &mut String, text: std::fmt::Arguments<'_>) {
+pub(super) fn put(line: &mut String, text: std::fmt::Arguments<'_>) {
     line.write_fmt(text).expect("writing to a string cannot fail");
 }

@@ -1,5 +1,6 @@
 //! Text in, text out, for every format: what a message becomes, and why a bad one is refused.
 
+mod account;
 mod market;
 
 use super::*;
@@ -39,6 +40,9 @@ pub(super) fn show(chunk: &DecodedChunk) -> String {
     }
     for record in &chunk.market {
         writeln!(text, "{}", String::from_utf8_lossy(&render_market(record))).unwrap();
+    }
+    for record in &chunk.account {
+        writeln!(text, "{}", String::from_utf8_lossy(&render_account(record))).unwrap();
     }
     for reject in &chunk.rejects {
         writeln!(text, "{}: {}", reject.reason, reject.detail).unwrap();

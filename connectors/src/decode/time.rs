@@ -6,7 +6,7 @@
 use super::TimeUnit;
 
 /// 2009-01-01T00:00:00Z: before it no venue here traded.
-const EARLIEST_NS: i64 = 1_230_768_000 * 1_000_000_000;
+pub(super) const EARLIEST_NS: i64 = 1_230_768_000 * 1_000_000_000;
 /// 2201-01-01T00:00:00Z, exclusive.
 const LATEST_NS: i64 = 7_289_654_400 * 1_000_000_000;
 

@@ -57,6 +57,13 @@ impl<T: Default + Copy> Values<T> {
     }
 }
 
+/// All of some values.
+pub(super) fn values<T: Default + Copy>(each: impl Iterator<Item = Option<T>>) -> Values<T> {
+    let mut values = Values::with_capacity(each.size_hint().0);
+    each.for_each(|value| values.push(value));
+    values
+}
+
 impl Values<i64> {
     /// The greatest distance from zero; absent values count as zero.
     pub(super) fn greatest_magnitude(&self) -> Option<u64> {

@@ -1,5 +1,6 @@
 //! What a commit writes: gathers the buffer into files and encodes them side by side, in staging.
 
+use super::account::{self, AccountRow};
 use super::bars_file::{self, BarRows};
 use super::bars_plan::{BarPlan, Origin, Selection, read_affected};
 use super::error::LakeError;
@@ -71,6 +72,8 @@ pub(super) fn stage(
     jobs.add_trades(Table::Trades, &trades);
     let market = if config.archive { market_by_day(buffered.ticks) } else { BTreeMap::new() };
     jobs.add_market(&market);
+    let account = if config.archive { account_by_day(buffered.ticks) } else { BTreeMap::new() };
+    jobs.add_account(&account);
     let late = late_by_day(buffered.ticks);
     jobs.add_trades(Table::Late, &late);
     let rejects = rejects_by_day(buffered.ticks);
@@ -100,6 +103,7 @@ enum Rows<'a> {
     Bars(BarRows<'a>),
     Trades(&'a [TradeRow<'a>]),
     Market(&'a [MarketRow<'a>]),
+    Account(&'a [AccountRow<'a>]),
     Rejects(&'a [(u64, &'a Reject)]),
     Beside(&'a TableSpec, &'a [TickRow<'a>]),
 }
@@ -129,6 +133,14 @@ impl<'a> Jobs<'a> {
         for (&(table, day), rows) in days {
             for (number, rows) in evenly(rows, self.max_rows).enumerate() {
                 self.add(Partition { table, interval: None, member: None, day }, None, number, Rows::Market(rows));
+            }
+        }
+    }
+
+    fn add_account(&mut self, days: &'a BTreeMap<(Table, Day), Vec<AccountRow<'a>>>) {
+        for (&(table, day), rows) in days {
+            for (number, rows) in evenly(rows, self.max_rows).enumerate() {
+                self.add(Partition { table, interval: None, member: None, day }, None, number, Rows::Account(rows));
             }
         }
     }
@@ -209,6 +221,11 @@ impl Job<'_> {
                 let batches = market::batches(records, &config.sources, table);
                 parquet_file::write(&path, &market::kind(table), zstd_level, rows, batches)
             }
+            Rows::Account(records) => {
+                let table = self.partition.table;
+                let batches = account::batches(records, &config.sources, table);
+                parquet_file::write(&path, &account::kind(table), zstd_level, rows, batches)
+            }
             Rows::Rejects(rejects) => {
                 let batches = rejects_file::batches(rejects, &config.sources);
                 parquet_file::write(&path, &rejects_file::kind(), zstd_level, rows, batches)
@@ -246,6 +263,7 @@ impl Rows<'_> {
             Self::Bars(bars) => bars.order.len(),
             Self::Trades(trades) => trades.len(),
             Self::Market(records) => records.len(),
+            Self::Account(records) => records.len(),
             Self::Rejects(rejects) => rejects.len(),
             Self::Beside(_, rows) => rows.len(),
         }
@@ -263,6 +281,7 @@ impl Rows<'_> {
             Self::Bars(bars) => least_and_greatest(bars.order.iter().map(|&row| bars.rows[row as usize].open_time_ns)),
             Self::Trades(trades) => least_and_greatest(trades.iter().map(TradeRow::time_ns)),
             Self::Market(records) => least_and_greatest(records.iter().map(|(_, record)| record.event_time_ns)),
+            Self::Account(records) => least_and_greatest(records.iter().map(|(_, record)| record.event_time_ns)),
             Self::Rejects(rejects) => least_and_greatest(rejects.iter().map(|(tick, _)| tick_ns(*tick))),
             Self::Beside(_, rows) => least_and_greatest(rows.iter().map(|(_, row)| row.event_time_ns)),
         }
@@ -365,6 +384,18 @@ fn market_by_day(ticks: &[TickOutput]) -> BTreeMap<(Table, Day), Vec<MarketRow<'
     for tick in ticks {
         for record in &tick.market {
             let key = (market::table_of(record), Day::of_ns(record.event_time_ns));
+            days.entry(key).or_default().push((tick.tick, record));
+        }
+    }
+    days
+}
+
+/// The records of accounts of all ticks by table and day of their event time, each day in the order of arrival.
+fn account_by_day(ticks: &[TickOutput]) -> BTreeMap<(Table, Day), Vec<AccountRow<'_>>> {
+    let mut days: BTreeMap<(Table, Day), Vec<AccountRow>> = BTreeMap::new();
+    for tick in ticks {
+        for record in &tick.account {
+            let key = (account::table_of(record), Day::of_ns(record.event_time_ns));
             days.entry(key).or_default().push((tick.tick, record));
         }
     }

@@ -18,7 +18,7 @@ use super::layout::{COMPACTION, Layout, Table, compacted_name};
 use super::manifest::{self, LakeFile, LakeState, Manifest, staged_name, staging_name};
 use super::parquet_file::{self, BATCH_ROWS, FileKind, create_folder, sync_folder};
 use super::publish::{self, Attempt, News, publish, remove_folder};
-use super::{bars_file, market, recovery, rejects_file, rows_file, trades_file};
+use super::{account, bars_file, market, recovery, rejects_file, rows_file, trades_file};
 use crate::fault::Faults;
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
@@ -292,6 +292,12 @@ impl Compaction<'_> {
             table @ (Table::Quotes | Table::Books | Table::Marks | Table::Funding | Table::Liquidations) => {
                 market::kind(table)
             }
+            table @ (Table::Fills
+            | Table::FillAmendments
+            | Table::Cash
+            | Table::OrderIntents
+            | Table::OrderEnds
+            | Table::Instruments) => account::kind(table),
             Table::Late => trades_file::late_kind(),
             Table::Rejects => rejects_file::kind(),
             Table::Features

@@ -35,6 +35,18 @@ pub enum Table {
     Funding,
     /// Liquidations taken in.
     Liquidations,
+    /// Own trades taken in.
+    Fills,
+    /// Cancels and corrections of own trades taken in.
+    FillAmendments,
+    /// Money put into accounts and taken out of them.
+    Cash,
+    /// Orders that asked to be sent.
+    OrderIntents,
+    /// Orders that will not be filled any more.
+    OrderEnds,
+    /// Reference data of instruments taken in.
+    Instruments,
     /// Trades and amendments that came too late.
     Late,
     /// Dead letters.
@@ -57,7 +69,7 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 23] = [
         Self::Bars,
         Self::BarsChangelog,
         Self::Trades,
@@ -66,6 +78,12 @@ impl Table {
         Self::Marks,
         Self::Funding,
         Self::Liquidations,
+        Self::Fills,
+        Self::FillAmendments,
+        Self::Cash,
+        Self::OrderIntents,
+        Self::OrderEnds,
+        Self::Instruments,
         Self::Late,
         Self::Rejects,
         Self::Features,
@@ -80,9 +98,25 @@ impl Table {
     /// Those of what a market says beside its trades.
     pub const MARKET: [Self; 5] = [Self::Quotes, Self::Books, Self::Marks, Self::Funding, Self::Liquidations];
 
+    /// Those of what accounts do.
+    pub const ACCOUNT: [Self; 6] =
+        [Self::Fills, Self::FillAmendments, Self::Cash, Self::OrderIntents, Self::OrderEnds, Self::Instruments];
+
     /// Those of what was taken in: with them a lake can be replayed.
-    pub const ARCHIVE: [Self; 6] =
-        [Self::Trades, Self::Quotes, Self::Books, Self::Marks, Self::Funding, Self::Liquidations];
+    pub const ARCHIVE: [Self; 12] = [
+        Self::Trades,
+        Self::Quotes,
+        Self::Books,
+        Self::Marks,
+        Self::Funding,
+        Self::Liquidations,
+        Self::Fills,
+        Self::FillAmendments,
+        Self::Cash,
+        Self::OrderIntents,
+        Self::OrderEnds,
+        Self::Instruments,
+    ];
 
     /// The name of its folder.
     pub const fn name(self) -> &'static str {
@@ -95,6 +129,12 @@ impl Table {
             Self::Marks => "marks",
             Self::Funding => "funding",
             Self::Liquidations => "liquidations",
+            Self::Fills => "fills",
+            Self::FillAmendments => "fill_amendments",
+            Self::Cash => "cash",
+            Self::OrderIntents => "order_intents",
+            Self::OrderEnds => "order_ends",
+            Self::Instruments => "instruments",
             Self::Late => "late",
             Self::Rejects => "rejects",
             Self::Features => "features",

@@ -21,6 +21,7 @@
 //! [`compact`] makes few large files of many small ones, also while a run writes. The lake computes no bar and knows no clock
 //! but for the time that its reports say a commit took.
 
+pub(crate) mod account;
 pub mod archive;
 mod bars_file;
 mod bars_plan;
@@ -34,6 +35,7 @@ pub mod export;
 mod layout;
 mod manifest;
 pub(crate) mod market;
+mod origin;
 mod parquet_file;
 mod publish;
 pub mod read;
@@ -83,7 +85,7 @@ pub struct LakeConfig {
     pub intervals: Vec<Interval>,
     /// The tables beside the bars, by number.
     pub tables: Vec<Arc<TableSpec>>,
-    /// Whether to keep the trades, amendments and market records that were taken in.
+    /// Whether to keep the trades, amendments, market records and records of accounts that were taken in.
     pub archive: bool,
     /// Whether to keep every version of each bar.
     pub changelog: bool,

@@ -124,6 +124,7 @@ impl Lake {
             output.accepted = Vec::new();
             output.amendments = Vec::new();
             output.market = Vec::new();
+            output.account = Vec::new();
         }
         let (rows, bytes) = weigh(&output);
         self.rows += rows;
@@ -385,12 +386,13 @@ fn weigh(output: &TickOutput) -> (usize, usize) {
         + size_of_val(&output.amendments[..])
         + size_of_val(&output.market[..])
         + output.market.iter().map(level_bytes).sum::<usize>()
+        // Once more for their names and ids.
+        + 2 * size_of_val(&output.account[..])
         + accepted * (TradeColumns::ROW_BYTES + size_of::<u32>())
         + raw;
     let published = output.bars.len() + output.rows.len();
-    let rows =
-        published + output.late.len() + output.rejects.len() + output.amendments.len() + output.market.len() + accepted;
-    (rows, bytes)
+    let beside = output.amendments.len() + output.market.len() + output.account.len();
+    (published + output.late.len() + output.rejects.len() + beside + accepted, bytes)
 }
 
 fn level_bytes(record: &MarketRecord) -> usize {

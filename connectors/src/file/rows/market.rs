@@ -1,17 +1,16 @@
-//! Reads the market's tables of a lake as input: quotes, books, marks, funding and liquidations, told by their columns.
+//! Reads the tables of a lake as input that hold what a market says beside its trades and what accounts do, told by their columns.
 //!
 //! The records are those of this file and its rows: where they came from before, and when, the lake that is made of them does
 //! not say.
 
-use crate::lake::Table;
-use crate::lake::market::{decode, table_with};
+use crate::lake::{Table, account, market};
 use crate::source::{DecodedChunk, PartitionReader, Progress, SourceError, Work};
 use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use tidewheel_schemas::{MarketRecord, Reject, RejectReason};
+use tidewheel_schemas::{AccountRecord, MarketRecord, Reject, RejectReason};
 
 /// Rows of a piece of work: books may have many levels.
 const ROWS_PER_BATCH: usize = 1 << 12;
@@ -31,7 +30,7 @@ pub struct MarketReader {
 }
 
 impl MarketReader {
-    /// Opens a file, if it is one of the market's tables.
+    /// Opens a file, if it is one of these tables.
     ///
     /// # Errors
     /// If it is such a table, and cannot be read.
@@ -43,7 +42,8 @@ impl MarketReader {
         // What is no Parquet file at all is told by the reader of trades.
         let Ok(builder) = builder(own) else { return Ok(None) };
         let names: Vec<&str> = builder.schema().fields().iter().map(|field| field.name().as_str()).collect();
-        let Some(table) = table_with(&names) else { return Ok(None) };
+        let found = market::table_with(&names).or_else(|| account::table_with(&names));
+        let Some(table) = found else { return Ok(None) };
         let total_rows = builder.metadata().file_metadata().num_rows().unsigned_abs();
         let path = path.to_owned();
         Ok(Some(Self { name, table, partition, path, rows: None, next_row: 0, total_rows, size, has_ended: false }))
@@ -105,26 +105,44 @@ impl PartitionReader for MarketReader {
 
 fn chunk_of(batch: &RecordBatch, table: Table, partition: u32, base: u64) -> DecodedChunk {
     let end_position = base + batch.num_rows() as u64;
-    let rows = match decode(batch, table) {
-        Ok(rows) => rows,
-        Err(detail) => return unreadable(partition, base, end_position, &detail),
-    };
     let mut chunk = DecodedChunk { end_position, ..DecodedChunk::default() };
     chunk.columns.partition = partition;
-    for (position, row) in (base..).zip(rows) {
+    let filled = if Table::ACCOUNT.contains(&table) {
+        put_account(batch, table, base, &mut chunk)
+    } else {
+        put_market(batch, table, base, &mut chunk)
+    };
+    match filled {
+        Ok(()) => chunk,
+        Err(detail) => unreadable(partition, base, end_position, &detail),
+    }
+}
+
+fn put_market(batch: &RecordBatch, table: Table, base: u64, chunk: &mut DecodedChunk) -> Result<(), String> {
+    let partition = chunk.columns.partition;
+    for (position, row) in (base..).zip(market::decode(batch, table)?) {
         match row.record {
             Ok(record) => chunk.market.push(MarketRecord { partition, position, index: 0, ..record }),
-            Err((reason, detail)) => chunk.rejects.push(Reject {
-                partition,
-                position,
-                reason,
-                detail: format!("row of {}: {detail}", table.name()),
-                raw: Box::default(),
-                receive_time_ns: None,
-            }),
+            Err(trouble) => chunk.rejects.push(reject(partition, position, table, trouble)),
         }
     }
-    chunk
+    Ok(())
+}
+
+fn put_account(batch: &RecordBatch, table: Table, base: u64, chunk: &mut DecodedChunk) -> Result<(), String> {
+    let partition = chunk.columns.partition;
+    for (position, row) in (base..).zip(account::decode(batch, table)?) {
+        match row.record {
+            Ok(record) => chunk.account.push(AccountRecord { partition, position, index: 0, ..record }),
+            Err(trouble) => chunk.rejects.push(reject(partition, position, table, trouble)),
+        }
+    }
+    Ok(())
+}
+
+fn reject(partition: u32, position: u64, table: Table, (reason, detail): (RejectReason, String)) -> Reject {
+    let detail = format!("row of {}: {detail}", table.name());
+    Reject { partition, position, reason, detail, raw: Box::default(), receive_time_ns: None }
 }
 
 /// One reject for rows of a damaged file.

@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use table::TableReader;
-use tidewheel_schemas::{Amendment, LateRecord, MarketRecord, Reject, TradeColumns};
+use tidewheel_schemas::{AccountRecord, Amendment, LateRecord, MarketRecord, Reject, TradeColumns};
 
 /// Rows of a batch that lie in one tick.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub struct ArchivedTick {
     pub amendments: Vec<Amendment>,
     /// Quotes, books, marks, funding and liquidations taken in, by source position.
     pub market: Vec<MarketRecord>,
+    /// Fills and what became of them, cash, order intents and their ends, reference data taken in, by source position.
+    pub account: Vec<AccountRecord>,
     /// Late records, each with the watermark that was written beside it, nanoseconds.
     pub late: Vec<(LateRecord, i64)>,
     /// Dead letters.
@@ -50,6 +52,7 @@ impl ArchivedTick {
         self.trades.append(&mut other.trades);
         self.amendments.append(&mut other.amendments);
         self.market.append(&mut other.market);
+        self.account.append(&mut other.account);
         self.late.append(&mut other.late);
         self.rejects.append(&mut other.rejects);
     }
@@ -72,6 +75,7 @@ impl Sources {
 pub struct Archive {
     trades: TableReader,
     market: [TableReader; 5],
+    account: [TableReader; 6],
     late: TableReader,
     rejects: TableReader,
 }
@@ -87,9 +91,11 @@ impl Archive {
         let sources = Arc::new(Sources(sources));
         let open = |table| TableReader::open(&layout, state, table, &sources);
         let [quotes, books, marks, funding, liquidations] = Table::MARKET.map(open);
+        let [fills, fill_amendments, cash, intents, ends, instruments] = Table::ACCOUNT.map(open);
         Ok(Self {
             trades: open(Table::Trades)?,
             market: [quotes?, books?, marks?, funding?, liquidations?],
+            account: [fills?, fill_amendments?, cash?, intents?, ends?, instruments?],
             late: open(Table::Late)?,
             rejects: open(Table::Rejects)?,
         })
@@ -101,11 +107,12 @@ impl Archive {
     /// If a file cannot be read, or holds rows of a tick that was left out.
     pub fn take(&mut self, tick: u64) -> Result<ArchivedTick, LakeError> {
         let mut taken = self.trades.take(tick)?;
-        for table in &mut self.market {
+        for table in self.market.iter_mut().chain(&mut self.account) {
             taken.append(table.take(tick)?);
         }
         // Each table has its own files, and a day's files are several.
         taken.market.sort_unstable_by_key(MarketRecord::source);
+        taken.account.sort_unstable_by_key(AccountRecord::source);
         taken.append(self.late.take(tick)?);
         taken.append(self.rejects.take(tick)?);
         Ok(taken)
@@ -114,6 +121,7 @@ impl Archive {
     /// Files that are not what the manifest says they are, found since the last call. Their rows were read all the same.
     pub fn damages(&mut self) -> Vec<Damage> {
         let tables = [&mut self.trades, &mut self.late, &mut self.rejects].into_iter().chain(&mut self.market);
+        let tables = tables.chain(&mut self.account);
         tables.flat_map(|table| std::mem::take(&mut table.damages)).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::bars_read::{column, numbers, stored_id, strings};
 use super::super::layout::Table;
-use super::super::{market, rejects_file};
+use super::super::{account, market, rejects_file};
 use super::{ArchivedRows, ArchivedTick, Sources};
 use arrow::array::{Array, Decimal128Array, Int64Array, PrimitiveArray, RecordBatch, StringArray};
 use arrow::datatypes::{ArrowPrimitiveType, Decimal128Type, Int64Type};
@@ -10,8 +10,8 @@ use foldhash::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use tidewheel_schemas::{
-    AggressorSide, Amendment, Change, Correction, Instrument, LateRecord, MarketRecord, Reject, Trade, TradeColumns,
-    TradeId, TradeKind,
+    AccountRecord, AggressorSide, Amendment, Change, Correction, Instrument, LateRecord, MarketRecord, Reject, Trade,
+    TradeColumns, TradeId, TradeKind,
 };
 
 /// Dead letters by tick, in their order.
@@ -38,6 +38,21 @@ pub(super) fn market(batch: &RecordBatch, sources: &Sources, table: Table) -> Re
         let record = stored.record.map_err(|(_, detail)| detail)?;
         let partition = sources.number_of(stored.source)?;
         at(&mut ticks, stored.tick).market.push(MarketRecord { partition, ..record });
+    }
+    Ok(ticks)
+}
+
+/// Records of one of the tables of what accounts do by tick, in their order.
+pub(super) fn account(
+    batch: &RecordBatch,
+    sources: &Sources,
+    table: Table,
+) -> Result<Vec<(u64, ArchivedTick)>, String> {
+    let mut ticks: Vec<(u64, ArchivedTick)> = Vec::new();
+    for stored in account::decode(batch, table)? {
+        let record = stored.record.map_err(|(_, detail)| detail)?;
+        let partition = sources.number_of(stored.source)?;
+        at(&mut ticks, stored.tick).account.push(AccountRecord { partition, ..record });
     }
     Ok(ticks)
 }

@@ -165,6 +165,7 @@ impl Cursor {
         let decoded = match self.table {
             Table::Rejects => rows::rejects(&batch, sources),
             table if Table::MARKET.contains(&table) => rows::market(&batch, sources, table),
+            table if Table::ACCOUNT.contains(&table) => rows::account(&batch, sources, table),
             table => rows::trades(&batch, sources, table == Table::Late),
         };
         let archive = |detail| LakeError::Archive { path: self.path.clone(), detail };

@@ -31,6 +31,7 @@ pub(super) use write::batches;
 
 use super::columns::{name_type, optional, required, timestamp_type};
 use super::layout::Table;
+use super::origin;
 use super::parquet_file::FileKind;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use std::sync::{Arc, LazyLock};
@@ -74,13 +75,7 @@ fn fields(table: Table) -> Vec<Field> {
         required("event_time_ns", DataType::Int64),
     ];
     fields.extend(own_fields(table));
-    fields.extend([
-        required("tick", DataType::Int64),
-        required("source", name_type()),
-        required("position", DataType::Int64),
-        required("position_index", DataType::Int64),
-        optional("receive_time_ns", DataType::Int64),
-    ]);
+    fields.extend(origin::fields());
     fields
 }
 

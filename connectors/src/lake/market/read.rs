@@ -2,6 +2,7 @@
 
 use super::super::bars_read::{column, numbers, strings};
 use super::super::layout::Table;
+use super::super::origin::Origins;
 use crate::decode::time::possible;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, ListArray, PrimitiveArray, RecordBatch,
@@ -30,11 +31,8 @@ pub(crate) struct StoredRecord<'a> {
 /// # Errors
 /// If a column is missing or has a wrong type.
 pub(crate) fn decode(batch: &RecordBatch, table: Table) -> Result<Vec<StoredRecord<'_>>, String> {
-    let (venue, symbol, source) = (strings(batch, "venue")?, strings(batch, "symbol")?, strings(batch, "source")?);
-    let integers = |name| numbers::<Int64Type>(batch, name);
-    let (event_time_ns, tick) = (integers("event_time_ns")?, integers("tick")?);
-    let (position, index) = (integers("position")?, integers("position_index")?);
-    let receive_time_ns = integers("receive_time_ns")?;
+    let (venue, symbol, origins) = (strings(batch, "venue")?, strings(batch, "symbol")?, Origins::of(batch)?);
+    let event_time_ns = numbers::<Int64Type>(batch, "event_time_ns")?;
     let own = Own::of(batch, table)?;
     let mut last: Option<Instrument> = None;
     let rows = (0..batch.num_rows()).map(|row| {
@@ -42,19 +40,19 @@ pub(crate) fn decode(batch: &RecordBatch, table: Table) -> Result<Vec<StoredReco
         let named = known.map_or_else(|| Instrument::new(venue.value(row), symbol.value(row)), Ok);
         let record = named.map_err(|error| (RejectReason::Instrument, error.to_string())).and_then(|instrument| {
             last = Some(instrument.clone());
-            let at = u16::try_from(index.value(row));
+            let beyond = || (RejectReason::Field, "position_index: beyond 65535".to_owned());
             let event_time = value(event_time_ns, row).ok_or_else(|| missing("event_time_ns"))?;
             Ok(MarketRecord {
                 instrument,
                 event_time_ns: time_ns(event_time, "event_time_ns")?,
                 partition: 0,
-                position: position.value(row).cast_unsigned(),
-                index: at.map_err(|_| (RejectReason::Field, "position_index: beyond 65535".to_owned()))?,
-                receive_time_ns: value(receive_time_ns, row),
+                position: origins.position(row),
+                index: origins.index(row).ok_or_else(beyond)?,
+                receive_time_ns: origins.receive_time_ns(row),
                 content: own.content(row)?,
             })
         });
-        StoredRecord { tick: tick.value(row).cast_unsigned(), source: source.value(row), record }
+        StoredRecord { tick: origins.tick(row), source: origins.source(row), record }
     });
     Ok(rows.collect())
 }

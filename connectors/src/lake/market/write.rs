@@ -1,17 +1,17 @@
 //! Market records into record batches.
 
 use super::super::columns::{
-    Values, int64, names, optional_decimal, optional_int64, optional_names, optional_quantity, optional_timestamp,
-    timestamp, venues_and_symbols,
+    int64, names, optional_decimal, optional_int64, optional_names, optional_quantity, optional_timestamp, timestamp,
+    values, venues_and_symbols,
 };
 use super::super::error::LakeError;
 use super::super::layout::Table;
+use super::super::origin::{self, Origin};
 use super::super::parquet_file::BATCH_ROWS;
-use super::super::trades_file::{Interner, source_name};
+use super::super::trades_file::Interner;
 use super::{MarketRow, level_fields, level_list, schema};
 use arrow::array::{ArrayRef, BooleanArray, ListArray, RecordBatch, StringArray, StructArray};
 use arrow::buffer::OffsetBuffer;
-use foldhash::HashMap;
 use std::sync::Arc;
 use tidewheel_schemas::{
     AggressorSide, BookUpdate, Funding, Level, Liquidation, Mark, MarketContent, MarketRecord, PRICE_LIMIT_E8, Quote,
@@ -60,23 +60,11 @@ fn make(rows: &[MarketRow<'_>], sources: &[String], table: Table) -> Result<Reco
         int64(records().map(|record| record.event_time_ns).collect(), None),
     ];
     columns.extend(own(rows, table)?);
-    let mut numbers: HashMap<u32, i32> = HashMap::default();
-    let mut source_names = Vec::new();
-    let source = records().map(|record| {
-        *numbers.entry(record.partition).or_insert_with(|| {
-            source_names.push(source_name(sources, record.partition));
-            source_names.len() as i32 - 1
-        })
-    });
-    let source: Vec<i32> = source.collect();
-    let source_names: ArrayRef = Arc::new(StringArray::from_iter_values(&source_names));
-    columns.extend([
-        int64(rows.iter().map(|(tick, _)| tick.cast_signed()).collect(), None),
-        names(source, &source_names),
-        int64(records().map(|record| record.position.cast_signed()).collect(), None),
-        int64(records().map(|record| record.index.into()).collect(), None),
-        optional_int64(values(records().map(|record| record.receive_time_ns))),
-    ]);
+    let origin = |(tick, record): &MarketRow<'_>| {
+        let MarketRecord { partition, position, index, receive_time_ns, .. } = **record;
+        Origin { tick: *tick, partition, position, index, receive_time_ns }
+    };
+    columns.extend(origin::columns(rows.iter().map(origin), sources));
     Ok(RecordBatch::try_new(schema(table).clone(), columns)
         .expect("the columns are those of the schema, of one length"))
 }
@@ -182,12 +170,6 @@ fn liquidations(liquidations: &[&Liquidation]) -> Result<Vec<ArrayRef>, LakeErro
         prices(liquidations.iter().map(|liquidation| Some(liquidation.price_e8)))?,
         optional_quantity(values(liquidations.iter().map(|liquidation| Some(liquidation.quantity_e8)))),
     ])
-}
-
-fn values<T: Default + Copy>(each: impl Iterator<Item = Option<T>>) -> Values<T> {
-    let mut values = Values::with_capacity(each.size_hint().0);
-    each.for_each(|value| values.push(value));
-    values
 }
 
 /// Numbers of updates: decoders take none beyond 63 bits.
