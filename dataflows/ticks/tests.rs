@@ -3,7 +3,10 @@
 use super::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tidewheel_schemas::{AggressorSide, Instrument, MarketContent, Quote, RejectReason, Trade, TradeId, TradeKind};
+use tidewheel_schemas::{
+    AggressorSide, CashMovement, ContractKind, Fill, Holder, Instrument, InstrumentReference, MarketContent, OrderEnd,
+    Quote, RejectReason, Side, Trade, TradeId, TradeKind,
+};
 
 fn instrument() -> Instrument {
     Instrument::new("v", "S").expect("a name")
@@ -12,6 +15,32 @@ fn instrument() -> Instrument {
 fn record(position: u64, index: u16, event_time_ns: i64, receive_time_ns: Option<i64>) -> MarketRecord {
     let content = MarketContent::Quote(Quote { update_id: None, bid: None, ask: None });
     MarketRecord { instrument: instrument(), event_time_ns, partition: 0, position, index, receive_time_ns, content }
+}
+
+fn account(
+    position: u64,
+    index: u16,
+    event_time_ns: i64,
+    receive_time_ns: Option<i64>,
+    content: AccountContent,
+) -> AccountRecord {
+    AccountRecord { event_time_ns, partition: 0, position, index, receive_time_ns, content }
+}
+
+fn order_end(number: u64) -> AccountContent {
+    AccountContent::OrderEnd(OrderEnd { account: "a".into(), intent_id: number.to_string().into() })
+}
+
+fn reference() -> AccountContent {
+    AccountContent::Reference(InstrumentReference {
+        instrument: instrument(),
+        asset_class: "c".into(),
+        sector: "s".into(),
+        base_currency: "B".into(),
+        quote_currency: "C".into(),
+        kind: ContractKind::Linear,
+        multiplier_e8: 1,
+    })
 }
 
 fn reject(position: u64) -> Reject {
@@ -25,7 +54,7 @@ fn reject(position: u64) -> Reject {
     }
 }
 
-/// Messages that hold trades, market records, both or junk.
+/// Messages that hold trades, market records, records of accounts, several of these or junk.
 fn chunk(random: &mut ChaCha8Rng, has_receive_times: bool) -> DecodedChunk {
     let mut chunk = DecodedChunk::default();
     chunk.columns.instruments.push(instrument());
@@ -46,8 +75,14 @@ fn chunk(random: &mut ChaCha8Rng, has_receive_times: bool) -> DecodedChunk {
                 chunk.columns.receive_time_ns.push(time + 7);
             }
         }
-        for index in 0..random.random_range(0..3) {
-            chunk.market.push(record(position, index, time + 1, has_receive_times.then_some(time + 8)));
+        for index in 0..random.random_range(0..5) {
+            let received = has_receive_times.then_some(time + 8);
+            match random.random_range(0..6) {
+                0..3 => chunk.market.push(record(position, index, time + 1, received)),
+                3..5 => chunk.account.push(account(position, index, time + 1, received, order_end(position))),
+                // Without a time of receipt: it moves no clock.
+                _ => chunk.account.push(account(position, index, 5, None, reference())),
+            }
         }
         if random.random_bool(0.2) {
             chunk.rejects.push(reject(position));
@@ -57,18 +92,25 @@ fn chunk(random: &mut ChaCha8Rng, has_receive_times: bool) -> DecodedChunk {
     chunk
 }
 
-/// What the clock must be: the entries sorted by position, of one message the trades first.
+fn is_reference(record: &AccountRecord) -> bool {
+    matches!(record.content, AccountContent::Reference(_))
+}
+
+/// What the clock must be: the entries sorted by position, of one message the trades first, reference data left out.
 fn clock(chunk: &DecodedChunk, has_receive_times: bool) -> Vec<i64> {
     let columns = &chunk.columns;
     let trades = (0..columns.len()).map(|row| {
         let time = if has_receive_times { columns.receive_time_ns[row] } else { columns.event_time_ns[row] };
         (columns.position[row], 0, row, time)
     });
-    let records = chunk.market.iter().enumerate().map(|(number, record)| {
-        let time = record.receive_time_ns.filter(|_| has_receive_times).unwrap_or(record.event_time_ns);
-        (record.position, 1, number, time)
+    let time = |received: Option<i64>, event: i64| received.filter(|_| has_receive_times).unwrap_or(event);
+    let market = chunk.market.iter().map(|record| {
+        (record.position, 1, usize::from(record.index), time(record.receive_time_ns, record.event_time_ns))
     });
-    let mut entries: Vec<_> = trades.chain(records).collect();
+    let account = chunk.account.iter().filter(|record| !is_reference(record)).map(|record| {
+        (record.position, 1, usize::from(record.index), time(record.receive_time_ns, record.event_time_ns))
+    });
+    let mut entries: Vec<_> = trades.chain(market).chain(account).collect();
     entries.sort_unstable();
     entries.into_iter().map(|entry| entry.3).collect()
 }
@@ -85,22 +127,31 @@ fn any_cut_gives_the_same_records_in_the_order_of_their_source() {
         let mut cut = Chunk::new(whole.clone());
         assert_eq!(cut.clock_ns(), entries);
         let (mut next_row, mut market, mut rejects, mut end) = (0, Vec::new(), Vec::new(), 0);
+        let mut accounts: Vec<AccountRecord> = Vec::new();
         while cut.next_entry() < entries.len() {
             let entry = random.random_range(cut.next_entry()..=entries.len());
             let piece = cut.take_until(entry);
             assert_eq!(piece.rows.start, next_row);
             next_row = piece.rows.end;
             market.extend(piece.market);
+            accounts.extend(piece.account);
             rejects.extend(piece.rejects);
             assert!(piece.end_position >= end && piece.end_position <= whole.end_position);
             end = piece.end_position;
             // Nothing is given out before what stands in front of it.
-            assert_eq!(next_row + market.len(), entry);
+            let timed = accounts.iter().filter(|record| !is_reference(record)).count();
+            assert_eq!(next_row + market.len() + timed, entry);
             assert!(rejects.iter().all(|reject| reject.position < end));
+            assert!(accounts.iter().filter(|record| is_reference(record)).all(|record| record.position < end));
         }
         let last = cut.take_all();
         market.extend(last.market);
+        accounts.extend(last.account);
         rejects.extend(last.rejects);
+        let (references, others): (Vec<_>, Vec<_>) = accounts.iter().partition(|record| is_reference(record));
+        assert!([references, others].iter().all(|each| each.is_sorted_by_key(|record| record.source())));
+        accounts.sort_by_key(AccountRecord::source);
+        assert_eq!(accounts, whole.account);
         assert_eq!((last.rows.end, last.end_position), (whole.columns.len(), whole.end_position));
         assert_eq!((market, rejects), (whole.market, whole.rejects));
     }
@@ -156,4 +207,83 @@ fn the_watermark_goes_by_trades_alone() {
     // Frozen is what the ticks before have left behind: 90 less 10.
     let (watermark_ns, times, told, _) = tick(102, &[95], &[79, 80, 102]);
     assert_eq!((watermark_ns, times, told), (95 * second, vec![80, 102], vec![RejectReason::TooOld]));
+}
+
+/// Records of accounts neither move the watermark nor are too old for it: who keeps the books decides what is late.
+#[test]
+fn records_of_accounts_are_taken_unless_they_are_from_the_future() {
+    let limits = IntakeLimits { horizon_ns: 10_000_000_000, skew_ns: 1_000_000_000 };
+    let mut ticker = Ticker::new(TickConfig { limits, provisional_every_ms: None });
+    let second = 1_000_000_000;
+    let fill = |at: i64| Fill {
+        holder: Holder { account: "a".into(), strategy: "s".into() },
+        instrument: instrument(),
+        fill_id: "1".into(),
+        intent_id: None,
+        side: Side::Buy,
+        quantity_e8: 1,
+        price_e8: 1,
+        fee_e8: 0,
+        fee_currency: "C".into(),
+        event_time_ns: at * second,
+    };
+    let change = |change| {
+        let (account, instrument, fill_id) = ("a".into(), instrument(), "1".into());
+        AccountContent::FillAmendment(FillAmendment { account, instrument, fill_id, change, original_time_ns: None })
+    };
+    let cash = |at: i64| {
+        let (account, id, currency) = ("a".into(), "1".into(), "C".into());
+        AccountContent::Cash(CashMovement { account, id, currency, amount_e8: 1, event_time_ns: at * second })
+    };
+    let corrected = |at: i64| change(FillChange::Correct { fill: Box::new(fill(at)), sequence: 0 });
+    let records = [
+        (1, order_end(0)),
+        (101, order_end(1)),
+        (102, order_end(2)),
+        (100, AccountContent::Fill(fill(100))),
+        (103, AccountContent::Fill(fill(103))),
+        (5, cash(5)),
+        (100, change(FillChange::Cancel)),
+        (100, corrected(101)),
+        // Changed in time, into a fill that is not there yet.
+        (100, corrected(102)),
+        // What an instrument is holds whenever it was said.
+        (9_000, reference()),
+    ];
+    let mut chunk = DecodedChunk { end_position: 100, ..DecodedChunk::default() };
+    for (position, (at, content)) in (0..).zip(records) {
+        chunk.account.push(account(position, 0, at * second, None, content));
+    }
+    let piece = Chunk::new(chunk).take_all();
+    assert_eq!((piece.records(), piece.has_others()), (10, true));
+    let input = ticker.tick(100_000, vec![piece], &[true]);
+    let taken: BTreeMap<u64, &str> =
+        input.account.iter().map(|record| (record.position, record.content.name())).collect();
+    assert_eq!(taken.into_keys().collect::<Vec<_>>(), [0, 1, 3, 5, 6, 7, 9]);
+    let told: Vec<_> = input.source.rejects.iter().map(|reject| (reject.position, reject.reason)).collect();
+    assert_eq!(told, [2, 4, 8].map(|position| (position, RejectReason::Future)));
+    let detail = &input.source.rejects[1].detail;
+    assert_eq!(detail, "fill: event time 103000000000 ns is 3000 ms beyond the tick that received it");
+    let counters = input.source.counters;
+    assert_eq!((counters.read, counters.accepted, counters.rejected), (10, 7, 3));
+    assert!(counters.reconcile());
+    assert_eq!(input.header.watermark_ns, i64::MIN);
+}
+
+#[test]
+fn a_span_of_time_keeps_reference_data_and_changes_of_unknown_fills() {
+    let change = |original_time_ns| {
+        let (account, instrument, fill_id) = ("a".into(), instrument(), "1".into());
+        let change = FillChange::Cancel;
+        AccountContent::FillAmendment(FillAmendment { account, instrument, fill_id, change, original_time_ns })
+    };
+    let contents = [order_end(0), order_end(1), reference(), change(None), change(Some(9)), change(Some(10))];
+    let times = [9, 10, 1, 1, 10, 1];
+    let records = (0..).zip(times.into_iter().zip(contents));
+    let mut chunk = DecodedChunk {
+        account: records.map(|(position, (at, content))| account(position, 0, at, None, content)).collect(),
+        ..DecodedChunk::default()
+    };
+    chunk.retain_between(10, 20);
+    assert_eq!(chunk.account.iter().map(|record| record.position).collect::<Vec<_>>(), [1, 2, 3, 5]);
 }

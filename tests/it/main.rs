@@ -1,5 +1,6 @@
 //! Whole-pipeline tests, in one binary: what comes out, not which function did it. Those that need Kafka share one broker.
 
+mod accounts;
 mod books;
 mod campaign;
 mod commands;

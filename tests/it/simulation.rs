@@ -36,8 +36,9 @@ use tidewheel_connectors::source::DecodedChunk;
 use tidewheel_operators::features::View;
 use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::{
-    AggressorSide, BarVersion, BookUpdate, Interval, Level, Liquidation, Mark, MarketContent, MarketRecord, Quote, Row,
-    SECOND_NS, TableKind, TickOutput,
+    AccountContent, AccountRecord, AggressorSide, BarVersion, BookUpdate, CashMovement, FillAmendment, FillChange,
+    Interval, Level, Liquidation, Mark, MarketContent, MarketRecord, OrderEnd, Quote, Row, SECOND_NS, TableKind,
+    TickOutput,
 };
 
 /// Seeds of the short run.
@@ -90,6 +91,7 @@ impl Script {
             }
             chunk.amendments.extend(amendment(&arrival.instrument, &arrival.record, partition, position));
             chunk.market.push(beside(arrival, number as u64, partition, position));
+            chunk.account.push(of_account(arrival, number as u64, partition, position));
         }
         chunks.into_values().map(Chunk::new).collect()
     }
@@ -132,6 +134,28 @@ fn beside(arrival: &Arrival, number: u64, partition: u32, position: u64) -> Mark
         receive_time_ns: None,
         content,
     }
+}
+
+/// What an account does at an arrival.
+fn of_account(arrival: &Arrival, number: u64, partition: u32, position: u64) -> AccountRecord {
+    let event_time_ns = arrival.time_ns;
+    let (account, id): (Arc<str>, Arc<str>) = ("paper".into(), number.to_string().into());
+    let content = match number % 3 {
+        0 => {
+            let (currency, amount_e8) = ("USDT".into(), 1 + number as i64);
+            AccountContent::Cash(CashMovement { account, id, currency, amount_e8, event_time_ns })
+        }
+        1 => AccountContent::OrderEnd(OrderEnd { account, intent_id: id }),
+        _ => AccountContent::FillAmendment(FillAmendment {
+            account,
+            instrument: arrival.instrument.clone(),
+            fill_id: id,
+            change: FillChange::Cancel,
+            original_time_ns: Some(event_time_ns),
+        }),
+    };
+    // Behind the market record of the same message.
+    AccountRecord { event_time_ns, partition, position, index: 1, receive_time_ns: None, content }
 }
 
 /// Where the script stands after a tick, in the log.
@@ -341,10 +365,13 @@ impl World<'_> {
         let state = lake::read::manifest(&self.lake()).expect("a lake");
         let mut archive = Archive::open(&self.lake(), &state, &[]).expect("a lake");
         for tick in ticks {
-            let found = archive.take(tick.tick).expect("a sound archive").market;
+            let taken = archive.take(tick.tick).expect("a sound archive");
+            let found = taken.market;
             assert!(found == tick.market, "seed {seed}: tick {} has {} records", tick.tick, found.len());
+            assert!(taken.account == tick.account, "seed {seed}: tick {} has {:?}", tick.tick, taken.account);
         }
         let records: usize = ticks.iter().map(|tick| tick.market.len()).sum();
+        assert!(ticks.iter().any(|tick| !tick.account.is_empty()), "seed {seed}: nothing of accounts");
         println!("{records} market records");
         assert!(records > 0, "seed {seed}: there are market records");
     }

@@ -1,5 +1,6 @@
 //! The market itself: an iterator of events in the order of their arrival.
 
+use super::account::PaperAccount;
 use super::config::{DAY_NS, MarketConfig};
 use super::event::{Cause, Damage, Event, Tally};
 use super::instruments::{self, Symbol};
@@ -8,7 +9,7 @@ use super::streams::Streams;
 use crate::file::Op;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use tidewheel_schemas::{AggressorSide, Instrument, MarketRecord, SECOND_NS, Trade, TradeId, TradeKind};
+use tidewheel_schemas::{AccountRecord, AggressorSide, Instrument, MarketRecord, SECOND_NS, Trade, TradeId, TradeKind};
 
 /// Base trades over which the activity of the market stays the same.
 const REGIME_TRADES: u64 = 1 << 13;
@@ -49,6 +50,7 @@ pub struct Market {
     tally: Tally,
     /// What is sent beside the trades, where anything is.
     streams: Option<Streams>,
+    account: Option<PaperAccount>,
 }
 
 /// One order that takes several others: trades of one symbol, side and time.
@@ -125,6 +127,7 @@ impl Market {
                 .streams
                 .has_others()
                 .then(|| Streams::new(config.seed, config.symbols as usize, config.streams)),
+            account: config.streams.account.then(|| PaperAccount::new(config.seed, config.symbols as usize)),
             config,
         })
     }
@@ -149,6 +152,13 @@ impl Market {
         let at = event.instrument as usize;
         if let Some(streams) = &mut self.streams {
             streams.after(event, &self.instruments[at], &self.symbols[at], out);
+        }
+    }
+
+    /// Appends what the paper account sends because of an event. To be asked once for each, in their order.
+    pub fn account(&mut self, event: &Event, out: &mut Vec<AccountRecord>) {
+        if let Some(account) = &mut self.account {
+            account.after(event, &self.instruments, &self.symbols[event.instrument as usize], out);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::event::{Cause, Damage, Event, Tally};
 use super::market::Market;
-use super::render::{WireFormat, csv_header, render, render_record};
+use super::render::{WireFormat, csv_header, render, render_account_record, render_record};
 use crate::file::{TradeFile, TradeRow, TradeTable};
 use crate::source::SourceError;
 use flate2::Compression;
@@ -54,6 +54,8 @@ pub struct Written {
     pub tally: Tally,
     /// Market records among them.
     pub market: u64,
+    /// Records of the account among them.
+    pub account: u64,
     /// Events left out because the format has no words for them.
     pub skipped: u64,
 }
@@ -103,7 +105,7 @@ fn write_lines(out: &mut dyn Write, market: &mut Market, options: TextOptions) -
         buffer.extend_from_slice(csv_header().as_bytes());
         buffer.push(b'\n');
     }
-    let mut beside = Vec::new();
+    let (mut beside, mut account) = (Vec::new(), Vec::new());
     let begin = |buffer: &mut Vec<u8>, event: &Event| {
         if options.has_receive_time {
             buffer.extend_from_slice(itoa::Buffer::new().format(event.receive_time_ns).as_bytes());
@@ -130,6 +132,19 @@ fn write_lines(out: &mut dyn Write, market: &mut Market, options: TextOptions) -
                 buffer.push(b'\n');
                 written.records += 1;
                 written.market += 1;
+            } else {
+                buffer.truncate(start);
+                written.skipped += 1;
+            }
+        }
+        market.account(&event, &mut account);
+        for record in account.drain(..) {
+            let start = buffer.len();
+            begin(&mut buffer, &event);
+            if render_account_record(&record, options.format, &mut buffer) {
+                buffer.push(b'\n');
+                written.records += 1;
+                written.account += 1;
             } else {
                 buffer.truncate(start);
                 written.skipped += 1;

@@ -42,15 +42,19 @@ pub struct StreamKinds {
     pub marks: bool,
     /// Liquidations.
     pub liquidations: bool,
+    /// What a paper account does.
+    pub account: bool,
 }
 
 impl StreamKinds {
     /// Trades alone.
-    pub const TRADES: Self = Self { trades: true, quotes: false, books: false, marks: false, liquidations: false };
-    /// All streams.
-    pub const ALL: Self = Self { trades: true, quotes: true, books: true, marks: true, liquidations: true };
+    pub const TRADES: Self =
+        Self { trades: true, quotes: false, books: false, marks: false, liquidations: false, account: false };
+    /// All that a market says.
+    pub const ALL: Self =
+        Self { trades: true, quotes: true, books: true, marks: true, liquidations: true, account: false };
 
-    /// Whether there is anything beside the trades.
+    /// Whether the market says anything beside the trades.
     pub const fn has_others(&self) -> bool {
         self.quotes || self.books || self.marks || self.liquidations
     }

@@ -1,5 +1,6 @@
 //! The market as its users see it: counts that add up, files that read back, bytes that never change.
 
+mod account;
 mod streams;
 
 use super::*;

@@ -34,6 +34,7 @@ Examples:
   tidewheel generate --output day.jsonl --bad-day --cancelled 1%     every trouble, and many cancels
   tidewheel generate --output - --trades 5                           five lines to look at
   tidewheel generate --output day.jsonl --format binance --streams trades,quotes,books,marks,liquidations
+  tidewheel generate --output day.jsonl --streams trades,account     and a paper account
   tidewheel generate --brokers localhost:9092 --topic trades --rate 5000 --live
 
 Fractions are percent (2%) or decimals (0.02) of the trades. Times are text: 100ms, 5s, 1m, 1h."
@@ -129,7 +130,8 @@ struct MarketArgs {
     #[arg(long, value_name = "FRACTION")]
     leaning: Option<Fraction>,
 
-    /// What is sent; all but trades as canonical or binance only, and marks bring the funding settled every 8 h
+    /// What is sent; all but trades as canonical or binance only, the account as canonical only, and marks bring the funding settled every
+    /// 8 h
     #[arg(long, value_enum, value_delimiter = ',', value_name = "STREAM", default_value = "trades")]
     streams: Vec<Stream>,
 }
@@ -147,6 +149,8 @@ enum Stream {
     Marks,
     /// Liquidations
     Liquidations,
+    /// A paper account: its instruments, a deposit, orders and their fills
+    Account,
 }
 
 /// How many trades meet which trouble.
@@ -265,6 +269,10 @@ impl GenerateArgs {
                 "streams other than trades are written as canonical or binance: choose one of these with --format";
             return Err(CommandError::Usage(detail.to_owned()));
         }
+        if format != GenerateFormat::Canonical && market.config().streams.account {
+            let detail = "what accounts do is written as canonical only: choose that with --format";
+            return Err(CommandError::Usage(detail.to_owned()));
+        }
         let written = match (&self.output, &self.topic) {
             (Some(path), _) if path.as_os_str() == "-" => {
                 let written = send::to_writer(&mut market, self.text_options(format)?, out)?;
@@ -346,6 +354,7 @@ impl MarketArgs {
             books: has(Stream::Books),
             marks: has(Stream::Marks),
             liquidations: has(Stream::Liquidations),
+            account: has(Stream::Account),
         }
     }
 }
@@ -389,6 +398,9 @@ fn tally(written: &Written, format: GenerateFormat) -> Table {
     }
     if written.market > 0 {
         table.row(["  market records", &written.market.to_string()]);
+    }
+    if written.account > 0 {
+        table.row(["  records of the account", &written.account.to_string()]);
     }
     if written.skipped > 0 {
         let format = format.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());

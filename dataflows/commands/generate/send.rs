@@ -7,7 +7,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use tidewheel_connectors::generate::{
-    Event, Market, TextOptions, WireFormat, Written, csv_header, render, render_record,
+    ACCOUNT, Event, Market, TextOptions, WireFormat, Written, csv_header, render, render_account_record, render_record,
 };
 use tidewheel_connectors::kafka::publish::{Outgoing, Publisher};
 
@@ -93,7 +93,7 @@ pub fn to_topic(
     Ok(written)
 }
 
-/// Sends events, keyed by venue and symbol, stamped with their receive times, until there are no more or `go_on`, asked
+/// Sends events, keyed by venue and symbol or by account, stamped with their receive times, until there are no more or `go_on`, asked
 /// before each with the number sent, says no.
 pub fn publish(
     market: &mut Market,
@@ -103,9 +103,11 @@ pub fn publish(
     mut go_on: impl FnMut(u64) -> bool,
 ) -> Result<Written, CommandError> {
     let instruments = market.instruments().iter();
-    let keys: Vec<String> = instruments.map(|of| format!("{}|{}", of.venue, of.symbol)).collect();
+    let mut keys: Vec<String> = instruments.map(|of| format!("{}|{}", of.venue, of.symbol)).collect();
+    // That of the account, behind the instruments.
+    keys.push(ACCOUNT.to_owned());
     let (started, mut sent) = (Instant::now(), 0u64);
-    let written = for_each_message(market, format, |event, instrument, message| {
+    let written = for_each_message(market, format, |event, key, message| {
         let wait = pace.wait(event.receive_time_ns, sent, started.elapsed());
         // The system sleeps about a tenth of a millisecond too long: shorter waits are made up for by the next ones.
         if wait > Duration::from_millis(1) {
@@ -115,7 +117,7 @@ pub fn publish(
             return Ok(ControlFlow::Break(()));
         }
         publisher.send(&Outgoing {
-            key: Some(keys[instrument].as_bytes()),
+            key: Some(keys[key].as_bytes()),
             payload: message,
             timestamp_ms: Some(event.receive_time_ns / 1_000_000),
         })?;
@@ -126,7 +128,8 @@ pub fn publish(
     Ok(written)
 }
 
-/// Renders one event after the other; those that the format has no words for are counted as skipped.
+/// Renders one event after the other; those that the format has no words for are counted as skipped. `take` is told the number of the
+/// instrument, or one more than the last for records of the account.
 fn for_each_message(
     market: &mut Market,
     format: WireFormat,
@@ -134,7 +137,7 @@ fn for_each_message(
 ) -> Result<Written, CommandError> {
     let instruments = market.instruments().to_vec();
     let (mut written, mut message) = (Written::default(), Vec::with_capacity(512));
-    let mut beside = Vec::new();
+    let (mut beside, mut account) = (Vec::new(), Vec::new());
     'events: while let Some(event) = market.next() {
         message.clear();
         let instrument = event.instrument as usize;
@@ -161,6 +164,19 @@ fn for_each_message(
             }
             written.records += 1;
             written.market += 1;
+        }
+        market.account(&event, &mut account);
+        for record in account.drain(..) {
+            message.clear();
+            if !render_account_record(&record, format, &mut message) {
+                written.skipped += 1;
+                continue;
+            }
+            if take(&event, instruments.len(), &message)?.is_break() {
+                break 'events;
+            }
+            written.records += 1;
+            written.account += 1;
         }
     }
     Ok(written)

@@ -115,10 +115,10 @@ fn a_run_that_is_killed_keeps_every_record_once_and_can_be_made_again() {
     assert_eq!((counters.read, rows(&setup.lake)), (trades, BTreeMap::from([("trades", trades)])));
 }
 
-/// Sends some thousand quotes a second to a partition of its own until told to stop, and two trades to another, four seconds apart; all
-/// dated now.
-fn offer(topic: &str, stop: &AtomicBool) {
-    const QUOTES_AT_ONCE: u64 = 5;
+/// Sends some thousand records a second to a partition of their own until told to stop, and two trades to another, four seconds apart;
+/// all dated now.
+fn offer(topic: &str, stop: &AtomicBool, record: fn(u64, u128) -> String) {
+    const RECORDS_AT_ONCE: u64 = 5;
     const TRADES_AT_MS: [u64; 2] = [3_000, 7_000];
     let producer: BaseProducer = broker().client().set("linger.ms", "0").create().expect("a sound configuration");
     let send = |partition: i32, payload: &str| {
@@ -129,16 +129,15 @@ fn offer(topic: &str, stop: &AtomicBool) {
     let (begun, mut number, mut trades) = (Instant::now(), 0, 0);
     while !stop.load(Ordering::Relaxed) {
         let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_nanos();
-        let of = |symbol: &str| format!(r#""venue":"busy","symbol":"{symbol}","event_time":{now_ns}"#);
-        for _ in 0..QUOTES_AT_ONCE {
+        for _ in 0..RECORDS_AT_ONCE {
             number += 1;
-            let quote = format!(r#""update_id":{number},"bid_price":"1","bid_quantity":"{number}""#);
-            send(1, &format!(r#"{{"type":"quote",{},{quote}}}"#, of("BOOK")));
+            send(1, &record(number, now_ns));
         }
         if TRADES_AT_MS.get(trades).is_some_and(|at| begun.elapsed() >= Duration::from_millis(*at)) {
             trades += 1;
             let trade = format!(r#""trade_id":"{trades}","price":"1","quantity":"1""#);
-            send(0, &format!(r#"{{"type":"trade",{},{trade}}}"#, of("TRADED")));
+            let of = format!(r#""venue":"busy","symbol":"TRADED","event_time":{now_ns}"#);
+            send(0, &format!(r#"{{"type":"trade",{of},{trade}}}"#));
         }
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -147,16 +146,24 @@ fn offer(topic: &str, stop: &AtomicBool) {
 
 #[test]
 fn a_partition_that_quotes_fill_without_a_pause_holds_no_bar_back() {
+    holds_no_bar_back("busy", |number, now_ns| {
+        let quote = format!(r#""update_id":{number},"bid_price":"1","bid_quantity":"{number}""#);
+        format!(r#"{{"type":"quote","venue":"busy","symbol":"BOOK","event_time":{now_ns},{quote}}}"#)
+    });
+}
+
+/// Whether bars become final beside a partition that such records fill without a pause, by their number and the time.
+pub(crate) fn holds_no_bar_back(name: &str, record: fn(u64, u128) -> String) {
     let folder = tempfile::tempdir().expect("a folder");
     let brokers = broker().address();
-    let topic = broker().topic("busy", 2);
+    let topic = broker().topic(name, 2);
     let mut setup = Setup::new(brokers, &topic, folder.path());
     setup.bars += "lateness = \"1s\"\n";
     let stop = AtomicBool::new(false);
     let run = setup.start();
     std::thread::scope(|scope| {
-        let offering = scope.spawn(|| offer(&topic, &stop));
-        // The second trade makes the bar of the first final, though the broker never says that nothing follows among the quotes.
+        let offering = scope.spawn(|| offer(&topic, &stop, record));
+        // The second trade makes the bar of the first final, though the broker never says that nothing follows among the others.
         wait_for_record(brokers, &format!("{}.bars.1s", setup.prefix), |record| {
             record.value.as_ref().is_some_and(|bar| bar["symbol"] == "TRADED" && bar["is_final"] == true)
         });

@@ -1,6 +1,6 @@
 //! Market streams through the program: quotes, books, marks, funding and liquidations from the wire into the lake and back.
 
-mod live;
+pub(crate) mod live;
 mod readers;
 mod replayed;
 
@@ -17,8 +17,11 @@ use tidewheel_schemas::MarketRecord;
 /// Columns that say where a row came from, and when.
 const ORIGIN: [&str; 4] = ["tick", "source", "position", "position_index"];
 
+/// Times cut to microseconds: the exact ones stand beside them, and these need a time zone to be printed.
+const TIMES_CUT: [&str; 5] = ["event_time", "next_funding_time", "original_event_time", "fill_time", "expires"];
+
 /// Rows of the input that a lake keeps, by table.
-fn rows(lake: &Path) -> BTreeMap<&'static str, u64> {
+pub(crate) fn rows(lake: &Path) -> BTreeMap<&'static str, u64> {
     let mut rows = BTreeMap::new();
     for file in read::manifest(lake).expect("a lake").files.values() {
         if Table::ARCHIVE.contains(&file.table) {
@@ -28,8 +31,8 @@ fn rows(lake: &Path) -> BTreeMap<&'static str, u64> {
     rows
 }
 
-/// The rows of a market's table as text, all columns but `without`, sorted.
-fn table(lake: &Path, table: Table, without: &[&str]) -> Vec<String> {
+/// The rows of a table of the archive beside the trades as text, all columns but `without`, sorted.
+pub(crate) fn table(lake: &Path, table: Table, without: &[&str]) -> Vec<String> {
     let mut lines = Vec::new();
     for file in read::manifest(lake).expect("a lake").of(table) {
         let file = File::open(lake.join(&file.path)).expect("a file of the manifest");
@@ -38,10 +41,11 @@ fn table(lake: &Path, table: Table, without: &[&str]) -> Vec<String> {
             let batch = batch.expect("a sound file");
             let options = FormatOptions::new();
             let fields = batch.schema();
-            // The exact time stands beside the one cut to microseconds, which needs a time zone to be printed.
-            let kept = fields.fields().iter().zip(batch.columns()).filter(|(field, _)| {
-                !matches!(&**field.name(), "event_time" | "next_funding_time") && !without.contains(&&**field.name())
-            });
+            let kept = fields
+                .fields()
+                .iter()
+                .zip(batch.columns())
+                .filter(|(field, _)| !TIMES_CUT.contains(&&**field.name()) && !without.contains(&&**field.name()));
             let columns: Vec<_> = kept
                 .map(|(field, column)| (field.name(), ArrayFormatter::try_new(column, &options).expect("printable")))
                 .collect();

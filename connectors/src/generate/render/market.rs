@@ -1,10 +1,10 @@
 //! Market records as Binance sends them: `bookTicker`, `depthUpdate` and depth of the futures, `markPriceUpdate`, rows of
-//! funding rates, `forceOrder`; or as canonical JSON.
+//! funding rates, `forceOrder`; or as canonical JSON, the only form for what accounts do.
 
 use super::WireFormat;
 use super::text::{put, put_integer};
-use crate::decode::render_market;
-use tidewheel_schemas::{AggressorSide, Level, MarketContent, MarketRecord, format_e8};
+use crate::decode::{render_account, render_market};
+use tidewheel_schemas::{AccountRecord, AggressorSide, Level, MarketContent, MarketRecord, format_e8};
 
 /// Appends a record without a line end. Says no, and appends nothing, where the format has no words for it.
 pub fn render_record(record: &MarketRecord, format: WireFormat, out: &mut Vec<u8>) -> bool {
@@ -18,6 +18,15 @@ pub fn render_record(record: &MarketRecord, format: WireFormat, out: &mut Vec<u8
         _ => return false,
     }
     true
+}
+
+/// Appends a record of an account without a line end. Says no, and appends nothing, where the format has no words for it.
+pub fn render_account_record(record: &AccountRecord, format: WireFormat, out: &mut Vec<u8>) -> bool {
+    let has_words = format == WireFormat::Canonical;
+    if has_words {
+        out.extend(render_account(&AccountRecord { receive_time_ns: None, ..record.clone() }));
+    }
+    has_words
 }
 
 fn enveloped(record: &MarketRecord, out: &mut Vec<u8>) {

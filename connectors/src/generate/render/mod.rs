@@ -14,7 +14,7 @@ mod market;
 mod text;
 
 pub use self::csv::{csv_columns, csv_header};
-pub use market::render_record;
+pub use market::{render_account_record, render_record};
 
 use super::event::{Cause, Damage, Event};
 use crate::decode::Format;

@@ -69,6 +69,7 @@ fn output(number: u64) -> TickOutput {
         amendments,
         rejects: vec![reject],
         market: if number.is_multiple_of(7) { Vec::new() } else { market::records(number) },
+        account: if number.is_multiple_of(3) { Vec::new() } else { account::records(number) },
         ..tick(number, bars)
     }
 }
@@ -118,6 +119,7 @@ fn check_tick(archive: &mut Archive, number: u64) {
     assert_eq!(found.late, expected.late.into_iter().map(|late| (late, number as i64)).collect::<Vec<_>>());
     assert_eq!(found.rejects, expected.rejects);
     assert_eq!(found.market, expected.market);
+    assert_eq!(found.account, expected.account);
 }
 
 fn archive_of(root: &Path) -> Archive {

@@ -26,6 +26,7 @@ fn output(number: u64) -> TickOutput {
     output.rows = rows::rows(number);
     // A table has files on days of its own: enough to be joined, few enough to be quick.
     output.market = if number.is_multiple_of(4) { market::records(number) } else { Vec::new() };
+    output.account = if number.is_multiple_of(5) { account::records(number) } else { Vec::new() };
     output
 }
 
@@ -59,8 +60,9 @@ fn seen(root: &Path) -> String {
     let trades = ["symbol", "op", "trade_id", "price", "event_time_ns", "sequence", "tick", "source", "position"];
     let rejects = ["tick", "source", "position", "reason", "detail", "raw"];
     format!(
-        "{}\n{}\n{}\n{}\n{}\n{}\n{}",
+        "{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}",
         market::text(root),
+        account::text(root),
         rows::text(root),
         bars_text(root),
         changelog_text(root),
@@ -91,7 +93,7 @@ fn many_small_files_become_few_with_the_same_rows_in_the_same_order() {
     let report = compact(&settings(&root)).expect("it can be compacted");
     assert_eq!((report.files_before, report.files_after), (would.files_before, would.files_after));
     // The tables beside the bars, over four days.
-    let most = 6 + 4 * rows::tables().len() as u64 + market::DAYS;
+    let most = 6 + 4 * rows::tables().len() as u64 + market::DAYS + account::DAYS;
     assert!(report.files_before >= 4 * 40 && report.files_after <= most, "{report:?}");
     assert!(report.outrun.is_empty() && report.joined.iter().all(|group| group.bytes_after < group.bytes_before));
     assert_eq!(seen(&root), before);

@@ -1,5 +1,6 @@
 //! The lake from outside: what is in its folders after commits, crashes and failures.
 
+mod account;
 mod bars;
 mod by_tick;
 mod compaction;

@@ -78,6 +78,7 @@ pub(super) fn output() -> TickOutput {
         ],
         rejects: vec![reject(1), reject(2)],
         market: market::records(0),
+        account: account::records(0),
         rows: rows::rows(0),
         ..TickOutput::default()
     }
@@ -111,7 +112,8 @@ fn committed(folder: &TempDir) -> PathBuf {
     let mut lake = Lake::open(LakeConfig { sources, ..config(folder) }).expect("a new lake");
     lake.append(output());
     // Two rows of each of the tables beside the bars.
-    assert_eq!(lake.buffered_rows(), 5 + 2 + 2 + 2 + market::records(0).len() + rows::tables().len() * 2);
+    let beside = market::records(0).len() + account::records(0).len();
+    assert_eq!(lake.buffered_rows(), 5 + 2 + 2 + 2 + beside + rows::tables().len() * 2);
     lake.commit(&progress(2_000_000_000_000)).expect("a commit");
     check_consistent(&config(folder).root);
     config(folder).root
