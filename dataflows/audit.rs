@@ -169,6 +169,7 @@ pub fn lookahead(config: &AuditConfig) -> Result<AuditReport, AuditError> {
         scoring: None,
         min_quality: None,
         hourly_volume: false,
+        risk: None,
         ..recorded.pipeline(false)
     };
     let (engine, outputs) = engine::start(config.workers, &pipeline, None)?;

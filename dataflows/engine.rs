@@ -3,8 +3,9 @@
 //! The engine knows no source and no sink. A panic on any worker must end the process: the binary installs a hook that
 //! aborts, because a worker that dies quietly would look like the end of the input to the others.
 
-use crate::pipeline::{self, PipelineConfig, WorkerTick};
+use crate::pipeline::{self, PipelineConfig, WorkerInput, WorkerTick};
 use crate::scoring::{ControlFact, FactMaker};
+use crate::tables::risk::RiskTables;
 use crate::tables::{FactTables, Tables};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tidewheel_connectors::decode::render_trade;
+use tidewheel_connectors::decode::{render_account, render_trade};
 use tidewheel_connectors::kafka::Fingerprint;
 use tidewheel_connectors::source::MessageBlock;
 use tidewheel_operators::TickHeader;
@@ -20,9 +21,11 @@ use tidewheel_operators::features::{FeatureSizes, SavedFeatures};
 use tidewheel_operators::hourly::SavedHours;
 use tidewheel_operators::lifecycle::SavedBars;
 use tidewheel_operators::market::{GapKind, LeafChange, MarketSizes, Refused, SavedMarket};
+use tidewheel_operators::risk::{FeedCounts, RefusedAccount, RiskSizes, SavedRisk};
 use tidewheel_operators::saved::{RestoredState, SavedFacts};
 use tidewheel_operators::scoring::{Activation, Prediction, SavedScoring};
 use tidewheel_operators::tape::{RowSlice, TapePart, TapeSizes};
+use tidewheel_risk::switches::ControlEvent;
 use tidewheel_schemas::{
     AccountRecord, Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, MarketRecord, Reject,
     RejectReason, TickOutput, TradeId, TradeKey,
@@ -47,8 +50,29 @@ pub struct TickInput {
     pub account: Vec<AccountRecord>,
     /// Ensembles that take effect with the tick, before its rows are scored.
     pub activations: Vec<Arc<Activation>>,
+    /// Orders of people to risk.
+    pub orders: Vec<ControlEvent>,
+    /// Whether it comes of a feed that can fail: of a live run, or of one that is made again.
+    pub is_live: bool,
     /// What the source already decided.
     pub source: SourceTick,
+}
+
+impl TickInput {
+    /// A tick without records.
+    pub fn of(header: TickHeader) -> Self {
+        Self {
+            header,
+            slices: Vec::new(),
+            amendments: Vec::new(),
+            market: Vec::new(),
+            account: Vec::new(),
+            activations: Vec::new(),
+            orders: Vec::new(),
+            is_live: false,
+            source: SourceTick::default(),
+        }
+    }
 }
 
 /// The part of a tick that never enters the graph.
@@ -68,6 +92,14 @@ pub struct SourceTick {
     pub partitions: Option<Arc<[String]>>,
     /// Where the source stands, where a snapshot is taken after this tick.
     pub state: Option<Box<SourceState>>,
+}
+
+impl SourceTick {
+    /// What became of records before the graph, in a form that history made again has too.
+    fn counts(&self) -> FeedCounts {
+        let rejected = self.rejects.len() as u64;
+        FeedCounts { all: rejected + (self.late.len() + self.control.len()) as u64, rejected }
+    }
 }
 
 /// The base state before the workers: what the gates and the source know after a tick.
@@ -109,6 +141,8 @@ pub struct SavedState {
     pub features: Vec<SavedFeatures>,
     /// Of the scoring.
     pub scoring: Vec<SavedScoring>,
+    /// Of risk, where it is computed.
+    pub risk: Option<Box<SavedRisk>>,
     /// Of what is computed once the workers are done, where rows are scored.
     pub facts: Option<SavedFacts>,
     /// The counts of the tapes and markets, all workers together.
@@ -135,6 +169,8 @@ pub struct MergedTick {
     pub book_gaps: u64,
     /// Leaves of markets that changed, where a view has features of them, by instrument and time.
     pub leaves: Vec<LeafChange>,
+    /// How much risk holds.
+    pub risk_sizes: RiskSizes,
     /// Rows that the scoring remembers.
     pub scoring_rows: usize,
     /// Rows that ensembles did not score, by the name of the refusal, or [`SUPERSEDED`].
@@ -153,14 +189,7 @@ pub struct Engine {
     to_merger: Sender<(TickHeader, SourceTick, Vec<AccountRecord>)>,
     workers: timely::communication::WorkerGuards<()>,
     next_worker: usize,
-}
-
-struct WorkerInput {
-    header: TickHeader,
-    slices: Vec<RowSlice>,
-    amendments: Vec<Amendment>,
-    market: Vec<MarketRecord>,
-    activations: Vec<Arc<Activation>>,
+    has_risk: bool,
 }
 
 /// The engine could not be started.
@@ -178,6 +207,7 @@ pub struct Outputs {
     from_source: Receiver<(TickHeader, SourceTick, Vec<AccountRecord>)>,
     waiting: BTreeMap<u64, Vec<WorkerTick>>,
     facts: Option<FactMaker>,
+    risk: Option<RiskTables>,
 }
 
 /// Starts the graph on `workers` threads, from nothing or from what a snapshot held: the first tick must then be
@@ -199,6 +229,7 @@ pub fn start(
     let (to_workers, inputs): (Vec<_>, Vec<_>) = (0..workers).map(|_| bounded::<WorkerInput>(TICKS_IN_FLIGHT)).unzip();
     let saved = restored.as_mut().and_then(|restored| restored.facts.take());
     let facts = config.scoring.as_ref().map(|rules| FactMaker::new(rules, FactTables::new(&config.views), saved));
+    let risk = config.tables().risk();
     let mut states: Vec<Option<RestoredState>> = (0..workers).map(|_| None).collect();
     if let Some(restored) = restored {
         states = restored.split(workers).into_iter().map(Some).collect();
@@ -219,8 +250,8 @@ pub fn start(
         run_worker(worker, &config, restored, &input, out.clone());
     })
     .map_err(|detail| EngineError { workers, detail })?;
-    let engine = Engine { to_workers, to_merger, workers: guards, next_worker: 0 };
-    Ok((engine, Outputs { workers, from_workers, from_source, waiting: BTreeMap::new(), facts }))
+    let engine = Engine { to_workers, to_merger, workers: guards, next_worker: 0, has_risk: risk.is_some() };
+    Ok((engine, Outputs { workers, from_workers, from_source, waiting: BTreeMap::new(), facts, risk }))
 }
 
 fn run_worker(
@@ -233,8 +264,8 @@ fn run_worker(
     let mut doors = pipeline::build(worker, config, restored, out);
     loop {
         match input.try_recv() {
-            Ok(WorkerInput { header, slices, amendments, market, activations }) => {
-                doors.send(header, slices, amendments, market, activations);
+            Ok(input) => {
+                doors.send(input);
                 worker.step();
             }
             Err(TryRecvError::Empty) => {
@@ -256,23 +287,24 @@ impl Engine {
     /// # Panics
     /// If a worker is gone, which only a panic there explains.
     pub fn send(&mut self, tick: TickInput) -> ControlFlow<()> {
-        let TickInput { header, slices, amendments, market, account, activations, source } = tick;
-        // No worker computes with records of accounts: they go to the archive as they are.
-        if self.to_merger.send((header, source, account)).is_err() {
+        let TickInput { header, slices, amendments, market, account, activations, orders, is_live, source } = tick;
+        let feed = is_live.then(|| source.counts());
+        // Where no worker computes with records of accounts, they go to the archive as they are.
+        let (account, archived) = if self.has_risk { (account, Vec::new()) } else { (Vec::new(), account) };
+        if self.to_merger.send((header, source, archived)).is_err() {
             return ControlFlow::Break(());
         }
         let workers = self.to_workers.len();
-        let part = |_| {
-            let (slices, amendments, market) = (Vec::new(), Vec::new(), Vec::new());
-            WorkerInput { header, slices, amendments, market, activations: activations.clone() }
-        };
-        let mut parts: Vec<WorkerInput> = (0..workers).map(part).collect();
+        let mut parts: Vec<WorkerInput> = (0..workers).map(|_| WorkerInput::of(header, activations.clone())).collect();
         for slice in slices {
             parts[self.next_worker].slices.push(slice);
             self.next_worker = (self.next_worker + 1) % workers;
         }
         parts[self.next_worker].amendments = amendments;
         parts[self.next_worker].market = market;
+        if self.has_risk {
+            (parts[0].account, parts[0].orders, parts[0].feed) = (account, orders, feed);
+        }
         for (worker, part) in self.to_workers.iter().zip(parts) {
             worker.send(part).expect("a worker is gone: it must have panicked");
         }
@@ -300,8 +332,7 @@ pub fn restore_tick(tick: u64, source: &SourceState, activations: Vec<Arc<Activa
     };
     let counters = source.counters.clone();
     let source = SourceTick { counters, ..SourceTick::default() };
-    let (slices, amendments, market, account) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    TickInput { header, slices, amendments, market, account, activations, source }
+    TickInput { activations, source, ..TickInput::of(header) }
 }
 
 impl Iterator for Outputs {
@@ -312,7 +343,7 @@ impl Iterator for Outputs {
             let (header, source, account) = self.from_source.recv().ok()?;
             let parts = self.parts_of(header.tick)?;
             if !header.is_restore {
-                return Some(merge(&header, source, account, parts, self.facts.as_mut()));
+                return Some(merge(&header, source, account, parts, self.facts.as_mut(), self.risk));
             }
         }
     }
@@ -337,8 +368,9 @@ fn merge(
     account: Vec<AccountRecord>,
     parts: Vec<WorkerTick>,
     mut facts: Option<&mut FactMaker>,
+    risk_tables: Option<RiskTables>,
 ) -> MergedTick {
-    let mut merged = MergedTick::default();
+    let (mut merged, mut risky) = (MergedTick::default(), None);
     let SourceTick { rejects, late, control, counters, raw, partitions, state } = source;
     let (mut tapes, mut bars, mut tape_counters) = (Vec::new(), Vec::new(), Counters::default());
     let output = &mut merged.output;
@@ -370,6 +402,11 @@ fn merge(
         output.market.extend(of_market.accepted);
         output.rejects.extend(of_market.refused.into_iter().map(|refused| reject_refused(refused, &raw)));
         merged.leaves.extend(of_market.leaves);
+        if let Some(risk) = part.risk {
+            tape_counters.add(&risk.counters);
+            merged.risk_sizes = risk.sizes;
+            risky = Some(risk);
+        }
         merged.book_gaps += of_market.gaps.iter().filter(|gap| gap.kind == GapKind::Lost).count() as u64;
         merged.market_sizes.add(&of_market.sizes);
         tape_counters.add(&of_market.counters);
@@ -406,10 +443,29 @@ fn merge(
     if let Some(facts) = facts.as_deref_mut() {
         output.rows.extend(facts.make(header.tick, &control, &acknowledged, hours, predictions));
     }
+    let mut saved_risk = None;
+    if let (Some(mut risk), Some(tables)) = (risky, risk_tables) {
+        output.account = std::mem::take(&mut risk.accepted);
+        let refused = std::mem::take(&mut risk.refused);
+        output.rejects.extend(refused.into_iter().map(|refused| reject_account(refused, &raw)));
+        saved_risk = risk.saved.take();
+        output.rows.extend(tables.rows(header.tick, &risk, &control));
+    }
     merged.saved = state.map(|source| {
         let facts = facts.map(|facts| facts.save());
-        let hours = saved_hours;
-        Box::new(SavedState { source: *source, tapes, bars, market, hours, features, scoring, facts, tape_counters })
+        let (hours, risk) = (saved_hours, saved_risk);
+        Box::new(SavedState {
+            source: *source,
+            tapes,
+            bars,
+            market,
+            hours,
+            features,
+            scoring,
+            risk,
+            facts,
+            tape_counters,
+        })
     });
     output.bars = merge_bars(versions);
     output.rows.sort_by(|left, right| left.key().cmp(&right.key()));
@@ -474,6 +530,13 @@ fn reject_refused(refused: Refused, raw: &[Arc<MessageBlock>]) -> Reject {
     Reject { partition, position, reason, detail, raw, receive_time_ns }
 }
 
+fn reject_account(refused: RefusedAccount, raw: &[Arc<MessageBlock>]) -> Reject {
+    let RefusedAccount { record, reason, detail } = refused;
+    let AccountRecord { partition, position, receive_time_ns, .. } = record;
+    let raw = received(raw, (partition, position)).unwrap_or_else(|| render_account(&record)).into();
+    Reject { partition, position, reason, detail, raw, receive_time_ns }
+}
+
 fn reject_conflict(record: LateRecord, raw: &[Arc<MessageBlock>]) -> Reject {
     let (partition, position) = record.source();
     let LateRecord::Trade { instrument, trade, receive_time_ns, .. } = record else {
@@ -491,85 +554,4 @@ fn reject_conflict(record: LateRecord, raw: &[Arc<MessageBlock>]) -> Reject {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tidewheel_operators::tape::TapeOutcome;
-    use tidewheel_schemas::{AggressorSide, Change, Trade, TradeKind};
-
-    const HEADER: TickHeader = TickHeader {
-        tick: 1,
-        frozen_ns: i64::MIN,
-        watermark_ns: i64::MIN,
-        publish_provisional: false,
-        is_last: false,
-        save: None,
-        is_restore: false,
-    };
-
-    fn amendment(symbol: &str, id: u64) -> Amendment {
-        Amendment {
-            instrument: Instrument::new("binance", symbol).expect("a name"),
-            id: TradeId::number(id),
-            change: Change::Cancel,
-            original_time_ns: None,
-            sequence: 0,
-            partition: 0,
-            position: 7,
-            receive_time_ns: None,
-            raw: Box::default(),
-        }
-    }
-
-    fn late(symbol: &str, id: u64) -> LateRecord {
-        let trade = Trade {
-            event_time_ns: 5,
-            id: TradeId::number(id),
-            price_e8: 1,
-            quantity_e8: 1,
-            count: 1,
-            side: AggressorSide::Buy,
-            kind: TradeKind::Market,
-        };
-        let Amendment { instrument, partition, position, receive_time_ns, .. } = amendment(symbol, id);
-        LateRecord::Trade { instrument, trade, partition, position, receive_time_ns }
-    }
-
-    /// What workers made of the records of one message, which share its position: each its own instruments.
-    fn merged(order: [usize; 3]) -> TickOutput {
-        let part = |symbol: &str| {
-            let outcome = TapeOutcome {
-                late: vec![late(symbol, 1), late(symbol, 2), LateRecord::Amendment(amendment(symbol, 3))],
-                amendments: vec![amendment(symbol, 4), amendment(symbol, 5)],
-                ..TapeOutcome::default()
-            };
-            WorkerTick {
-                tick: 1,
-                versions: Vec::new(),
-                open_bars: Vec::new(),
-                saved: Vec::new(),
-                features: Vec::new(),
-                events: Vec::new(),
-                saved_features: Vec::new(),
-                saved_hours: Vec::new(),
-                feature_sizes: FeatureSizes::default(),
-                scoring: tidewheel_operators::scoring::ScoringTick::default(),
-                hours: Vec::new(),
-                outcome,
-                market: tidewheel_operators::market::MarketOutcome::default(),
-            }
-        };
-        let parts = order.map(|worker| part(["AAAUSDT", "BBBUSDT", "CCCUSDT"][worker]));
-        merge(&HEADER, SourceTick::default(), Vec::new(), parts.into(), None).output
-    }
-
-    #[test]
-    fn records_of_one_message_come_out_in_one_order_whichever_worker_is_first() {
-        let expected = merged([0, 1, 2]);
-        assert_eq!((expected.late.len(), expected.amendments.len()), (9, 6));
-        for order in [[2, 1, 0], [1, 2, 0], [0, 2, 1]] {
-            let found = merged(order);
-            assert_eq!(found.late, expected.late, "{order:?}");
-            assert_eq!(found.amendments, expected.amendments, "{order:?}");
-        }
-    }
-}
+mod tests;

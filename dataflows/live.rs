@@ -65,12 +65,19 @@ pub struct Control {
     pub topic: String,
     /// Where its records are decided.
     pub desk: Desk,
+    /// Whether there is risk to take orders.
+    pub has_risk: bool,
 }
 
 impl Control {
     /// The name of its only partition.
     pub fn partition(&self) -> String {
         format!("{}[0]", self.topic)
+    }
+
+    /// Takes the orders to risk out of the records of a tick, where there is risk: what is left is for the desk.
+    fn take_orders(&self, records: &mut Vec<CommandRecord>) -> Vec<CommandRecord> {
+        if self.has_risk { scoring::take_orders(records) } else { Vec::new() }
     }
 }
 
@@ -162,7 +169,8 @@ impl Live<'_> {
                 continue;
             }
             quiet.made(&candidate);
-            let (pieces, records) = self.decode(polled, &names);
+            let (pieces, mut records) = self.decode(polled, &names);
+            let orders = self.control.as_ref().map(|control| control.take_orders(&mut records)).unwrap_or_default();
             current.note_records(&pieces);
             let mut binding = Binding { tick, ..Binding::default() };
             binding.ends =
@@ -176,10 +184,10 @@ impl Live<'_> {
                 None => Vec::new(),
             };
             binding.control = Verdict::logged(&decided);
-            ticker.accept_control(records.len() as u64);
+            ticker.accept_control((records.len() + orders.len()) as u64);
             let mut input = ticker.tick(tick, pieces, &caught_up);
             input.source.partitions = Some(Arc::clone(&names));
-            self.put(&mut input, records, decided);
+            self.put(&mut input, records, decided, orders);
             self.bind(binding, &mut input, ticker);
             self.status.note_source(|| (status::partitions(&self.source, ticker), self.source.last_error()));
             if send(input).is_break() {
@@ -187,6 +195,7 @@ impl Live<'_> {
             }
         }
         let mut input = ticker.stop();
+        input.is_live = true;
         let binding = Binding { tick: input.header.tick, is_last: true, ..Binding::default() };
         self.bind(binding, &mut input, ticker);
         let _ = send(input);
@@ -215,12 +224,13 @@ impl Live<'_> {
             }
         };
         let caught_up: Vec<bool> = names.iter().map(|name| !binding.behind.contains(name)).collect();
-        let (pieces, records) = self.decode(polled, names);
+        let (pieces, mut records) = self.decode(polled, names);
+        let orders = self.control.as_ref().map(|control| control.take_orders(&mut records)).unwrap_or_default();
         let decided = match &mut self.control {
             Some(control) => control.desk.repeat(binding.tick, &records, &binding.control)?,
             None => Vec::new(),
         };
-        ticker.accept_control(records.len() as u64);
+        ticker.accept_control((records.len() + orders.len()) as u64);
         // Of a stop only the tick is made again: the bars that it left open in the lake are not open ends of this run.
         let mut input =
             if binding.is_last { ticker.pass(binding.tick) } else { ticker.tick(binding.tick, pieces, &caught_up) };
@@ -229,7 +239,7 @@ impl Live<'_> {
             return Err(LiveError::OtherRecords { tick: binding.tick, logged, found });
         }
         input.source.partitions = Some(Arc::clone(names));
-        self.put(&mut input, records, decided);
+        self.put(&mut input, records, decided, orders);
         self.ends.extend(binding.ends.clone());
         Ok(Some(input))
     }
@@ -272,8 +282,15 @@ impl Live<'_> {
         if found.iter().any(is_of_it) { Err(LiveError::ControlPartitions { topic: topic.clone() }) } else { Ok(()) }
     }
 
-    /// Puts what was decided into a tick.
-    fn put(&self, input: &mut TickInput, records: Vec<CommandRecord>, decided: Vec<Decided>) {
+    /// Puts what was decided into a tick, and what risk is to decide.
+    fn put(
+        &self,
+        input: &mut TickInput,
+        records: Vec<CommandRecord>,
+        decided: Vec<Decided>,
+        orders: Vec<CommandRecord>,
+    ) {
+        input.is_live = true;
         let Some(control) = &self.control else { return };
         let source: Arc<str> = control.partition().into();
         for (record, Decided { verdict, activation }) in records.into_iter().zip(decided) {
@@ -287,6 +304,12 @@ impl Live<'_> {
             }
             input.activations.extend(activation);
             input.source.control.push(ControlFact { source: Arc::clone(&source), record, verdict });
+        }
+        for record in orders {
+            let (tick, kind, id) = (input.header.tick, record.wanted.kind(), record.wanted.subject());
+            tracing::info!(tick, kind, id, "order to risk");
+            input.orders.extend(scoring::order_of(&record));
+            input.source.control.push(ControlFact::of_order(Arc::clone(&source), record));
         }
     }
 

@@ -10,6 +10,7 @@
 //!   market =======exchange==== market -- leaves of minutes --------------- features |         |
 //!                                \------ | ------- accepted, refused, gaps, counts --+---------+
 //!   activations ---- to every worker --------- | ---------------------- scoring ----+---------+
+//!   orders, accounts =to worker 0= risk -- told by tape, market, final bars ---------+---------+
 //!                                              +-- late, rejects, accepted, counts -----------+
 //! ```
 //!
@@ -26,11 +27,13 @@ use tidewheel_operators::features::{FeatureSizes, FeatureStreams, FeaturesConfig
 use tidewheel_operators::hourly::{HourlyStreams, SavedHours, hourly_volume};
 use tidewheel_operators::lifecycle::{LifecycleConfig, SavedBars, lifecycle};
 use tidewheel_operators::market::{MarketConfig, MarketOutcome, MarketStreams, market};
+use tidewheel_operators::risk::{FeedCounts, RiskConfig, RiskOutcome, RiskStreams, risk};
 use tidewheel_operators::rollup::rollup;
 use tidewheel_operators::saved::RestoredState;
 use tidewheel_operators::scoring::{Activation, ScoringConfig, ScoringTick, scoring};
 use tidewheel_operators::tape::{Directory, RowSlice, TapeConfig, TapeOutcome, route, tape};
-use tidewheel_schemas::{Amendment, BarVersion, FeatureRow, Interval, MarketRecord, Row};
+use tidewheel_risk::switches::ControlEvent;
+use tidewheel_schemas::{AccountRecord, Amendment, BarVersion, FeatureRow, Interval, MarketRecord, Row};
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::{Concatenate, Input};
@@ -58,6 +61,18 @@ pub struct PipelineConfig {
     pub min_quality: Option<f64>,
     /// Whether the volume of hours has a table.
     pub hourly_volume: bool,
+    /// What risk computes, if it does.
+    pub risk: Option<RiskConfig>,
+}
+
+impl PipelineConfig {
+    /// The tables beside the bars.
+    pub fn tables(&self) -> Tables {
+        let is_scored = self.scoring.is_some();
+        Tables::of_run(&self.views, self.min_quality, is_scored)
+            .with_hourly_volume(self.hourly_volume)
+            .with_risk(self.risk.is_some(), is_scored)
+    }
 }
 
 /// All that a tick gave on one worker.
@@ -89,6 +104,44 @@ pub struct WorkerTick {
     pub outcome: TapeOutcome,
     /// What became of quotes, books, marks, funding and liquidations.
     pub market: MarketOutcome,
+    /// What risk says, on the first worker.
+    pub risk: Option<Box<RiskOutcome>>,
+}
+
+/// What goes into the graph on one worker at a tick.
+pub struct WorkerInput {
+    /// The facts of the tick.
+    pub header: TickHeader,
+    /// Trades.
+    pub slices: Vec<RowSlice>,
+    /// Cancels and corrections.
+    pub amendments: Vec<Amendment>,
+    /// Quotes, books, marks, funding and liquidations.
+    pub market: Vec<MarketRecord>,
+    /// The same on every worker.
+    pub activations: Vec<Arc<Activation>>,
+    /// What accounts did.
+    pub account: Vec<AccountRecord>,
+    /// Orders of people to risk.
+    pub orders: Vec<ControlEvent>,
+    /// What became of records before they came here, where there is a feed that can fail: on one worker.
+    pub feed: Option<FeedCounts>,
+}
+
+impl WorkerInput {
+    /// A tick without records.
+    pub const fn of(header: TickHeader, activations: Vec<Arc<Activation>>) -> Self {
+        Self {
+            header,
+            slices: Vec::new(),
+            amendments: Vec::new(),
+            market: Vec::new(),
+            activations,
+            account: Vec::new(),
+            orders: Vec::new(),
+            feed: None,
+        }
+    }
 }
 
 /// The doors of the graph on one worker.
@@ -98,23 +151,23 @@ pub struct PipelineInputs {
     market: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<MarketRecord>>>,
     headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
     activations: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Arc<Activation>>>>,
+    account: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<AccountRecord>>>,
+    orders: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<ControlEvent>>>,
+    feed: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<FeedCounts>>>,
 }
 
 impl PipelineInputs {
     /// Puts a tick in and closes it. Ticks must ascend; every worker gets the same activations.
-    pub fn send(
-        &mut self,
-        header: TickHeader,
-        slices: Vec<RowSlice>,
-        amendments: Vec<Amendment>,
-        market: Vec<MarketRecord>,
-        activations: Vec<Arc<Activation>>,
-    ) {
+    pub fn send(&mut self, input: WorkerInput) {
+        let WorkerInput { header, slices, amendments, market, activations, account, orders, feed } = input;
         self.advance_to(header.tick);
         activations.into_iter().for_each(|activation| self.activations.send(activation));
         slices.into_iter().for_each(|slice| self.slices.send(slice));
         amendments.into_iter().for_each(|amendment| self.amendments.send(amendment));
         market.into_iter().for_each(|record| self.market.send(record));
+        account.into_iter().for_each(|record| self.account.send(record));
+        orders.into_iter().for_each(|order| self.orders.send(order));
+        feed.into_iter().for_each(|counts| self.feed.send(counts));
         self.headers.send(header);
         self.advance_to(header.tick + 1);
     }
@@ -125,6 +178,9 @@ impl PipelineInputs {
         self.market.advance_to(tick);
         self.headers.advance_to(tick);
         self.activations.advance_to(tick);
+        self.account.advance_to(tick);
+        self.orders.advance_to(tick);
+        self.feed.advance_to(tick);
     }
 }
 
@@ -143,6 +199,9 @@ pub fn build(
         market: InputHandle::new(),
         headers: InputHandle::new(),
         activations: InputHandle::new(),
+        account: InputHandle::new(),
+        orders: InputHandle::new(),
+        feed: InputHandle::new(),
     };
     worker.dataflow(|scope| {
         let slices = scope.input_from(&mut inputs.slices);
@@ -150,16 +209,28 @@ pub fn build(
         let records = scope.input_from(&mut inputs.market);
         let headers = scope.input_from(&mut inputs.headers);
         let activations = scope.input_from(&mut inputs.activations);
+        let account = scope.input_from(&mut inputs.account);
+        let orders = scope.input_from(&mut inputs.orders);
+        let feed = scope.input_from(&mut inputs.feed);
         let directory = Directory::default();
 
-        let tape_config =
-            TapeConfig { horizon_ns: config.horizon_ns, archive: config.archive, is_saved: config.is_saved };
+        let tape_config = TapeConfig {
+            horizon_ns: config.horizon_ns,
+            archive: config.archive,
+            is_saved: config.is_saved,
+            tells: config.risk.is_some(),
+        };
         let rows = route(slices, peers);
         let known = Directory::clone(&directory);
         let taped = tape(rows, amendments, headers.clone(), tape_config, restored.as_mut(), known);
 
         let has_leaves = config.views.iter().any(View::has_market);
-        let market_config = MarketConfig { archive: config.archive, is_saved: config.is_saved, has_leaves };
+        let market_config = MarketConfig {
+            archive: config.archive,
+            is_saved: config.is_saved,
+            has_leaves,
+            tells: config.risk.is_some(),
+        };
         let markets = market(records, headers.clone(), market_config, restored.as_mut());
 
         let (is_saved, min_quality) = (config.is_saved, config.min_quality);
@@ -167,7 +238,8 @@ pub fn build(
         let of_views = config.views.iter().flat_map(View::intervals).collect::<Vec<_>>();
         // The universe of signals follows the volume of hours, too.
         let of_hours = (config.scoring.is_some() || config.hourly_volume).then_some(Interval::H1);
-        let wanted = config.intervals.iter().chain(&of_views).chain(&of_hours).copied();
+        let of_risk = config.risk.as_ref().map(|risk| risk.step);
+        let wanted = config.intervals.iter().chain(&of_views).chain(&of_hours).chain(&of_risk).copied();
         let coarsest = wanted.max().unwrap_or(Interval::S1);
         let rules = |interval: Interval, parent: Option<Interval>| LifecycleConfig {
             interval,
@@ -176,7 +248,8 @@ pub fn build(
             // What only the views need is left out again before it leaves.
             is_published: config.intervals.contains(&interval)
                 || of_views.contains(&interval)
-                || of_hours == Some(interval),
+                || of_hours == Some(interval)
+                || of_risk == Some(interval),
             is_saved: config.is_saved,
         };
         let mut ledger = |upserts, rules| {
@@ -184,12 +257,14 @@ pub fn build(
         };
         // The tape makes the minutes itself, so no rollup asks for seconds.
         let seconds = ledger(taped.seconds, rules(Interval::S1, None));
+        let mut of_step = None;
         let (mut versions, mut open_bars) = (vec![seconds.versions], vec![seconds.open_bars]);
         let mut saved = vec![seconds.saved];
         let mut upserts = taped.minutes;
         for interval in Interval::ALL.into_iter().filter(|interval| (Interval::M1..=coarsest).contains(interval)) {
             let rules = rules(interval, interval.coarser());
             let level = ledger(upserts, rules);
+            of_step = of_step.or_else(|| (of_risk == Some(interval)).then(|| level.versions.clone()));
             versions.push(level.versions);
             open_bars.push(level.open_bars);
             saved.push(level.saved);
@@ -197,7 +272,7 @@ pub fn build(
             upserts = rollup(level.children, parent);
         }
         let (versions, open_bars) = (scope.concatenate(versions), scope.concatenate(open_bars));
-        let MarketStreams { leaves, outcomes: markets } = markets;
+        let MarketStreams { leaves, outcomes: markets, told } = markets;
         let features = features(versions.clone(), leaves, headers.clone(), &views, restored.as_mut());
         let scored = config.scoring.as_ref().map(|rules| {
             let (history_rows, views) = (rules.history_rows, config.views.len());
@@ -207,9 +282,14 @@ pub fn build(
         let hours = config
             .hourly_volume
             .then(|| hourly_volume(versions.clone(), headers.clone(), config.is_saved, restored.as_mut()));
+        let risky = config.risk.as_ref().zip(of_step).map(|(config, versions)| {
+            let changes = scope.concatenate([taped.told, told]);
+            let streams = RiskStreams { orders, account, changes, versions, feed };
+            risk(streams, headers.clone(), config, restored.as_mut())
+        });
         let bars = BarStreams { versions, open_bars, saved: scope.concatenate(saved) };
         let outcomes = OutcomeStreams { tapes: taped.outcomes, markets };
-        collect(bars, (features, hours), scored, outcomes, config, out);
+        collect(bars, (features, hours), (scored, risky), outcomes, config, out);
     });
     inputs
 }
@@ -232,7 +312,7 @@ struct OutcomeStreams<'scope> {
 fn collect<'scope>(
     bars: BarStreams<'scope>,
     (features, hours): (FeatureStreams<'scope>, Option<HourlyStreams<'scope>>),
-    scored: Option<StreamVec<'scope, u64, ScoringTick>>,
+    (scored, risky): (Option<StreamVec<'scope, u64, ScoringTick>>, Option<StreamVec<'scope, u64, RiskOutcome>>),
     outcomes: OutcomeStreams<'scope>,
     config: &PipelineConfig,
     out: Sender<WorkerTick>,
@@ -248,6 +328,7 @@ fn collect<'scope>(
     let mut saved_features = builder.new_input(features.saved, Pipeline);
     let mut feature_sizes = builder.new_input(features.sizes, Pipeline);
     let mut scored = scored.map(|scored| builder.new_input(scored, Pipeline));
+    let mut risky = risky.map(|risky| builder.new_input(risky, Pipeline));
     let mut quality = builder.new_input(features.quality, Pipeline);
     let mut hours =
         hours.map(|hours| (builder.new_input(hours.rows, Pipeline), builder.new_input(hours.saved, Pipeline)));
@@ -276,6 +357,7 @@ fn collect<'scope>(
                         hours: Vec::new(),
                         outcome: TapeOutcome::default(),
                         market: MarketOutcome::default(),
+                        risk: None,
                     })
                 };
             }
@@ -291,6 +373,9 @@ fn collect<'scope>(
             });
             if let Some(scored) = &mut scored {
                 scored.for_each(|time, data| at!(time).scoring = data.pop().expect("one list a tick"));
+            }
+            if let Some(risky) = &mut risky {
+                risky.for_each(|time, data| at!(time).risk = data.pop().map(Box::new));
             }
             open_bars.for_each(|time, data| at!(time).open_bars.extend(shown(data)));
             rows.for_each(|time, data| at!(time).features.append(data));

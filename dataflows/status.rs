@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use tidewheel_connectors::lake::CommitReport;
 use tidewheel_operators::features::FeatureSizes;
 use tidewheel_operators::market::MarketSizes;
+use tidewheel_operators::risk::RiskSizes;
 use tidewheel_operators::tape::TapeSizes;
 use tidewheel_schemas::{BarVersion, Counters, Instrument, Interval, Row, TickOutput};
 
@@ -56,6 +57,8 @@ pub struct Snapshot {
     pub feature_sizes: FeatureSizes,
     /// How much the markets hold.
     pub market_sizes: MarketSizes,
+    /// How much risk holds.
+    pub risk_sizes: RiskSizes,
     /// Gaps in books that were noticed.
     pub book_gaps: u64,
     /// Rows that the scoring remembers.
@@ -328,6 +331,7 @@ impl Status {
             snapshot.sizes = tick.sizes;
             snapshot.feature_sizes = tick.feature_sizes;
             snapshot.market_sizes = tick.market_sizes;
+            snapshot.risk_sizes = tick.risk_sizes;
             snapshot.book_gaps += tick.book_gaps;
             snapshot.scoring_rows = tick.scoring_rows;
             for (name, count) in &tick.refused {

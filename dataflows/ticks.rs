@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::engine::{SourceState, SourceTick, TickInput};
+use crate::engine::{SourceState, TickInput};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -244,6 +244,8 @@ pub struct Ticker {
     watermark: Watermark,
     counters: Counters,
     last_tick: Option<u64>,
+    /// Whether risk tells what becomes of records of accounts, so that they are only counted as read here.
+    has_risk: bool,
 }
 
 impl Ticker {
@@ -255,6 +257,7 @@ impl Ticker {
             watermark: Watermark::default(),
             counters: Counters::default(),
             last_tick: None,
+            has_risk: false,
         }
     }
 
@@ -266,7 +269,14 @@ impl Ticker {
             watermark: Watermark::at(state.watermark_ns),
             counters: state.counters.clone(),
             last_tick: Some(tick),
+            has_risk: false,
         }
+    }
+
+    /// Leaves it to risk to count what becomes of records of accounts, where there is risk.
+    #[must_use]
+    pub fn with_risk(self, has_risk: bool) -> Self {
+        Self { has_risk, ..self }
     }
 
     /// The greatest event time taken of each partition, by number, nanoseconds.
@@ -370,9 +380,7 @@ impl Ticker {
             save: None,
             is_restore: false,
         };
-        let (slices, amendments, activations) = (Vec::new(), Vec::new(), Vec::new());
-        let (market, account) = (Vec::new(), Vec::new());
-        TickInput { header, slices, amendments, market, account, activations, source: SourceTick::default() }
+        TickInput::of(header)
     }
 
     /// Puts the records of a piece where they belong. Tells whether a trade was taken: only those move the watermark, and a
@@ -434,7 +442,7 @@ impl Ticker {
                     source.rejects.push(future_account(&record, future_detail(time_ns, tick), raw.as_deref()));
                 }
                 None => {
-                    self.counters.accepted += 1;
+                    self.counters.accepted += u64::from(!self.has_risk);
                     input.account.push(record);
                 }
             }

@@ -14,6 +14,7 @@ mod metrics;
 mod model;
 mod rejects;
 mod replay;
+mod risk;
 mod run;
 mod session;
 mod sql;
@@ -33,6 +34,7 @@ pub use metrics::MetricsArgs;
 pub use model::ModelArgs;
 pub use rejects::RejectsArgs;
 pub use replay::ReplayArgs;
+pub use risk::RiskArgs;
 pub use run::{RunArgs, stop_on_signal};
 pub use session::{Begin, Session};
 pub use sql::SqlArgs;
@@ -64,6 +66,7 @@ pub enum Command {
     Metrics(MetricsArgs),
     Features(FeaturesArgs),
     Model(ModelArgs),
+    Risk(RiskArgs),
     Compact(CompactArgs),
     Sql(SqlArgs),
 }
@@ -90,6 +93,7 @@ impl Command {
             Self::Metrics(args) => args.run(out),
             Self::Features(args) => args.run(out),
             Self::Model(args) => args.run(out),
+            Self::Risk(args) => args.run(out),
         }
     }
 

@@ -242,7 +242,11 @@ impl ReplayArgs {
             }
             _ => None,
         };
-        let tables = Tables::of_run(&views, min_quality, scoring.is_some()).with_hourly_volume(self.hourly_volume);
+        let risk = computed.risk(self.horizon);
+        let risk = risk.map_err(|detail| CommandError::Usage(format!("--horizon {detail}")))?;
+        let tables = Tables::of_run(&views, min_quality, scoring.is_some())
+            .with_hourly_volume(self.hourly_volume)
+            .with_risk(risk.is_some(), scoring.is_some());
         let sources: Vec<String> = readers.iter().map(|reader| reader.name().to_owned()).collect();
         let kafka = self
             .kafka
@@ -267,11 +271,13 @@ impl ReplayArgs {
             scoring,
             min_quality,
             hourly_volume: self.hourly_volume,
+            risk,
         };
         let mut ticker = Ticker::new(TickConfig {
             limits: IntakeLimits { horizon_ns: self.horizon, skew_ns: self.skew },
             provisional_every_ms: self.provisional.map(|every| (every / 1_000_000) as u64),
-        });
+        })
+        .with_risk(pipeline.risk.is_some());
         let source = Prefetch::start(readers, &decoder, &self.selection(), cores());
         let (mut engine, outputs) = engine::start(workers, &pipeline, None)?;
         let writer = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || outbox.run(outputs));

@@ -164,7 +164,8 @@ impl Session {
         let ticker = match base {
             Some(snapshot) => Ticker::restore(config.ticks(), snapshot.tick, &snapshot.source),
             None => Ticker::new(config.ticks()),
-        };
+        }
+        .with_risk(config.risk.is_some());
         let mut status = Status::new(&config.bars.intervals);
         status.set_run(&run);
         status.set_tables(&config.tables());
@@ -298,7 +299,7 @@ fn control_of(config: &Config, names: &[String]) -> Result<Option<Control>, Comm
     let is_of_it = |name: &&String| name.rsplit_once('[').is_some_and(|(of, _)| of == topic);
     let partitions = names.iter().filter(is_of_it).count();
     if partitions == 1 {
-        return Ok(Some(Control { topic, desk }));
+        return Ok(Some(Control { topic, desk, has_risk: config.risk.is_some() }));
     }
     Err(CommandError::Usage(format!(
         "control topic {topic:?} has {partitions} partitions, and its records have no order among them: make it with one"

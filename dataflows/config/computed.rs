@@ -2,13 +2,17 @@
 //! outputs themselves.
 
 use super::document::Document;
-use super::{ConfigError, FeaturesSection, Problem, Problems, ScoringSection, SignalsSection, validate};
+use super::{
+    ConfigError, FeaturesSection, Problem, Problems, RiskSection, ScoringSection, SignalsSection, TimeSpan, validate,
+};
 use crate::scoring::ScoringRules;
 use serde::Deserialize;
 use std::path::Path;
+use tidewheel_operators::risk::RiskConfig;
 use tidewheel_operators::signals::SignalsConfig;
+use tidewheel_schemas::Interval;
 
-/// The sections `[features]`, `[scoring]` and `[signals]`. Whatever else the file has is not looked at.
+/// The sections `[features]`, `[scoring]`, `[signals]` and `[risk]`. Whatever else the file has is not looked at.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct ComputedSections {
@@ -18,6 +22,8 @@ pub struct ComputedSections {
     pub scoring: ScoringSection,
     /// What is made of what was said.
     pub signals: SignalsSection,
+    /// What accounts hold and may do, where there is such a section.
+    pub risk: Option<RiskSection>,
 }
 
 impl ComputedSections {
@@ -37,6 +43,8 @@ impl ComputedSections {
         let mut complaints = Vec::new();
         validate::features(&sections.features, &mut complaints);
         validate::models(&sections.scoring, &sections.signals, &mut complaints);
+        // How far corrections reach is no part of the file here; see `risk`.
+        complaints.extend(sections.risk.iter().flat_map(|risk| risk.complaints(TimeSpan::from_secs(60))));
         let problem = |(field, detail): validate::Complaint| Problem {
             place: document.place_of(field),
             field: Some(field.to_owned()),
@@ -44,6 +52,19 @@ impl ComputedSections {
         };
         let problems: Vec<Problem> = complaints.into_iter().map(problem).collect();
         if problems.is_empty() { Ok(sections) } else { Err(Problems(problems)) }
+    }
+
+    /// What risk computes, with how far back corrections reach, nanoseconds.
+    ///
+    /// # Errors
+    /// If that is not whole minutes.
+    pub fn risk(&self, horizon_ns: i64) -> Result<Option<RiskConfig>, String> {
+        match &self.risk {
+            Some(_) if horizon_ns <= 0 || horizon_ns % Interval::M1.duration_ns() != 0 => {
+                Err("is not whole minutes, by which risk keeps its samples".to_owned())
+            }
+            risk => Ok(risk.as_ref().map(|risk| risk.resolve(horizon_ns))),
+        }
     }
 
     /// How rows are scored, told by what is named.

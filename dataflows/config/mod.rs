@@ -15,6 +15,7 @@ mod http;
 mod outputs;
 mod properties;
 mod recovery;
+mod risk;
 mod schema;
 mod scoring;
 mod secrets;
@@ -32,6 +33,7 @@ pub use http::HttpSection;
 pub use outputs::{KafkaSection, LakeSection};
 pub use properties::{Properties, is_secret};
 pub use recovery::{LogPlace, RecoverySection};
+pub use risk::RiskSection;
 pub use scoring::{ControlSection, ScoringSection, SignalsSection};
 pub use source::{CsvSection, IsolationLevel, SourceSection, StartAt};
 pub use time_span::{Cadence, TimeSpan, TimeSpanError};
@@ -68,6 +70,9 @@ pub struct Config {
     /// What is made of what was said.
     #[serde(default)]
     pub signals: SignalsSection,
+    /// What accounts hold and may do, where there is such a section.
+    #[serde(default)]
+    pub risk: Option<RiskSection>,
     /// Bars out to Kafka, where there is such a section.
     #[serde(default)]
     pub kafka: Option<KafkaSection>,
@@ -93,6 +98,7 @@ impl Default for Config {
             control: ControlSection::default(),
             scoring: ScoringSection::default(),
             signals: SignalsSection::default(),
+            risk: None,
             kafka: Some(KafkaSection::default()),
             lake: Some(LakeSection::default()),
             recovery: RecoverySection::default(),

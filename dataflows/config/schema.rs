@@ -3,7 +3,7 @@
 
 use super::{
     BarsSection, Config, ControlSection, CsvSection, FeaturesSection, HttpSection, KafkaSection, LakeSection,
-    RecoverySection, ScoringSection, SignalsSection, SourceSection,
+    RecoverySection, RiskSection, ScoringSection, SignalsSection, SourceSection,
 };
 use documented::{Documented, DocumentedFields};
 use serde::Serialize;
@@ -53,6 +53,7 @@ pub static SECTIONS: LazyLock<Vec<SectionInfo>> = LazyLock::new(|| {
         section("control", &ControlSection::default()),
         section("scoring", &ScoringSection::default()),
         section("signals", &SignalsSection::default()),
+        SectionInfo { is_rare: true, ..section("risk", &RiskSection::default()) },
         section("kafka", &KafkaSection::default()),
         section("lake", &LakeSection::default()),
         section("recovery", &RecoverySection::default()),
@@ -73,8 +74,20 @@ pub fn join(section: &str, name: &str) -> String {
 /// The words before an example at the end of a field's docs.
 const EXAMPLE: &str = "Example: `";
 
-const SECTION_NAMES: [&str; 11] =
-    ["source", "source.csv", "bars", "features", "control", "scoring", "signals", "kafka", "lake", "recovery", "http"];
+const SECTION_NAMES: [&str; 12] = [
+    "source",
+    "source.csv",
+    "bars",
+    "features",
+    "control",
+    "scoring",
+    "signals",
+    "risk",
+    "kafka",
+    "lake",
+    "recovery",
+    "http",
+];
 
 fn section<T: Serialize + Documented + DocumentedFields>(name: &'static str, defaults: &T) -> SectionInfo {
     let defaults = toml::Table::try_from(defaults).expect("a section is a table");

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlSection {
-    /// The topic with promotions of models, at the brokers of the source; it has one partition and is read from its beginning
-    /// wherever the source starts. Nothing is scored without it.
+    /// The topic with promotions of models and orders to risk, at the brokers of the source; it has one partition and is read from its
+    /// beginning wherever the source starts. Nothing is scored without it, and no policy changed and nothing killed or reset.
     /// `tidewheel model promote` and `rollback` send to it what they did, given this file with --config.
     /// Example: `"control"`
     pub topic: Option<String>,

@@ -30,6 +30,9 @@ pub fn complaints(config: &Config) -> Vec<Complaint> {
     features(&config.features, out);
     scoring(config, out);
     models(&config.scoring, &config.signals, out);
+    if let Some(risk) = &config.risk {
+        out.extend(risk.complaints(config.bars.horizon));
+    }
     if let Some(kafka) = &config.kafka {
         output_topics(kafka, &config.source, config, out);
     }
@@ -178,13 +181,14 @@ fn scoring(config: &Config, out: &mut Vec<Complaint>) {
         if source.topics.contains(topic) {
             out.push(("control.topic", format!("{topic:?} is read for trades already: choose another topic")));
         }
-        if features.views.is_empty() {
+        if features.views.is_empty() && scoring.registry.is_some() {
             out.push(("features.views", "is empty, and models score rows of views: name at least one".into()));
         }
     }
     match (&control.topic, &scoring.registry) {
-        (Some(_), None) => {
-            let detail = "missing: promotions of control.topic are loaded from the registry of models";
+        (Some(_), None) if config.risk.is_none() => {
+            let detail =
+                "missing: promotions of control.topic are loaded from the registry of models; or add a [risk] section";
             out.push(("scoring.registry", detail.into()));
         }
         (None, Some(_)) => {

@@ -13,6 +13,7 @@ use tidewheel_connectors::kafka::source::{Isolation, KafkaSourceConfig, Start};
 use tidewheel_connectors::lake::{LakeConfig, OnExisting};
 use tidewheel_operators::features::View;
 use tidewheel_operators::intake::IntakeLimits;
+use tidewheel_operators::risk::RiskConfig;
 
 impl Config {
     /// Threads that compute: as configured, else one a core.
@@ -82,7 +83,13 @@ impl Config {
             scoring: self.scoring_rules(),
             min_quality: self.min_quality(),
             hourly_volume: self.bars.hourly_volume,
+            risk: self.risk_config(),
         }
+    }
+
+    /// What risk computes, where it does.
+    pub fn risk_config(&self) -> Option<RiskConfig> {
+        Some(self.risk.as_ref()?.resolve(self.bars.horizon.as_ns()))
     }
 
     /// The views to compute: validated, so that none is unknown.
@@ -92,13 +99,18 @@ impl Config {
 
     /// How rows are scored, where they are.
     pub fn scoring_rules(&self) -> Option<ScoringRules> {
+        self.scoring.registry.as_ref()?;
         Some(computed::scoring_rules(self.control.topic.as_deref()?, &self.scoring, &self.signals))
     }
 
-    /// Where promotions are decided, where rows are scored.
+    /// Where promotions are decided: all are refused where no rows are scored. None without a control topic.
     pub fn desk(&self) -> Option<Desk> {
-        let (rules, registry) = (self.scoring_rules()?, self.scoring.registry.as_ref()?);
-        Some(Desk::new(registry, self.views(), rules.history_rows))
+        self.control.topic.as_ref()?;
+        let scored = self.scoring_rules().zip(self.scoring.registry.as_ref());
+        Some(match scored {
+            Some((rules, registry)) => Desk::new(registry, self.views(), rules.history_rows),
+            None => Desk::without_models(),
+        })
     }
 
     /// The quality of rows below which an event tells of an instrument.
@@ -108,8 +120,7 @@ impl Config {
 
     /// The tables beside the bars.
     pub fn tables(&self) -> Tables {
-        Tables::of_run(&self.views(), self.min_quality(), self.scoring_rules().is_some())
-            .with_hourly_volume(self.bars.hourly_volume)
+        self.pipeline().tables()
     }
 
     /// Where a run keeps its log of ticks and its snapshots.

@@ -333,6 +333,24 @@ pub const METRICS: &[Metric] = &[
         Read::One(|view| Some(view.snapshot.market_sizes.levels as f64)),
     ),
     gauge(
+        "tidewheel_state_risk_positions",
+        "positions",
+        "Positions of accounts, closed ones included; bounded by the accounts, strategies and instruments that ever met.",
+        Read::One(|view| Some(view.snapshot.risk_sizes.engine.book.positions as f64)),
+    ),
+    gauge(
+        "tidewheel_state_risk_fills",
+        "fills",
+        "Fills and funding payments of positions held; bounded by the correction horizon.",
+        Read::One(|view| Some(view.snapshot.risk_sizes.engine.book.entries as f64)),
+    ),
+    gauge(
+        "tidewheel_state_risk_orders",
+        "orders",
+        "Orders that are approved and open; bounded by the policy's decisions.open_orders for each account.",
+        Read::One(|view| Some(view.snapshot.risk_sizes.engine.desk.open_orders as f64)),
+    ),
+    gauge(
         "tidewheel_state_scoring_rows",
         "rows",
         "Rows of features that sequences look back at; bounded by scoring.history_rows for each instrument and view.",

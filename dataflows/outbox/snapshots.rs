@@ -163,6 +163,7 @@ mod tests {
                 hours: Vec::new(),
                 features: Vec::new(),
                 scoring: Vec::new(),
+                risk: None,
                 facts: None,
                 tape_counters: Counters::default(),
             };

@@ -14,8 +14,8 @@ use crate::config::{Cadence, ViewDefinition};
 use crate::engine::{SourceTick, TickInput};
 use crate::pipeline::PipelineConfig;
 use crate::recovery::{ANSWERS, Settings, bindings_folder};
-use crate::scoring::{CommandRecord, ControlFact, Decided, Desk, Verdict};
-use crate::tables::{FactTables, KeptRecord, Tables};
+use crate::scoring::{self, CommandRecord, ControlFact, Decided, Desk, Verdict, Wanted};
+use crate::tables::{KeptRecord, Tables};
 use order::Arrivals;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ use tidewheel_connectors::lake::rows::RowsByTick;
 use tidewheel_connectors::lake::{LakeState, Table, versions};
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::features::View;
+use tidewheel_operators::scoring::Activation;
 use tidewheel_operators::tape::RowSlice;
 use tidewheel_schemas::{Amendment, Counters};
 
@@ -37,7 +38,7 @@ pub struct Recorded {
     views: Vec<View>,
     log: LogFiles,
     archive: Archive,
-    /// The records of the control topic, and where they were decided, if models are loaded; none where no rows were scored.
+    /// The records of the control topic, and where they were decided, if models are loaded; none where there was no such topic.
     control: Option<(RowsByTick, Option<Desk>)>,
     names: Vec<String>,
     /// Names by the numbers that amendments carry, which order them; see [`Arrivals`].
@@ -81,12 +82,14 @@ impl Recorded {
         }
         let archive = Archive::open(lake, &state, &about.names)?;
         let views = views(&folder, &about.settings)?;
-        let control = match &about.settings.scoring {
-            Some(rules) => {
-                let number = FactTables::new(&views).control_number();
-                let tables = Tables::of_run(&views, None, true);
-                let rows = RowsByTick::open(lake, &state, &tables.specs()[usize::from(number)], number, 0)?;
-                let desk = Desk::new(&about.registry.unwrap_or_default(), views.clone(), rules.history_rows);
+        let tables = tables_of(&about.settings, &views);
+        let control = match tables.specs().iter().position(|spec| &*spec.family == "control") {
+            Some(number) => {
+                let rows = RowsByTick::open(lake, &state, &tables.specs()[number], number as u16, 0)?;
+                let desk = match &about.settings.scoring {
+                    Some(rules) => Desk::new(&about.registry.unwrap_or_default(), views.clone(), rules.history_rows),
+                    None => Desk::without_models(),
+                };
                 Some((rows, Some(desk)))
             }
             None => None,
@@ -177,6 +180,7 @@ impl Recorded {
             scoring: self.settings.scoring.clone(),
             min_quality: self.settings.min_quality.map(f64::from),
             hourly_volume: self.settings.hourly_volume,
+            risk: self.settings.risk.as_ref().map(|rules| rules.config.clone()),
         }
     }
 
@@ -187,9 +191,7 @@ impl Recorded {
 
     /// The tables beside the bars.
     pub fn tables(&self) -> Tables {
-        let min_quality = self.settings.min_quality.map(f64::from);
-        Tables::of_run(&self.views, min_quality, self.settings.scoring.is_some())
-            .with_hourly_volume(self.settings.hourly_volume)
+        tables_of(&self.settings, &self.views)
     }
 
     /// Files that are not what their manifest says, as far as they were read.
@@ -232,22 +234,31 @@ impl Recorded {
         let taken = taken?;
         let control = self.control(&binding)?;
         let mut input = self.input(&binding, taken, control.len() as u64);
-        for (source, record, Decided { verdict, activation }) in control {
+        for (fact, activation) in control {
             input.activations.extend(activation);
-            input.source.control.push(ControlFact { source, record, verdict });
+            if self.settings.risk.is_some() {
+                input.orders.extend(scoring::order_of(&fact.record));
+            }
+            input.source.control.push(fact);
         }
         Ok(Some(input))
     }
 
     /// The records of the control topic in a tick, with what was decided about them then.
-    fn control(&mut self, binding: &Binding) -> Result<Vec<(Arc<str>, CommandRecord, Decided)>, RecordedError> {
+    fn control(&mut self, binding: &Binding) -> Result<Vec<TakenFact>, RecordedError> {
         let Some((rows, desk)) = &mut self.control else { return Ok(Vec::new()) };
-        let (mut sources, mut records) = (Vec::new(), Vec::new());
+        let has_risk = self.settings.risk.is_some();
+        let (mut sources, mut records, mut orders) = (Vec::new(), Vec::new(), Vec::new());
         let other = || RecordedError::Control { tick: binding.tick };
         for row in rows.take(binding.tick)? {
             let kept = KeptRecord::of(&row).ok_or_else(other)?;
             let record = CommandRecord::parse(kept.raw.as_bytes(), kept.position, kept.receive_time_ns);
-            records.push(record.map_err(|_| other())?);
+            let record = record.map_err(|_| other())?;
+            if has_risk && matches!(record.wanted, Wanted::Risk(_)) {
+                orders.push((ControlFact::of_order(kept.source, record), None));
+                continue;
+            }
+            records.push(record);
             sources.push(kept.source);
         }
         self.damages.extend(rows.damages());
@@ -259,12 +270,11 @@ impl Recorded {
                 verdicts.into_iter().map(|verdict| Decided { verdict, activation: None }).collect()
             }
         };
-        Ok(sources
-            .into_iter()
-            .zip(records)
-            .zip(decided)
-            .map(|((source, record), decided)| (source, record, decided))
-            .collect())
+        let facts = sources.into_iter().zip(records).zip(decided);
+        let facts = facts.map(|((source, record), Decided { verdict, activation })| {
+            (ControlFact { source, record, verdict }, activation)
+        });
+        Ok(facts.chain(orders).collect())
     }
 
     fn input(&mut self, binding: &Binding, taken: ArchivedTick, control: u64) -> TickInput {
@@ -276,7 +286,9 @@ impl Recorded {
         let rows: usize = trades.iter().map(|trades| trades.rows.len()).sum();
         let records = rows + amendments.len() + market.len() + account.len() + late.len() + rejects.len();
         self.counters.read += records as u64 + control;
-        self.counters.accepted += control + account.len() as u64;
+        // Where there is risk it counts them.
+        let accounts = if self.settings.risk.is_some() { 0 } else { account.len() as u64 };
+        self.counters.accepted += control + accounts;
         self.counters.late += late.len() as u64;
         rejects.iter().for_each(|reject| self.counters.reject(reject.reason));
         let slices = trades.into_iter().map(|trades| RowSlice { columns: trades.columns, ranges: vec![trades.rows] });
@@ -294,7 +306,7 @@ impl Recorded {
             ..SourceTick::default()
         };
         let slices = slices.collect();
-        TickInput { header, slices, amendments, market, account, activations: Vec::new(), source }
+        TickInput { slices, amendments, market, account, is_live: true, source, ..TickInput::of(header) }
     }
 
     /// As the run's own ticker made it.
@@ -342,6 +354,17 @@ impl Recorded {
 
 fn rows_of(state: &LakeState, tables: &[Table]) -> u64 {
     tables.iter().flat_map(|&table| state.of(table)).map(|file| file.rows).sum()
+}
+
+/// A record of the control topic with what was decided about it, and what takes effect.
+type TakenFact = (ControlFact, Option<Arc<Activation>>);
+
+/// The tables of a run beside its bars.
+fn tables_of(settings: &Settings, views: &[View]) -> Tables {
+    let is_scored = settings.scoring.is_some();
+    Tables::of_run(views, settings.min_quality.map(f64::from), is_scored)
+        .with_hourly_volume(settings.hourly_volume)
+        .with_risk(settings.risk.is_some(), is_scored)
 }
 
 /// What must be known of a log before its ticks.

@@ -5,6 +5,7 @@ use crate::config::{Cadence, Config, Share, TimeSpan, ViewDefinition};
 use crate::scoring::ScoringRules;
 use serde::{Deserialize, Serialize};
 use tidewheel_operators::features::View;
+use tidewheel_operators::risk::RiskConfig;
 use tidewheel_schemas::Interval;
 
 /// Counts the changes of the program after which the same ticks give other answers, or state is written in another form.
@@ -46,9 +47,27 @@ pub struct Settings {
     /// Whether the volume of hours has a table.
     #[serde(rename = "bars.hourly_volume", default)]
     pub hourly_volume: bool,
+    /// What risk computes, where it does.
+    #[serde(rename = "risk", default)]
+    pub risk: Option<RiskRules>,
     /// How messages are read.
     #[serde(rename = "source")]
     pub source: serde_json::Value,
+}
+
+/// What risk depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RiskRules {
+    /// Where orders come from, if any come.
+    pub topic: Option<String>,
+    /// What it computes.
+    pub config: RiskConfig,
+}
+
+impl RiskRules {
+    fn of(config: &Config) -> Option<Self> {
+        Some(Self { topic: config.control.topic.clone(), config: config.risk_config()? })
+    }
 }
 
 impl Settings {
@@ -80,6 +99,7 @@ impl Settings {
             scoring: config.scoring_rules(),
             min_quality: config.features.min_quality,
             hourly_volume: bars.hourly_volume,
+            risk: RiskRules::of(config),
             source,
         }
     }

@@ -7,9 +7,12 @@
 //!
 //! Beside `type`, `who` and `why` the fields are those of a promotion, as `tidewheel model promote` prints them; of a
 //! `withdraw`: `number`, `alias`, `symbol`, `target`; or of a `signals_policy`: `number`, `consider`, `act`, `cool_down_ms`,
-//! `universe`.
+//! `universe`. Of orders to risk see `orders`.
 
+use super::orders;
 use super::wanted::Wanted;
+use serde::de::DeserializeOwned;
+use std::fmt::Display;
 use std::sync::Arc;
 use tidewheel_connectors::source::{DecodedChunk, MessageBlock};
 use tidewheel_models::Promotion;
@@ -60,16 +63,20 @@ impl CommandRecord {
         };
         let (kind, who, why) = (take("type")?, take("who")?, take("why")?);
         let fields = serde_json::Value::Object(fields);
+        let of_kind = |detail: &dyn Display| field(format!("{}: {detail}", kind.as_deref().unwrap_or_default()));
         let wanted = match kind.as_deref() {
-            Some("promotion") => serde_json::from_value(fields).map(Wanted::Promotion),
-            Some("withdraw") => serde_json::from_value(fields).map(Wanted::Withdrawal),
-            Some("signals_policy") => serde_json::from_value(fields).map(Wanted::SignalsPolicy),
+            Some(kind @ ("risk_policy" | "risk_kill" | "risk_reset")) => {
+                orders::parse(kind, who.as_deref(), why.as_deref(), fields).map_err(|detail| of_kind(&detail))
+            }
+            Some("promotion") => understood(fields, Wanted::Promotion).map_err(|error| of_kind(&error)),
+            Some("withdraw") => understood(fields, Wanted::Withdrawal).map_err(|error| of_kind(&error)),
+            Some("signals_policy") => understood(fields, Wanted::SignalsPolicy).map_err(|error| of_kind(&error)),
             Some(other) => {
                 return Err(field(format!("type: {other:?} is unknown; there is {}", Wanted::KINDS.join(", "))));
             }
             None => return Err(field(format!("type: missing; there is {}", Wanted::KINDS.join(", ")))),
         };
-        let wanted = wanted.map_err(|error| field(format!("{}: {error}", kind.unwrap_or_default())))?;
+        let wanted = wanted?;
         if let Some((_, symbol, target)) = wanted.of() {
             if !is_symbol(symbol) {
                 return Err(field("symbol: not written as venues do".to_owned()));
@@ -88,6 +95,10 @@ impl CommandRecord {
         let raw = wanted.to_json().to_string().into();
         Self { position, receive_time_ns: None, raw, who: None, why: None, wanted }
     }
+}
+
+fn understood<T: DeserializeOwned>(fields: serde_json::Value, wanted: fn(T) -> Wanted) -> serde_json::Result<Wanted> {
+    serde_json::from_value(fields).map(wanted)
 }
 
 /// Decodes the records of a block. What is none of them is a reject in the chunk, which holds nothing else.

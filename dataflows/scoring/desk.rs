@@ -212,6 +212,11 @@ impl Desk {
         }
     }
 
+    /// One that refuses all: nothing is scored in the run.
+    pub fn without_models() -> Self {
+        Self::new(Path::new(""), Vec::new(), 0)
+    }
+
     /// Where models are loaded from.
     pub fn registry(&self) -> &Path {
         &self.registry
@@ -329,6 +334,9 @@ impl Desk {
 
     /// Whether a record may follow what is in force, whatever it names.
     fn is_in_order(&self, wanted: &Wanted) -> Result<(), Unusable> {
+        if let Wanted::Risk(_) = wanted {
+            return Ok(());
+        }
         let given = wanted.number();
         let Some((alias, symbol, target)) = wanted.of() else {
             let in_force = self.policy.as_ref().map(|(number, _)| *number);
@@ -355,7 +363,11 @@ impl Desk {
 
     /// What takes effect on the workers: of a policy of signals nothing, they are made at the merge.
     fn effect(&mut self, wanted: &Wanted) -> Result<Option<Arc<Activation>>, Unusable> {
+        if self.history_rows == 0 && !matches!(wanted, Wanted::Risk(_)) {
+            return Err(Unusable::new("nothing_scored", "the run has no scoring.registry"));
+        }
         match wanted {
+            Wanted::Risk(_) => Err(Unusable::new("no_risk", "the run has no [risk] section")),
             Wanted::Promotion(promotion) => self.activation(promotion).map(Some),
             Wanted::Withdrawal(Withdrawal { number, alias, symbol, target }) => Ok(Some(Arc::new(Activation {
                 number: *number,

@@ -46,7 +46,7 @@ impl FactMaker {
     ) -> Vec<Row> {
         let took_effect =
             || control.iter().filter(|fact| fact.verdict.refused.is_none()).map(|fact| &fact.record.wanted);
-        let on_workers = took_effect().filter(|wanted| !matches!(wanted, Wanted::SignalsPolicy(_)));
+        let on_workers = took_effect().filter(|wanted| !matches!(wanted, Wanted::SignalsPolicy(_) | Wanted::Risk(_)));
         let expected: Vec<u64> = on_workers.map(Wanted::number).collect();
         for (worker, acknowledged) in acknowledged.iter().enumerate() {
             assert_eq!(*acknowledged, expected, "worker {worker} at tick {tick}");
@@ -81,6 +81,7 @@ impl FactMaker {
                 Wanted::Promotion(_) => "promotion_refused",
                 Wanted::Withdrawal(_) => "withdrawal_refused",
                 Wanted::SignalsPolicy(_) => "signals_policy_refused",
+                Wanted::Risk(_) => "risk_order_refused",
             };
             add(kind, &subject, Some(format!("{name}: {detail}")));
             return;
@@ -107,6 +108,8 @@ impl FactMaker {
                 add("signals_policy_changed", &subject, Some(policy.to_string()));
                 add("downstream_switched", "signals", Some("by the policy from this tick on".to_owned()));
             }
+            // What became of it is told by risk.
+            Wanted::Risk(_) => {}
         }
     }
 }

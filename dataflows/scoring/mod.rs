@@ -17,6 +17,7 @@ mod candidate;
 mod decode;
 mod desk;
 mod facts;
+mod orders;
 mod standing;
 mod wanted;
 
@@ -26,6 +27,7 @@ mod tests;
 pub use decode::{CommandRecord, decode};
 pub use desk::{Decided, Desk, DeskError, Verdict};
 pub use facts::FactMaker;
+pub use orders::{order_of, take_orders};
 pub use standing::{REGISTRY, Standing, StandingError};
 pub use wanted::{SignalsPolicy, Wanted};
 
@@ -42,6 +44,14 @@ pub struct ScoringRules {
     pub history_rows: usize,
     /// What makes a signal.
     pub signals: SignalsConfig,
+}
+
+impl ControlFact {
+    /// An order to risk, about which nothing is decided before the graph has it.
+    pub const fn of_order(source: Arc<str>, record: CommandRecord) -> Self {
+        let verdict = Verdict { position: record.position, refused: None };
+        Self { source, record, verdict }
+    }
 }
 
 /// A record of the control topic and what was decided about it.

@@ -1,9 +1,11 @@
 //! What a record of the control topic wants.
 
+use super::orders;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use tidewheel_models::{Alias, Change, Promotion, Withdrawal};
 use tidewheel_operators::signals::SignalsConfig;
+use tidewheel_risk::switches::{ControlEvent, Order};
 
 /// Other thresholds of signals, from a tick on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,11 +56,14 @@ pub enum Wanted {
     Withdrawal(Withdrawal),
     /// Other thresholds of signals.
     SignalsPolicy(SignalsPolicy),
+    /// An order to risk: a policy, a kill, a reset.
+    Risk(Box<ControlEvent>),
 }
 
 impl Wanted {
     /// What may stand in the field `type`.
-    pub const KINDS: [&'static str; 3] = ["promotion", "withdraw", "signals_policy"];
+    pub const KINDS: [&'static str; 6] =
+        ["promotion", "withdraw", "signals_policy", "risk_policy", "risk_kill", "risk_reset"];
 
     /// The text in the field `type`.
     pub const fn kind(&self) -> &'static str {
@@ -66,15 +71,22 @@ impl Wanted {
             Self::Promotion(_) => 0,
             Self::Withdrawal(_) => 1,
             Self::SignalsPolicy(_) => 2,
+            Self::Risk(event) => match event.order {
+                Order::SetPolicy(_) => 3,
+                Order::Kill { .. } => 4,
+                Order::Reset { .. } => 5,
+            },
         }]
     }
 
-    /// Its number: of promotions and withdrawals that in the registry, of a policy that among the policies.
+    /// Its number: of promotions and withdrawals that in the registry, of a policy that among the policies. Orders to risk have names
+    /// instead.
     pub const fn number(&self) -> u64 {
         match self {
             Self::Promotion(it) => it.number,
             Self::Withdrawal(it) => it.number,
             Self::SignalsPolicy(it) => it.number,
+            Self::Risk(_) => 0,
         }
     }
 
@@ -83,7 +95,7 @@ impl Wanted {
         match self {
             Self::Promotion(it) => Some((it.alias, &it.symbol, &it.target)),
             Self::Withdrawal(it) => Some((it.alias, &it.symbol, &it.target)),
-            Self::SignalsPolicy(_) => None,
+            Self::SignalsPolicy(_) | Self::Risk(_) => None,
         }
     }
 
@@ -98,6 +110,7 @@ impl Wanted {
             Self::Promotion(it) => it.ensemble.to_string(),
             Self::Withdrawal(it) => crate::models::who(it.alias, &it.symbol, &it.target),
             Self::SignalsPolicy(_) => "signals".to_owned(),
+            Self::Risk(event) => event.id.clone(),
         }
     }
 
@@ -107,6 +120,7 @@ impl Wanted {
             Self::Promotion(it) => serde_json::json!(it),
             Self::Withdrawal(it) => serde_json::json!(it),
             Self::SignalsPolicy(it) => serde_json::json!(it),
+            Self::Risk(event) => orders::to_json(event),
         };
         record["type"] = self.kind().into();
         record

@@ -68,6 +68,7 @@ pub fn load(folder: &Path, tick: u64) -> Result<Loaded, SnapshotError> {
     let market = of(|part| part == Part::Market);
     let (features, scoring) = (of(|part| part == Part::Features), of(|part| part == Part::Scoring));
     let facts = of(|part| part == Part::Facts);
+    let risk = of(|part| part == Part::Risk);
     // About half of the time each, on two cores.
     let (tapes, bars, features) = std::thread::scope(|scope| {
         let tapes = scope.spawn(|| tapes.into_iter().map(section).collect::<Result<Vec<_>, _>>());
@@ -85,6 +86,7 @@ pub fn load(folder: &Path, tick: u64) -> Result<Loaded, SnapshotError> {
         hours: hours.into_iter().map(|at| part_of(folder, &contents, at)).collect::<Result<Vec<_>, _>>()?,
         features: features?,
         scoring: scoring.into_iter().map(|at| part_of(folder, &contents, at)).collect::<Result<Vec<_>, _>>()?,
+        risk: risk.last().map(|at| part_of(folder, &contents, at)).transpose()?,
         facts: facts.last().map(|at| part_of(folder, &contents, at)).transpose()?,
     };
     let bytes = snapshot.sections.iter().map(|section| section.bytes).sum();

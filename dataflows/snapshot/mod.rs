@@ -63,6 +63,8 @@ pub enum Part {
     Features,
     /// The scoring's.
     Scoring,
+    /// That of risk: all of it each time, as the first shard's.
+    Risk,
     /// That of what is computed once the workers are done: all of it each time, as the first shard's.
     Facts,
 }

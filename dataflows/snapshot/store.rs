@@ -177,6 +177,9 @@ fn write_parts(path: &Path, name: &str, saved: &SavedState) -> Result<(Vec<Secti
     for scoring in &saved.scoring {
         writer.add(scoring, scoring.shard, Part::Scoring, scoring.is_whole)?;
     }
+    if let Some(risk) = &saved.risk {
+        writer.add(risk, 0, Part::Risk, true)?;
+    }
     if let Some(facts) = &saved.facts {
         writer.add(facts, 0, Part::Facts, true)?;
     }
@@ -208,7 +211,7 @@ impl SectionWriter<'_> {
 
 /// Leaves out what lies before the last whole part of its shard and kind.
 fn needed(sections: Vec<Section>) -> Vec<Section> {
-    let kinds = Interval::ALL.len() + 6;
+    let kinds = Interval::ALL.len() + 7;
     let slot = |section: &Section| {
         let kind = match section.of {
             Part::Tape => 0,
@@ -217,7 +220,8 @@ fn needed(sections: Vec<Section>) -> Vec<Section> {
             Part::Facts => 3,
             Part::Market => 4,
             Part::Hours => 5,
-            Part::Bars(interval) => interval as usize + 6,
+            Part::Risk => 6,
+            Part::Bars(interval) => interval as usize + 7,
         };
         section.shard as usize * kinds + kind
     };

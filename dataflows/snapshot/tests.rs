@@ -20,6 +20,7 @@ fn saved(shard: u32, is_whole: bool) -> SavedState {
         hours: Vec::new(),
         features: Vec::new(),
         scoring: Vec::new(),
+        risk: None,
         facts: None,
         tape_counters: Counters::default(),
     }

@@ -14,6 +14,7 @@
 //! | `withdrawal_refused` | the same | there was none, or the record is an old one |
 //! | `signals_policy_changed` | `signals` | other thresholds took effect |
 //! | `signals_policy_refused` | `signals` | they could not be used; those before go on |
+//! | `risk_order_refused` | the order's id | the run has no risk; where it has, `risk_events` tells of orders |
 
 use tidewheel_operators::features::{QualityChange, View};
 use tidewheel_operators::market::{GapChange, GapKind};

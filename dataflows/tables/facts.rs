@@ -37,14 +37,6 @@ const CONTROL: u16 = 4;
 /// The tables but that of events, which stands before them, in the order of their numbers.
 pub(super) fn specs() -> [TableSpec; 4] {
     use ColumnKind::{Double, Integer, Text, Time};
-    let spec = |family: &str, qualifier: &str, columns: &[(&str, ColumnKind)]| TableSpec {
-        family: family.into(),
-        member: None,
-        version: 1,
-        kind: TableKind::Fact,
-        qualifier: Some(qualifier.into()),
-        columns: columns.iter().map(|(name, kind)| ColumnSpec::new(name, *kind)).collect(),
-    };
     let prediction = [
         ("value", Double),
         ("direction", Text),
@@ -71,13 +63,44 @@ pub(super) fn specs() -> [TableSpec; 4] {
         ("ensemble", Text),
         ("promotion", Integer),
     ];
-    let control = [("source", Text), ("position", Integer), ("receive_time_ns", Integer), ("raw", Text)];
     [
         spec("predictions", "target", &prediction),
         spec("shadow_predictions", "target", &prediction),
         spec("signals", "target", &signal),
-        spec("control", "record", &control),
+        control_spec(),
     ]
+}
+
+fn spec(family: &str, qualifier: &str, columns: &[(&str, ColumnKind)]) -> TableSpec {
+    TableSpec {
+        family: family.into(),
+        member: None,
+        version: 1,
+        kind: TableKind::Fact,
+        qualifier: Some(qualifier.into()),
+        columns: columns.iter().map(|(name, kind)| ColumnSpec::new(name, *kind)).collect(),
+    }
+}
+
+/// The table of the records of the control topic, which risk has too where no rows are scored.
+pub(super) fn control_spec() -> TableSpec {
+    use ColumnKind::{Integer, Text};
+    let control = [("source", Text), ("position", Integer), ("receive_time_ns", Integer), ("raw", Text)];
+    spec("control", "record", &control)
+}
+
+/// A record of the control topic as it came, in the table of a number.
+pub(super) fn control_row(table: u16, tick: u64, fact: &ControlFact) -> Row {
+    let ControlFact { source, record, .. } = fact;
+    let values = [
+        Value::Text(Arc::clone(source)),
+        integer(record.position),
+        record.receive_time_ns.map_or(Value::Null, Value::Integer),
+        Value::Text(Arc::clone(&record.raw)),
+    ];
+    let qualifier = format!("{source}:{:020}", record.position).into();
+    let (instrument, values) = (of_the_run("control"), Some(values.into()));
+    Row { table, instrument, qualifier, event_time_ns: tick_ns(tick), revision: 0, values }
 }
 
 impl FactTables {
@@ -88,7 +111,7 @@ impl FactTables {
     }
 
     /// The number of the table that keeps what came on the control topic.
-    pub const fn control_number(&self) -> u16 {
+    const fn control_number(&self) -> u16 {
         self.first + CONTROL
     }
 
@@ -167,15 +190,7 @@ impl FactTables {
 
     /// A record of the control topic as it came.
     pub fn control(&self, tick: u64, fact: &ControlFact) -> Row {
-        let ControlFact { source, record, .. } = fact;
-        let values = [
-            Value::Text(Arc::clone(source)),
-            integer(record.position),
-            record.receive_time_ns.map_or(Value::Null, Value::Integer),
-            Value::Text(Arc::clone(&record.raw)),
-        ];
-        let name = format!("{source}:{:020}", record.position).into();
-        self.row(CONTROL, (of_the_run("control"), name), tick_ns(tick), values.into())
+        control_row(self.control_number(), tick, fact)
     }
 
     fn row(&self, table: u16, of: (Instrument, Arc<str>), event_time_ns: i64, values: Box<[Value]>) -> Row {

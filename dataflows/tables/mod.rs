@@ -9,15 +9,18 @@
 //! | `shadow_predictions` | what a challenger said of it | fact |
 //! | `signals` | what was made of a prediction, and why | fact |
 //! | `control` | the records of the control topic that were understood | fact |
+//! | `positions`, `risk`, `risk_events`, `order_decisions` | what accounts hold, could lose, and may do, where risk is on: see [`risk`] | fact |
 
 mod events;
 mod facts;
 mod features;
 mod hourly;
+pub mod risk;
 
 pub use events::EventKind;
 pub use facts::{EventRow, FactTables, KeptRecord, event_text, signal_text};
 
+use risk::RiskTables;
 use std::sync::Arc;
 use tidewheel_operators::features::{QualityChange, View};
 use tidewheel_operators::hourly::HourRow;
@@ -30,6 +33,7 @@ pub struct Tables {
     specs: Vec<Arc<TableSpec>>,
     /// Views come first.
     views: Vec<View>,
+    risk: Option<RiskTables>,
 }
 
 impl Tables {
@@ -47,16 +51,31 @@ impl Tables {
         if is_scored {
             specs.extend(facts::specs());
         }
-        Self { specs: specs.into_iter().map(Arc::new).collect(), views: views.to_vec() }
+        Self { specs: specs.into_iter().map(Arc::new).collect(), views: views.to_vec(), risk: None }
     }
 
-    /// These and that of the volume of hours, which comes last.
+    /// These and that of the volume of hours, which comes after them.
     #[must_use]
     pub fn with_hourly_volume(mut self, is_there: bool) -> Self {
         if is_there {
             self.specs.push(Arc::new(hourly::spec()));
         }
         self
+    }
+
+    /// These and those of risk, which come last.
+    #[must_use]
+    pub fn with_risk(mut self, is_there: bool, is_scored: bool) -> Self {
+        if is_there {
+            self.risk = Some(RiskTables::new(self.specs.len() as u16, is_scored));
+            self.specs.extend(risk::specs(is_scored).into_iter().map(Arc::new));
+        }
+        self
+    }
+
+    /// Where the tables of risk stand, where there are any.
+    pub const fn risk(&self) -> Option<RiskTables> {
+        self.risk
     }
 
     /// The row of an hour in the table of a number.

@@ -63,7 +63,7 @@ fn level(seed: u64, is_bid: bool, depth: u64) -> Level {
 fn run(name: &str, share_of_quotes: u64, share_of_books: u64, late: u64) {
     let instruments: Vec<Instrument> =
         (0..INSTRUMENTS).map(|number| Instrument::new("binance", &format!("S{number}USDT")).expect("a name")).collect();
-    let mut ledger = MarketLedger::new(MarketConfig { archive: true, is_saved: true, has_leaves: true });
+    let mut ledger = MarketLedger::new(MarketConfig { archive: true, is_saved: true, has_leaves: true, tells: false });
     let mut last_ids = vec![1u64; INSTRUMENTS];
     let record = |at: usize, event_time_ns: i64, position: u64, content: MarketContent| MarketRecord {
         instrument: instruments[at].clone(),

@@ -7,6 +7,7 @@
 //!                                                                rollup -- lifecycle -- versions
 //!                                                                          ... up to 1 d
 //!   quotes, books, marks, funding, liquidations ---- market ---- leaves of minutes ---- features
+//!   accounts, orders of people; prices of tape and market, final bars ---- risk, on one worker
 //! ```
 //!
 //! Nothing here reads a clock, a file, a socket, the environment or a random source: each tick's output is a function of
@@ -19,6 +20,7 @@ pub mod intake;
 pub mod lifecycle;
 pub mod market;
 mod open_ticks;
+pub mod risk;
 pub mod rollup;
 pub mod saved;
 pub mod scoring;

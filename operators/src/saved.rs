@@ -10,6 +10,7 @@ use crate::features::SavedFeatures;
 use crate::hourly::SavedHours;
 use crate::lifecycle::SavedBars;
 use crate::market::SavedMarket;
+use crate::risk::SavedRisk;
 use crate::scoring::SavedScoring;
 use crate::signals::SavedSignals;
 use crate::tape::SavedTape;
@@ -69,6 +70,8 @@ pub struct RestoredState {
     pub features: Vec<SavedFeatures>,
     /// Parts of the scoring, likewise.
     pub scoring: Vec<SavedScoring>,
+    /// That of risk, which lives on the first worker.
+    pub risk: Option<Box<SavedRisk>>,
     /// What is computed once the workers are done with a tick. Taken out before the parts go to the workers.
     pub facts: Option<SavedFacts>,
 }
@@ -85,11 +88,25 @@ pub struct SavedFacts {
 impl RestoredState {
     /// The parts of each worker.
     pub fn split(self, workers: usize) -> Vec<Self> {
-        let Self { frozen_ns, watermark_ns, mut counters, tapes, bars, market, hours, features, scoring, facts: _ } =
-            self;
+        let Self {
+            frozen_ns,
+            watermark_ns,
+            mut counters,
+            tapes,
+            bars,
+            market,
+            hours,
+            features,
+            scoring,
+            risk,
+            facts: _,
+        } = self;
         let mut states: Vec<Self> = (0..workers)
             .map(|_| Self { frozen_ns, watermark_ns, counters: std::mem::take(&mut counters), ..Self::default() })
             .collect();
+        if let Some(first) = states.first_mut() {
+            first.risk = risk;
+        }
         for tape in tapes {
             states[worker_of(tape.shard, workers)].tapes.push(tape);
         }

@@ -51,6 +51,7 @@ fn run(arrivals: &[Arrival], feeding: Feeding) -> Run {
         scoring: None,
         min_quality: None,
         hourly_volume: false,
+        risk: None,
     };
     let (mut engine, outputs) = engine::start(feeding.workers, &config, None).expect("threads");
     let collector = std::thread::spawn(move || outputs.collect::<Vec<_>>());

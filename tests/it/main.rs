@@ -21,6 +21,7 @@ mod readers;
 mod recorded;
 mod replay;
 mod restart;
+mod risk;
 mod scoring;
 mod simulation;
 mod streams;

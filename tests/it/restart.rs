@@ -91,6 +91,7 @@ impl Life<'_> {
             scoring: None,
             min_quality: Some(MIN_QUALITY),
             hourly_volume: false,
+            risk: None,
         };
         let mut timer = SnapshotTimer::new(Duration::ZERO, restored.is_some());
         let busy = timer.busy_flag();

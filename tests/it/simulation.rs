@@ -436,6 +436,7 @@ fn check(broker: Option<&EmbeddedBroker>, seed: u64, folder: &Path) -> u32 {
         scoring: None,
         min_quality: Some(0.4),
         hourly_volume: false,
+        risk: None,
     };
     let script = Script::new(random, seed);
     let settings = Settings::of(&Config::default());

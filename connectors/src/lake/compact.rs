@@ -306,7 +306,11 @@ impl Compaction<'_> {
             | Table::ShadowPredictions
             | Table::Signals
             | Table::Events
-            | Table::Control => rows_file::compacted_kind(),
+            | Table::Control
+            | Table::Positions
+            | Table::Risk
+            | Table::RiskEvents
+            | Table::OrderDecisions => rows_file::compacted_kind(),
         };
         let rows: u64 = group.iter().map(|file| file.rows).sum();
         let path = folder.join(staged_name(0));

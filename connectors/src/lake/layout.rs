@@ -65,11 +65,19 @@ pub enum Table {
     Events,
     /// What came on the control topic.
     Control,
+    /// What was held after fills.
+    Positions,
+    /// Numbers of accounts.
+    Risk,
+    /// What risk saw and did.
+    RiskEvents,
+    /// What order intents were told.
+    OrderDecisions,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 27] = [
         Self::Bars,
         Self::BarsChangelog,
         Self::Trades,
@@ -93,6 +101,10 @@ impl Table {
         Self::Signals,
         Self::Events,
         Self::Control,
+        Self::Positions,
+        Self::Risk,
+        Self::RiskEvents,
+        Self::OrderDecisions,
     ];
 
     /// Those of what a market says beside its trades.
@@ -116,6 +128,21 @@ impl Table {
         Self::OrderIntents,
         Self::OrderEnds,
         Self::Instruments,
+    ];
+
+    /// Those beside the bars, whose columns a spec names.
+    const ROWS: [Self; 11] = [
+        Self::Features,
+        Self::HourlyVolume,
+        Self::Predictions,
+        Self::ShadowPredictions,
+        Self::Signals,
+        Self::Events,
+        Self::Control,
+        Self::Positions,
+        Self::Risk,
+        Self::RiskEvents,
+        Self::OrderDecisions,
     ];
 
     /// The name of its folder.
@@ -144,15 +171,16 @@ impl Table {
             Self::Signals => "signals",
             Self::Events => "events",
             Self::Control => "control",
+            Self::Positions => "positions",
+            Self::Risk => "risk",
+            Self::RiskEvents => "risk_events",
+            Self::OrderDecisions => "order_decisions",
         }
     }
 
     /// The table that rows of a family are kept in.
     pub(super) fn of_family(family: &str) -> Option<Self> {
-        use Table::{Control, Events, Features, HourlyVolume, Predictions, ShadowPredictions, Signals};
-        [Features, HourlyVolume, Predictions, ShadowPredictions, Signals, Events, Control]
-            .into_iter()
-            .find(|table| table.name() == family)
+        Self::ROWS.into_iter().find(|table| table.name() == family)
     }
 }
 

@@ -6,6 +6,8 @@ mod look;
 mod policy;
 mod send;
 
+pub(super) use send::send_record;
+
 use super::CommandError;
 use crate::models::ModelsError;
 use std::io::Write;

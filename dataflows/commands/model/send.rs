@@ -60,15 +60,20 @@ impl SendArgs {
 
 /// A record of the control topic, sent there. Gives the topic's name.
 pub(super) fn send(wanted: &Wanted, config: &Path, remarks: &Remarks) -> Result<String, CommandError> {
-    let config = Config::load(config, &config::environment())?;
-    let Some(topic) = config.control.topic.clone() else {
-        return Err(CommandError::Usage("the configuration has no control.topic to send to".to_owned()));
-    };
     let mut record = wanted.to_json();
     let remarks = [("who", &remarks.who), ("why", &remarks.why)];
     for (name, text) in remarks.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?))) {
         record[name] = json!(text);
     }
+    send_record(&record, config)
+}
+
+/// A record as it is, sent to the control topic of a configuration. Gives the topic's name.
+pub(in crate::commands) fn send_record(record: &serde_json::Value, config: &Path) -> Result<String, CommandError> {
+    let config = Config::load(config, &config::environment())?;
+    let Some(topic) = config.control.topic.clone() else {
+        return Err(CommandError::Usage("the configuration has no control.topic to send to".to_owned()));
+    };
     let source = config.kafka_source();
     let mut publisher = Publisher::connect(&source.brokers, &topic, &source.properties, CONNECT_TIMEOUT)?;
     publisher.send(&Outgoing { payload: record.to_string().as_bytes(), ..Outgoing::default() })?;

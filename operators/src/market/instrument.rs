@@ -125,6 +125,13 @@ fn joined(held: &Mark, next: &Mark) -> Option<Mark> {
     })
 }
 
+/// The middle between bid and ask, eight decimals, rounded down; none where they cross or one is missing.
+pub(super) fn mid_e8(quote: &Quote) -> Option<i64> {
+    let (bid, ask) = (quote.bid?.price_e8, quote.ask?.price_e8);
+    // Prices are far below the greatest number.
+    (bid < ask).then(|| bid + (ask - bid) / 2)
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct InstrumentMarket {
     minutes: BTreeMap<i64, Minute>,
@@ -185,6 +192,25 @@ impl InstrumentMarket {
             return leaf;
         }
         Some(MarketLeaf { book, ..leaf.unwrap_or_default() })
+    }
+
+    /// The last middle between bid and ask of a minute, and the last mark price that the venue told in it, each with its time.
+    pub fn marks_of(&self, minute_ns: i64) -> [Option<(i64, i64)>; 2] {
+        let Some(minute) = self.minutes.get(&minute_ns) else { return [None; 2] };
+        let mid = minute.quotes.iter().rev().find_map(|((time_ns, ..), quote)| Some((*time_ns, mid_e8(quote)?)));
+        let marks = minute.marks.iter().rev();
+        let venue = marks.clone().find_map(|(time_ns, mark)| Some((*time_ns, mark.mark_price_e8?)));
+        [mid, venue]
+    }
+
+    /// The mark price that the venue had told last by a time, as far as is held.
+    pub fn venue_mark_at(&self, time_ns: i64) -> Option<i64> {
+        let marks = self
+            .minutes
+            .range(..=Interval::M1.open_of(time_ns))
+            .rev()
+            .flat_map(|(_, minute)| minute.marks.iter().rev().filter(|(at_ns, _)| *at_ns <= time_ns));
+        marks.filter_map(|(_, mark)| mark.mark_price_e8).next()
     }
 
     /// Drops minutes before one.

@@ -29,6 +29,7 @@ mod operator;
 mod saved;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use leaf::{BookClose, BookFlow, BookState, DEPTHS, LastMark, LiquidationFlow, MarketLeaf, Touch, TouchFlow};
 pub use operator::{MarketStreams, market};
@@ -36,10 +37,12 @@ pub use saved::SavedMarket;
 
 use crate::TickHeader;
 use crate::hash::FixedMap;
+use crate::risk::MarketChange;
 use history::{Change, Put};
 use instrument::{HeldRecord, InstrumentMarket};
 use serde::{Deserialize, Serialize};
 use tidewheel_schemas::{Counters, Instrument, Interval, MarketRecord, RejectReason};
+use told::Watched;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,6 +53,8 @@ pub struct MarketConfig {
     pub is_saved: bool,
     /// Whether leaves are made.
     pub has_leaves: bool,
+    /// Whether risk is told of marks, prices and funding.
+    pub tells: bool,
 }
 
 /// The leaf of a minute is another than it was.
@@ -142,6 +147,8 @@ pub struct MarketOutcome {
     pub sizes: MarketSizes,
     /// For a snapshot, where the tick asks for one.
     pub saved: Vec<SavedMarket>,
+    /// What risk is told, where it is asked for. The operator gives it by itself.
+    pub told: Vec<MarketChange>,
 }
 
 /// The markets of the instruments that one worker owns. Pure state: ticks in, changes out.
@@ -153,6 +160,8 @@ pub struct MarketLedger {
     counters: Counters,
     /// On a whole minute.
     frozen_ns: i64,
+    /// What came in the tick, where risk is told of it.
+    watched: Watched,
 }
 
 impl MarketLedger {
@@ -183,6 +192,9 @@ impl MarketLedger {
                 self.take(record, header.frozen_ns, &mut changed, &mut outcome);
             }
             self.settle(changed, header.watermark_ns, &mut outcome);
+            if self.config.tells {
+                outcome.told = self.tell();
+            }
         }
         outcome.counters = self.counters.clone();
         outcome.sizes = self.sizes();
@@ -203,6 +215,9 @@ impl MarketLedger {
                 self.counters.accepted += 1;
                 if changed.last() != Some(&number) {
                     changed.push(number);
+                }
+                if self.config.tells {
+                    self.watched.take(number, &record);
                 }
                 if self.config.is_saved {
                     let (event_time_ns, source) = (record.event_time_ns, record.source());

@@ -159,6 +159,11 @@ impl InstrumentTape {
         outcome
     }
 
+    /// A trade that was received, as amendments made it; none after a cancel.
+    pub fn as_amended(&self, trade: Trade) -> Option<Trade> {
+        self.amended.get(&trade.id).map_or(Some(trade), |amended| amended.current)
+    }
+
     /// Keeps an amendment until its trade comes.
     pub fn wait(&mut self, amendment: Amendment, watermark_ns: i64) {
         self.is_amended = true;

@@ -10,17 +10,20 @@ mod instrument;
 mod operator;
 mod route;
 mod saved;
+mod told;
 
 pub use operator::{Directory, TapeConfig, TapeOutcome, TapeStreams, tape};
 pub use route::{RoutedRows, RowSlice, route};
 pub use saved::{SavedInstrument, SavedTape, TapePart};
 
 use crate::hash::FixedMap;
+use crate::risk::MarketChange;
 use crate::{TickHeader, Upsert};
 use chunks::{Chunks, RowRef};
 use instrument::{InstrumentTape, Outcome};
 use std::sync::Arc;
 use tidewheel_schemas::{AcceptedRows, Amendment, Change, Counters, Instrument, LateRecord, Reject, RejectReason};
+use told::Watched;
 
 /// What a tick did to the tape.
 #[derive(Debug, Default)]
@@ -31,6 +34,8 @@ pub struct TapeTick {
     pub minutes: Vec<Upsert>,
     /// What became of the records.
     pub outcome: TapeOutcome,
+    /// What risk is told, where it is asked for.
+    pub told: Vec<MarketChange>,
 }
 
 /// How much the tape holds.
@@ -59,6 +64,8 @@ pub struct Tape {
     counters: Counters,
     changed: Vec<u32>,
     last_changes: usize,
+    /// The trades of the tick, where risk is told of them.
+    watched: Watched,
 }
 
 impl Tape {
@@ -73,6 +80,7 @@ impl Tape {
             counters: Counters::default(),
             changed: Vec::new(),
             last_changes: 0,
+            watched: Watched::default(),
         }
     }
 
@@ -115,11 +123,12 @@ impl Tape {
         }
         self.expire(header, &mut outcome);
         let (seconds, minutes) = self.take_changes();
+        let told = if self.config.tells { self.tell(&minutes) } else { Vec::new() };
         outcome.instruments = self.names.len();
         outcome.counters = self.counters.clone();
         outcome.sizes = self.sizes();
         outcome.saved = header.save.map(|saving| self.save(saving));
-        TapeTick { seconds, minutes, outcome }
+        TapeTick { seconds, minutes, outcome, told }
     }
 
     fn insert_rows(&mut self, routed: &RoutedRows, header: &TickHeader, outcome: &mut TapeOutcome) {
@@ -150,6 +159,9 @@ impl Tape {
                     self.counters.outside_bars += u64::from(!trade.kind.is_in_bars());
                     if was_clean && tape.has_changes() {
                         self.changed.push(number);
+                    }
+                    if self.config.tells && trade.kind.is_in_bars() {
+                        self.watched.trades.push((number, trade));
                     }
                     let waiting = tape.take_pending(trade.id);
                     if !waiting.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::{Conflict, RoutedRows, Tape, TapePart, TapeSizes};
 use crate::open_ticks::OpenTicks;
+use crate::risk::MarketChange;
 use crate::saved::{RestoredState, shard_of};
 use crate::{TickHeader, Upsert};
 use std::cell::RefCell;
@@ -21,6 +22,8 @@ pub struct TapeConfig {
     pub archive: bool,
     /// Whether snapshots will be asked for, so that changes are kept track of.
     pub is_saved: bool,
+    /// Whether risk is told of marks and prices.
+    pub tells: bool,
 }
 
 /// What became of the records of a tick on one worker.
@@ -54,6 +57,8 @@ pub struct TapeStreams<'scope> {
     pub minutes: StreamVec<'scope, u64, Upsert>,
     /// One outcome a tick.
     pub outcomes: StreamVec<'scope, u64, TapeOutcome>,
+    /// What risk is told; nothing where it is not asked for.
+    pub told: StreamVec<'scope, u64, MarketChange>,
 }
 
 /// The names of the instruments that a worker owns, by the number its [`Upsert`]s carry. Numbers never leave the worker.
@@ -69,7 +74,7 @@ struct Records {
 /// Applies ticks to the [`Tape`] of this worker, each when all its records have arrived.
 ///
 /// **Input** rows by owning worker, amendments (exchanged here by instrument), one header a tick and worker. **Output**
-/// changed seconds and minutes, keyed by instrument number and open time; one outcome a tick. **Order** none needed: a
+/// changed seconds and minutes, keyed by instrument number and open time; one outcome a tick; what risk is told. **Order** none needed: a
 /// tick's records are sorted by source position. **State** the correction horizon's trades, see [`Tape::sizes`]. **Late**
 /// records go to the outcome.
 ///
@@ -96,11 +101,13 @@ pub fn tape<'scope>(
     let mut seconds = OutputBuilder::from(seconds);
     let mut minutes = OutputBuilder::from(minutes);
     let mut outcomes = OutputBuilder::from(outcomes);
+    let (told, told_stream) = builder.new_output::<Vec<MarketChange>>();
+    let mut told = OutputBuilder::from(told);
 
     let mut tape = restored.map_or_else(|| Tape::new(config), |state| Tape::restore(config, state));
     directory.borrow_mut().extend_from_slice(tape.instruments());
     builder.build(move |_| {
-        let mut open = OpenTicks::<Records, 3>::default();
+        let mut open = OpenTicks::<Records, 4>::default();
         move |frontiers| {
             rows.for_each(|time, data| open.at(&time).records.rows.append(data));
             amendments.for_each(|time, data| open.at(&time).records.amendments.append(data));
@@ -110,12 +117,13 @@ pub fn tape<'scope>(
                 let mut changes = tape.apply(&tick.header, tick.records.rows, tick.records.amendments);
                 let known = directory.borrow().len();
                 directory.borrow_mut().extend_from_slice(&tape.instruments()[known..]);
-                let [seconds_at, minutes_at, outcomes_at] = &tick.capabilities;
+                let [seconds_at, minutes_at, outcomes_at, told_at] = &tick.capabilities;
                 seconds.activate().session(seconds_at).give_container(&mut changes.seconds);
                 minutes.activate().session(minutes_at).give_container(&mut changes.minutes);
                 outcomes.activate().session(outcomes_at).give(changes.outcome);
+                told.activate().session(told_at).give_container(&mut changes.told);
             }
         }
     });
-    TapeStreams { seconds: seconds_stream, minutes: minutes_stream, outcomes: outcomes_stream }
+    TapeStreams { seconds: seconds_stream, minutes: minutes_stream, outcomes: outcomes_stream, told: told_stream }
 }

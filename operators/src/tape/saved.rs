@@ -2,6 +2,7 @@
 
 use super::chunks::RowRef;
 use super::instrument::{Amended, InstrumentTape};
+use super::told::Watched;
 use super::{Tape, TapeConfig};
 use crate::hash::FixedMap;
 use crate::saved::{RestoredState, Saving, shard_of, since_whole};
@@ -94,6 +95,7 @@ impl Tape {
         let mut tape = Self::new(config);
         tape.counters = std::mem::take(&mut state.counters);
         tape.counters.pending = 0;
+        tape.watched = Watched::after(&tape.counters);
         let frozen_minute = if state.frozen_ns == i64::MIN { i64::MIN } else { Interval::M1.open_of(state.frozen_ns) };
         let parts = since_whole(std::mem::take(&mut state.tapes), |part| (part.shard, part.is_whole));
         let (instruments, rows): (Vec<_>, Vec<_>) = parts.map(|part| (part.instruments, part.rows)).unzip();

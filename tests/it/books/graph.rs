@@ -74,6 +74,7 @@ impl World {
             scoring: None,
             min_quality: None,
             hourly_volume: true,
+            risk: None,
         };
         let (mut ticker, first, state) = match restored {
             Some(snapshot::Loaded { snapshot, state, .. }) => {

@@ -22,6 +22,7 @@ pub fn pipeline() -> PipelineConfig {
         scoring: None,
         min_quality: None,
         hourly_volume: false,
+        risk: None,
     }
 }
 

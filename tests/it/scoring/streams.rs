@@ -41,6 +41,7 @@ fn pipeline() -> PipelineConfig {
         views: vec![view()],
         min_quality: None,
         hourly_volume: false,
+        risk: None,
         scoring: Some(rules()),
     }
 }
@@ -177,6 +178,7 @@ impl Oracle<'_> {
                 Wanted::Promotion(it) => drop(self.in_force.insert(of(it.alias, it.symbol.clone()), it)),
                 Wanted::Withdrawal(it) => drop(self.in_force.remove(&of(it.alias, it.symbol))),
                 Wanted::SignalsPolicy(it) => (self.policy, self.policies) = (it.config(), self.policies + 1),
+                Wanted::Risk(_) => panic!("a run without risk takes no order to it"),
             }
             let events = self.rows(tick, "control");
             assert!(events.iter().any(|row| *cell(&self.tables, row, "position") == Value::Integer(expected as i64)));

@@ -88,7 +88,8 @@ fn check(paths: &[&str]) {
     };
     let mut records: Vec<MarketRecord> = (0..).zip(&updates).map(record).collect();
     records.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
-    let mut ledger = MarketLedger::new(MarketConfig { archive: false, is_saved: false, has_leaves: true });
+    let mut ledger =
+        MarketLedger::new(MarketConfig { archive: false, is_saved: false, has_leaves: true, tells: false });
     let mut leaves = BTreeMap::new();
     let mut gaps = Vec::new();
     for (tick, records) in (1..).zip(records.chunks(500)) {

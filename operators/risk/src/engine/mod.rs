@@ -36,6 +36,7 @@ use crate::flash_crash::Print;
 use crate::levels::Scope;
 use crate::policy::{Policy, Problem};
 use crate::switches::ControlEvent;
+use crate::valuation::MarkSource;
 use past::Past;
 use records::Taken;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,17 @@ pub struct FeedHealth {
     pub frontier_lag_s: f64,
 }
 
+/// A price of an instrument. It is watched where marks are made of its source, once there is reference data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarketPrint {
+    /// Of what.
+    pub instrument: Instrument,
+    /// What it is made of.
+    pub source: MarkSource,
+    /// The price, eight decimals.
+    pub print: Print,
+}
+
 /// What comes in a tick. Lists may be in any order.
 #[derive(Clone, Debug, Default)]
 pub struct EngineTick {
@@ -67,6 +79,8 @@ pub struct EngineTick {
     pub watermark_ns: i64,
     /// References, fills and their changes, money, funding, marks, closes of final bars.
     pub records: Vec<BookEvent>,
+    /// Prices that are looked at for falls and are no marks of their own, beside those of the marks in `records`.
+    pub prints: Vec<MarketPrint>,
     /// Orders that the venue will not fill any more.
     pub ended: Vec<Ended>,
     /// Orders that somebody wants to send.
@@ -93,6 +107,8 @@ pub struct EngineFacts {
     pub refused: Vec<Refused>,
     /// Records that came too late to count.
     pub late: Vec<BookEvent>,
+    /// Of what accounts did, records that had come before.
+    pub duplicates: Vec<BookEvent>,
     /// Changes of fills that never came.
     pub expired: Vec<ExpiredChange>,
 }
@@ -166,6 +182,7 @@ impl RiskEngine {
         self.follow_policy();
 
         let mut taken = self.take_records(now, tick.records, &mut facts);
+        self.take_prints(tick.prints, &mut taken);
         taken.progress.extend(tick.ended.into_iter().map(Ended::into_progress));
         let sampled_ns = self.book.last_sample_ns();
         facts.expired = self.book.advance(tick.watermark_ns);

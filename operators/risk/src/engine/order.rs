@@ -92,7 +92,10 @@ pub(super) fn time_ns(record: &BookEvent) -> Option<i64> {
         BookEvent::Cash(movement) => Some(movement.event_time_ns),
         BookEvent::Funding(funding) => Some(funding.event_time_ns),
         BookEvent::Mark { mark, .. } => Some(mark.event_time_ns),
-        BookEvent::MinuteMark { minute_end_ns, .. } => Some(*minute_end_ns),
+        // The end of the minute lies ahead of what its mark says.
+        BookEvent::MinuteMark { minute_end_ns, mark, .. } => {
+            Some(mark.map_or(*minute_end_ns, |mark| mark.event_time_ns))
+        }
         BookEvent::Close { bar_time_ns, .. } => Some(*bar_time_ns),
     }
 }

@@ -1,6 +1,6 @@
 //! A tick's records into the book, and what they mean for the desk: orders filled, bars, prints, flows.
 
-use super::{EngineFacts, RiskEngine, order};
+use super::{EngineFacts, MarketPrint, RiskEngine, order};
 use crate::book::{BookEvent, Outcome, Refusal};
 use crate::breakers::Now;
 use crate::decisions::Progress;
@@ -133,6 +133,16 @@ impl RiskEngine {
         }
     }
 
+    /// Takes prices that are no marks: those of the source that marks are made of, of instruments that are known.
+    pub(super) fn take_prints(&self, prints: Vec<MarketPrint>, taken: &mut Taken) {
+        for MarketPrint { instrument, source, print } in prints {
+            let is_watched = source == self.book.config().mark_source && self.book.reference_of(&instrument).is_some();
+            if is_watched && print.value > 0 {
+                taken.prints.push((Scope::Symbol(instrument), print));
+            }
+        }
+    }
+
     /// Takes any other record.
     fn take_record(
         &mut self,
@@ -196,8 +206,10 @@ impl RiskEngine {
                     let last_ns = self.book.last_sample_ns();
                     taken.is_correcting |= last_ns.is_some_and(|last_ns| order::since_ns(&record) < last_ns);
                 }
-                if outcome == Outcome::Late {
-                    facts.late.push(record);
+                match outcome {
+                    Outcome::Late => facts.late.push(record),
+                    Outcome::Duplicate if is_of_an_account(&record) => facts.duplicates.push(record),
+                    _ => {}
                 }
                 Some(outcome)
             }
@@ -207,6 +219,11 @@ impl RiskEngine {
             }
         }
     }
+}
+
+const fn is_of_an_account(record: &BookEvent) -> bool {
+    use BookEvent::{Cash, Fill, FillChange, Reference};
+    matches!(record, Reference(_) | Fill(_) | FillChange { .. } | Cash(_))
 }
 
 fn unfilled(fill: &Fill) -> Option<Progress> {

@@ -16,7 +16,7 @@ use timely::WorkerConfig;
 use timely::dataflow::InputHandle;
 use timely::dataflow::operators::{Input, Inspect, Probe};
 
-const CONFIG: MarketConfig = MarketConfig { archive: true, is_saved: true, has_leaves: true };
+const CONFIG: MarketConfig = MarketConfig { archive: true, is_saved: true, has_leaves: true, tells: false };
 
 /// What readers know of gaps: whether each ended.
 type Gaps = BTreeMap<(Instrument, u64), bool>;

@@ -8,7 +8,7 @@ use tidewheel_schemas::{
 };
 
 fn ledger() -> MarketLedger {
-    MarketLedger::new(MarketConfig { archive: true, is_saved: false, has_leaves: true })
+    MarketLedger::new(MarketConfig { archive: true, is_saved: false, has_leaves: true, tells: false })
 }
 
 /// Updates at seconds, all in one tick, whose minute has ended: the state of the book, its touch, and the gaps.

@@ -1,0 +1,190 @@
+//! Columns of positions and of the numbers of accounts.
+
+use super::{decimal, integer, json, money};
+use tidewheel_risk::book::{AccountNumbers, Lines, PositionNumbers};
+use tidewheel_risk::scenarios::Tail;
+use tidewheel_risk::valuation::Exposure;
+use tidewheel_schemas::{ColumnKind, Value};
+
+use ColumnKind::{Double, Integer, Text, Time};
+
+/// Amounts are in `currency`, what the instrument settles in. `fees` is a JSON object by currency.
+pub(super) const POSITION: [(&str, ColumnKind); 18] = [
+    ("account", Text),
+    ("strategy", Text),
+    ("currency", Text),
+    ("quantity", Text),
+    ("average_price", Text),
+    ("mark_price", Text),
+    ("mark_time", Time),
+    ("realised", Double),
+    ("unrealised", Double),
+    ("funding", Double),
+    ("fees", Text),
+    ("gross_exposure", Double),
+    ("net_exposure", Double),
+    ("round_trips", Integer),
+    ("won", Integer),
+    ("lost", Integer),
+    ("won_amount", Double),
+    ("lost_amount", Double),
+];
+
+pub(super) fn position(position: &PositionNumbers) -> Box<[Value]> {
+    let exposure = |of: fn(&Exposure) -> i128| money(position.exposure.as_ref().map(of));
+    let fees: std::collections::BTreeMap<_, _> =
+        position.fees_e16.iter().map(|(currency, fee)| (currency, tidewheel_schemas::format_e16(*fee))).collect();
+    let trips = &position.trips;
+    let values: [Value; POSITION.len()] = [
+        Value::Text(position.holder.account.clone()),
+        Value::Text(position.holder.strategy.clone()),
+        Value::Text(position.currency.clone()),
+        decimal(position.quantity_e8),
+        position.average_price_e8.map_or(Value::Null, decimal),
+        position.mark.map_or(Value::Null, |(price_e8, _)| decimal(price_e8)),
+        position.mark.map_or(Value::Null, |(_, time_ns)| Value::Time(time_ns)),
+        money(Some(position.realised_e16)),
+        money(position.unrealised_e16),
+        money(Some(position.funding_e16)),
+        json(&fees),
+        exposure(|exposure| exposure.gross_e16),
+        exposure(|exposure| exposure.net_e16),
+        integer(trips.won + trips.lost + trips.even),
+        integer(trips.won),
+        integer(trips.lost),
+        money(Some(trips.profit_e16)),
+        money(Some(trips.loss_e16)),
+    ];
+    values.into()
+}
+
+/// Numbers of an account (`kind` is `account`) or of a part of it: `strategy`, `sector`, `asset_class`, `venue`, or `symbol` for the
+/// one of the greatest exposure. Amounts are in `currency`, that of the account.
+///
+/// `gross_exposure` sums the parts' sizes, `net_exposure` their signed values; `concentration` is gross over the equity of the account,
+/// which of the whole account is its leverage on equity. Value at risk (`var`) and expected shortfall (`es`) are losses above zero over
+/// one step of the bars that make scenarios, at 95 and 99 %: `historical` by the inverted distribution function, so an observation, and
+/// the mean of the worst `ceil(n * 5 %)`; `parametric` of a normal distribution (ddof 1, mean included); `ewma` with a decay of 0.94
+/// and mean zero. They are null with too few scenarios. With anything in `faults`, a JSON list, the numbers must not be relied on.
+pub(super) const RISK: [(&str, ColumnKind); 34] = [
+    ("account", Text),
+    ("kind", Text),
+    ("name", Text),
+    ("currency", Text),
+    ("watermark", Time),
+    ("equity", Double),
+    ("cash", Double),
+    ("deposits", Double),
+    ("realised", Double),
+    ("unrealised", Double),
+    ("fees", Double),
+    ("funding", Double),
+    ("peak_equity", Double),
+    ("drawdown", Double),
+    ("max_drawdown", Double),
+    ("day_profit", Double),
+    ("day_base", Double),
+    ("gross_exposure", Double),
+    ("net_exposure", Double),
+    ("concentration", Double),
+    ("open_positions", Integer),
+    ("scenarios", Integer),
+    ("historical_var_95", Double),
+    ("historical_var_99", Double),
+    ("historical_es_95", Double),
+    ("historical_es_99", Double),
+    ("parametric_var_95", Double),
+    ("parametric_var_99", Double),
+    ("parametric_es_95", Double),
+    ("parametric_es_99", Double),
+    ("ewma_var_95", Double),
+    ("ewma_var_99", Double),
+    ("faults", Text),
+    ("is_trusted", ColumnKind::Boolean),
+];
+
+/// What a row says of a part beside what it says of its account.
+#[derive(Default)]
+struct Part<'a> {
+    lines: Option<&'a Lines>,
+    exposure: Option<&'a Exposure>,
+    open_positions: Option<i64>,
+    tail: Option<&'a Tail>,
+}
+
+/// The rows of an account and its parts: their qualifiers and values.
+pub(super) fn parts(numbers: &AccountNumbers) -> Vec<(String, Box<[Value]>)> {
+    let whole = Part {
+        lines: Some(&numbers.lines),
+        exposure: numbers.exposure.as_ref(),
+        open_positions: Some(numbers.open_positions),
+        tail: numbers.tail.as_ref(),
+    };
+    let mut rows = vec![part(numbers, "account", &numbers.account, &whole)];
+    for strategy in &numbers.strategies {
+        let of_strategy = Part {
+            lines: Some(&strategy.lines),
+            exposure: strategy.exposure.as_ref(),
+            open_positions: Some(strategy.open_positions),
+            tail: strategy.tail.as_ref(),
+        };
+        rows.push(part(numbers, "strategy", &strategy.strategy, &of_strategy));
+    }
+    let groups = [("sector", &numbers.sectors), ("asset_class", &numbers.asset_classes), ("venue", &numbers.venues)];
+    for (kind, list) in groups {
+        for (name, exposure) in list {
+            rows.push(part(numbers, kind, name, &Part { exposure: Some(exposure), ..Part::default() }));
+        }
+    }
+    if let Some((instrument, exposure)) = &numbers.largest_symbol {
+        let name = format!("{}|{}", instrument.venue, instrument.symbol);
+        rows.push(part(numbers, "symbol", &name, &Part { exposure: Some(exposure), ..Part::default() }));
+    }
+    rows
+}
+
+fn part(numbers: &AccountNumbers, kind: &str, name: &str, part: &Part<'_>) -> (String, Box<[Value]>) {
+    // What only the whole account has.
+    let whole = (kind == "account").then_some(numbers);
+    let own = |of: fn(&AccountNumbers) -> Option<i128>| money(whole.and_then(of));
+    let line = |of: fn(&Lines) -> Option<i128>| money(part.lines.and_then(of));
+    let loss = |of: fn(&Tail) -> f64| Value::number(part.tail.map(of));
+    let lost = |of: fn(&Tail) -> i128| money(part.tail.map(of));
+    let values: [Value; RISK.len()] = [
+        Value::Text(numbers.account.clone()),
+        Value::text(kind),
+        Value::text(name),
+        Value::Text(numbers.base_currency.clone()),
+        if numbers.now_ns == i64::MIN { Value::Null } else { Value::Time(numbers.now_ns) },
+        own(|numbers| numbers.equity_e16),
+        own(|numbers| numbers.cash_e16),
+        own(|numbers| numbers.deposits_e16),
+        line(|lines| lines.realised_e16),
+        line(|lines| lines.unrealised_e16),
+        line(|lines| lines.fees_e16),
+        line(|lines| lines.funding_e16),
+        own(|numbers| numbers.peak_e16),
+        Value::number(whole.and_then(|numbers| numbers.drawdown)),
+        Value::number(whole.and_then(|numbers| numbers.max_drawdown)),
+        own(|numbers| numbers.day_profit_e16),
+        own(|numbers| numbers.day_base_e16),
+        money(part.exposure.map(|exposure| exposure.gross_e16)),
+        money(part.exposure.map(|exposure| exposure.net_e16)),
+        Value::number(part.exposure.and_then(|exposure| numbers.concentration(exposure))),
+        part.open_positions.map_or(Value::Null, Value::Integer),
+        part.tail.map_or(Value::Null, |tail| Value::Integer(tail.scenarios as i64)),
+        lost(|tail| tail.historical_var_95_e16),
+        lost(|tail| tail.historical_var_99_e16),
+        lost(|tail| tail.historical_es_95_e16),
+        lost(|tail| tail.historical_es_99_e16),
+        loss(|tail| tail.parametric_var_95),
+        loss(|tail| tail.parametric_var_99),
+        loss(|tail| tail.parametric_es_95),
+        loss(|tail| tail.parametric_es_99),
+        loss(|tail| tail.ewma_var_95),
+        loss(|tail| tail.ewma_var_99),
+        json(&numbers.faults),
+        Value::Boolean(numbers.is_valued()),
+    ];
+    (format!("{}|{kind}|{name}", numbers.account), values.into())
+}

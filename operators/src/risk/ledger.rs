@@ -1,0 +1,336 @@
+//! The engine with what it needs around it: what waits, how the feeds are, what is told when.
+
+use super::aside::Aside;
+use super::feed::Feed;
+use super::records::{RefusedAccount, book_event, judge};
+use super::{FeedCounts, MarketChange, RiskConfig, SettledFunding};
+use crate::TickHeader;
+use crate::intake::tick_time_ns;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tidewheel_risk::book::{AccountNumbers, BookEvent, ExpiredChange, PositionNumbers};
+use tidewheel_risk::decisions::Answer;
+use tidewheel_risk::desk::RiskEvent;
+use tidewheel_risk::engine::{
+    Ended, EngineFacts, EngineSizes, EngineTick, MarketPrint, Refused, RiskEngine, SavedEngine,
+};
+use tidewheel_risk::switches::ControlEvent;
+use tidewheel_schemas::{AccountContent, AccountRecord, BarVersion, Counters, FundingPayment, Instrument, OrderEnd};
+
+/// What comes for a tick, in any order.
+#[derive(Clone, Debug, Default)]
+pub struct RiskRecords {
+    /// Orders of people.
+    pub orders: Vec<ControlEvent>,
+    /// What accounts did.
+    pub account: Vec<AccountRecord>,
+    /// What markets did.
+    pub changes: Vec<MarketChange>,
+    /// Final bars of the step.
+    pub closes: Vec<BarVersion>,
+    /// What became of records before they came to the workers, where there is a feed that can fail.
+    pub feed: Option<FeedCounts>,
+}
+
+/// A fact that is no decision, with its number in the run, from 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RiskEventRow {
+    /// Its number.
+    pub number: u64,
+    /// What happened.
+    pub fact: RiskFact,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RiskFact {
+    /// What the desk says.
+    Desk(RiskEvent),
+    /// A fill, or a change of one, that cannot count: nobody knows what was traded.
+    NotCounted(AccountRecord, String),
+    /// A change of a fill that never came.
+    Expired(ExpiredChange),
+    /// Funding that was paid nobody knows on which price.
+    Unpriced(SettledFunding),
+}
+
+/// How much is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RiskSizes {
+    /// By the engine.
+    pub engine: EngineSizes,
+    /// Instruments without reference data of which marks are kept.
+    pub waiting: usize,
+}
+
+/// What a tick came to.
+#[derive(Clone, Debug, Default)]
+pub struct RiskOutcome {
+    /// Positions that were touched, by holder and instrument.
+    pub positions: Vec<PositionNumbers>,
+    /// Numbers of accounts that changed since they were given last, where they are due.
+    pub accounts: Vec<AccountNumbers>,
+    /// Facts that are no decisions, in the order in which they came to be.
+    pub events: Vec<RiskEventRow>,
+    /// What intents were told, in the order of judging.
+    pub answers: Vec<Answer>,
+    /// Records of accounts that were taken, by source.
+    pub accepted: Vec<AccountRecord>,
+    /// Those that were not, but for duplicates, by source.
+    pub refused: Vec<RefusedAccount>,
+    /// All counts since the worker began; `read` is counted at the source.
+    pub counters: Counters,
+    /// How much is held after the tick.
+    pub sizes: RiskSizes,
+    /// For a snapshot, where the tick asks for one.
+    pub saved: Option<Box<SavedRisk>>,
+}
+
+/// The state as a snapshot holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedRisk {
+    engine: SavedEngine,
+    aside: Aside,
+    feed: Feed,
+    events: u64,
+    changed: BTreeSet<Arc<str>>,
+    last_tick: Option<u64>,
+}
+
+/// Risk, tick by tick. Pure state: ticks in, facts out.
+///
+/// **State**: that of the engine, and [`RiskSizes::waiting`].
+#[derive(Debug)]
+pub struct RiskLedger {
+    engine: RiskEngine,
+    aside: Aside,
+    feed: Feed,
+    publish_every_ms: u64,
+    /// Events so far.
+    events: u64,
+    /// Accounts whose numbers are others than they were when they were given last.
+    changed: BTreeSet<Arc<str>>,
+    last_tick: Option<u64>,
+    counters: Counters,
+}
+
+impl RiskLedger {
+    /// Begins with the configured policy.
+    ///
+    /// # Panics
+    /// If the configuration contradicts itself: it is validated before.
+    pub fn new(config: RiskConfig) -> Self {
+        let RiskConfig { book, step, policy, publish_every_ms } = config;
+        assert_eq!(book.scenario_step_ns, step.duration_ns(), "scenarios are made of the closes of the step");
+        let engine = RiskEngine::new(book, policy, "configuration", "in force from the beginning");
+        Self {
+            engine: engine.expect("the policy was validated with the configuration"),
+            aside: Aside::default(),
+            feed: Feed::default(),
+            publish_every_ms,
+            events: 0,
+            changed: BTreeSet::new(),
+            last_tick: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Goes on from what was saved.
+    pub fn restore(config: &RiskConfig, saved: SavedRisk) -> Self {
+        let SavedRisk { engine, aside, feed, events, changed, last_tick } = saved;
+        Self {
+            engine: RiskEngine::restore(engine),
+            aside,
+            feed,
+            publish_every_ms: config.publish_every_ms,
+            events,
+            changed,
+            last_tick,
+            counters: Counters::default(),
+        }
+    }
+
+    /// The engine.
+    pub const fn engine(&self) -> &RiskEngine {
+        &self.engine
+    }
+
+    /// Takes a tick. At that of a restore nothing happens.
+    pub fn apply(&mut self, header: &TickHeader, records: RiskRecords) -> RiskOutcome {
+        let mut outcome = RiskOutcome::default();
+        if !header.is_restore {
+            self.take(header, records, &mut outcome);
+        }
+        outcome.counters = self.counters.clone();
+        outcome.sizes = RiskSizes { engine: self.engine.sizes(), waiting: self.aside.len() };
+        outcome.saved = header.save.map(|_| Box::new(self.save()));
+        outcome
+    }
+
+    fn take(&mut self, header: &TickHeader, records: RiskRecords, outcome: &mut RiskOutcome) {
+        let RiskRecords { orders, account, changes, closes, feed } = records;
+        let tick_ns = tick_time_ns(header.tick);
+        let policy = &self.engine.desk().policies().current().policy;
+        let health = feed.and_then(|_| self.feed.health(policy, header.tick, header.watermark_ns));
+        let mut tick = EngineTick {
+            tick: header.tick,
+            time_ns: tick_ns,
+            // At the end of history all is final, and yet no time has passed.
+            watermark_ns: header.watermark_ns.min(tick_ns),
+            controls: orders,
+            health,
+            ..EngineTick::default()
+        };
+        let mut unused = Unused { counts: feed.unwrap_or_default(), unpriced: Vec::new() };
+        self.market(changes, closes, &account, &mut tick, &mut unused);
+        let Unused { mut counts, unpriced } = unused;
+        for record in &account {
+            match &record.content {
+                AccountContent::Intent(intent) => tick.intents.push(intent.clone()),
+                AccountContent::OrderEnd(OrderEnd { account, intent_id }) => {
+                    tick.ended.push(Ended { account: account.clone(), intent_id: intent_id.clone() });
+                }
+                _ => tick.records.extend(book_event(record)),
+            }
+        }
+        let mut facts = self.engine.tick(tick);
+        self.keep_aside(&facts);
+        let before = FeedCounts::of(&self.counters);
+        let judged = judge(account, &mut facts, &mut self.counters);
+        if feed.is_some() {
+            counts.add(&FeedCounts::of(&self.counters).since(before));
+            self.feed.count(header.tick, &counts);
+        }
+        (outcome.accepted, outcome.refused) = (judged.accepted, judged.refused);
+        let before = judged.not_counted.into_iter().map(|(record, why)| RiskFact::NotCounted(record, why));
+        let before = before.chain(unpriced.into_iter().map(RiskFact::Unpriced));
+        let before = before.chain(facts.expired.drain(..).map(RiskFact::Expired));
+        let told: Vec<RiskFact> = before.chain(facts.events.drain(..).map(RiskFact::Desk)).collect();
+        outcome.events = told.into_iter().map(|fact| self.number(fact)).collect();
+        outcome.positions = std::mem::take(&mut facts.positions);
+        outcome.answers = std::mem::take(&mut facts.answers);
+        self.changed.extend(facts.accounts.iter().map(|numbers| numbers.account.clone()));
+        if self.is_due(header) {
+            let changed = std::mem::take(&mut self.changed);
+            let numbers = changed.iter().filter_map(|account| self.engine.numbers().get(account));
+            outcome.accounts = numbers.cloned().collect();
+        }
+        self.last_tick = Some(header.tick);
+    }
+
+    /// Whether numbers of accounts are given at a tick: at the first of each period, and where history ends. A run that stops is gone on
+    /// with as if it had not been stopped.
+    fn is_due(&self, header: &TickHeader) -> bool {
+        let period = |tick: u64| tick / self.publish_every_ms.max(1);
+        header.watermark_ns == i64::MAX || self.last_tick.is_none_or(|last| period(last) != period(header.tick))
+    }
+
+    fn number(&mut self, fact: RiskFact) -> RiskEventRow {
+        self.events += 1;
+        RiskEventRow { number: self.events, fact }
+    }
+
+    /// Puts into a tick what markets did, of the instruments that are known by it.
+    fn market(
+        &mut self,
+        changes: Vec<MarketChange>,
+        closes: Vec<BarVersion>,
+        account: &[AccountRecord],
+        tick: &mut EngineTick,
+        unused: &mut Unused,
+    ) {
+        let mut new: BTreeSet<&Instrument> = BTreeSet::new();
+        for record in account {
+            if let AccountContent::Reference(reference) = &record.content
+                && self.engine.book().reference_of(&reference.instrument).is_none()
+                && new.insert(&reference.instrument)
+            {
+                tick.records.extend(self.aside.take(&reference.instrument));
+            }
+        }
+        let (engine, aside) = (&self.engine, &mut self.aside);
+        let is_known =
+            |instrument: &Instrument| new.contains(instrument) || engine.book().reference_of(instrument).is_some();
+        for change in changes {
+            match change {
+                MarketChange::Mark { ref instrument, .. } if !is_known(instrument) => aside.keep_mark(&change),
+                MarketChange::Mark { instrument, source, minute_end_ns, mark } => {
+                    tick.records.push(BookEvent::MinuteMark { instrument, source, minute_end_ns, mark });
+                }
+                MarketChange::Print(MarketPrint { ref instrument, .. }) if !is_known(instrument) => {}
+                MarketChange::Print(print) => tick.prints.push(print),
+                MarketChange::Funding(funding) if is_known(&funding.instrument) => match paid(&funding, engine) {
+                    Some(payment) => tick.records.push(BookEvent::Funding(payment)),
+                    None => unused.unpriced.push(funding),
+                },
+                // Nobody can hold what nobody knows.
+                MarketChange::Funding(_) => {}
+                MarketChange::Counts(counts) => unused.counts.add(&counts),
+            }
+        }
+        unused
+            .unpriced
+            .sort_by(|one, other| (&one.instrument, one.event_time_ns).cmp(&(&other.instrument, other.event_time_ns)));
+        let most = engine.book().config().scenarios + 1;
+        for BarVersion { instrument, open_time_ns, bar, .. } in closes {
+            let close_e8 = bar.map(|bar| bar.close_e8);
+            if is_known(&instrument) {
+                tick.records.push(BookEvent::Close { instrument, bar_time_ns: open_time_ns, close_e8 });
+            } else {
+                aside.keep_close(&instrument, open_time_ns, close_e8, most);
+            }
+        }
+    }
+
+    /// What came for an instrument whose reference data was refused waits on.
+    fn keep_aside(&mut self, facts: &EngineFacts) {
+        let most = self.engine.book().config().scenarios + 1;
+        for Refused { record, .. } in &facts.refused {
+            match record {
+                BookEvent::MinuteMark { instrument, source, minute_end_ns, mark }
+                    if self.engine.book().reference_of(instrument).is_none() =>
+                {
+                    let (instrument, source) = (instrument.clone(), *source);
+                    let (minute_end_ns, mark) = (*minute_end_ns, *mark);
+                    self.aside.keep_mark(&MarketChange::Mark { instrument, source, minute_end_ns, mark });
+                }
+                BookEvent::Close { instrument, bar_time_ns, close_e8 }
+                    if self.engine.book().reference_of(instrument).is_none() =>
+                {
+                    self.aside.keep_close(instrument, *bar_time_ns, *close_e8, most);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn save(&self) -> SavedRisk {
+        SavedRisk {
+            engine: self.engine.save(),
+            aside: self.aside.clone(),
+            feed: self.feed.clone(),
+            events: self.events,
+            changed: self.changed.clone(),
+            last_tick: self.last_tick,
+        }
+    }
+}
+
+/// What markets did that is not for the engine.
+struct Unused {
+    counts: FeedCounts,
+    unpriced: Vec<SettledFunding>,
+}
+
+/// A payment of funding, where it is known on which price: the venue's, or where it told none what the instrument was valued at before
+/// the tick.
+fn paid(funding: &SettledFunding, engine: &RiskEngine) -> Option<FundingPayment> {
+    let SettledFunding { instrument, event_time_ns, rate_e8, mark_price_e8 } = funding;
+    Some(FundingPayment {
+        instrument: instrument.clone(),
+        rate_e12: rate_e8.checked_mul(10_000)?,
+        mark_price_e8: mark_price_e8.or_else(|| Some(engine.book().mark_of(instrument)?.price_e8))?,
+        event_time_ns: *event_time_ns,
+    })
+}

@@ -1,0 +1,5 @@
+//! Risk in the whole pipeline: what accounts do goes in, positions, numbers, events and decisions come out.
+
+mod graph;
+mod live;
+mod world;
