@@ -56,6 +56,35 @@ fn what_is_no_promotion_is_told() {
 }
 
 #[test]
+fn orders_to_risk_are_understood_whole_or_not_at_all() {
+    let kill = r#"{"type": "risk_kill", "id": "k-1", "who": "anna", "why": "w", "time": 5, "scope": {"account": "main"}, "level": "red"}"#;
+    check(kill.as_bytes(), "0 k-1");
+    check(kill.replace("{\"account\": \"main\"}", "\"everything\"").as_bytes(), "0 k-1");
+    check(kill.replace("account", "accounts").as_bytes(), "field: risk_kill: unknown variant `accounts`");
+    check(kill.replace("red", "mauve").as_bytes(), "field: risk_kill: unknown variant `mauve`");
+    check(kill.replace("\"who\"", "\"whom\"").as_bytes(), "field: risk_kill: unknown field `whom`");
+    check(kill.replace("\"anna\"", "null").as_bytes(), "field: risk_kill: who and why must be there");
+    check(kill.replace("5", "-5").as_bytes(), "field: risk_kill: time: -5 is no time");
+    check(kill.replace("5", "9e30").as_bytes(), "field: risk_kill: invalid type");
+    let reset = r#"{"type": "risk_reset", "id": "r", "who": "anna", "why": "w", "time": 5, "trip": "t"}"#;
+    check(reset.as_bytes(), "0 r");
+    check(reset.replace("\"trip\"", "\"trips\"").as_bytes(), "field: risk_reset: unknown field `trips`");
+    let policy =
+        r#"{"type": "risk_policy", "id": "p", "who": "anna", "why": "w", "time": 5, "policy": {"version": 2}}"#;
+    check(policy.as_bytes(), "0 p");
+    check(policy.replace("version", "number").as_bytes(), "field: risk_policy: unknown field `number`");
+    // What is said is said again.
+    for raw in [kill, reset, policy] {
+        let record = CommandRecord::parse(raw.as_bytes(), 7, None).expect("an order");
+        let mut again = record.wanted.to_json();
+        (again["who"], again["why"]) = (json!("anna"), json!("w"));
+        let again = CommandRecord::parse(again.to_string().as_bytes(), 7, None).expect("an order");
+        assert_eq!(again.wanted, record.wanted);
+        assert_eq!((take_orders(&mut vec![record.clone()]).len(), order_of(&record).is_some()), (1, true));
+    }
+}
+
+#[test]
 fn a_block_gives_records_and_rejects_and_none_is_lost() {
     let mut block = MessageBlock { partition: 4, ..MessageBlock::default() };
     let texts = [record(|_| {}), "x".to_owned(), record(|record| record["number"] = json!(4)), String::new()];

@@ -2,4 +2,5 @@
 
 mod graph;
 mod live;
+mod replayed;
 mod world;

@@ -106,7 +106,7 @@ impl Feed {
 }
 
 /// The facts of a lake, by table.
-fn facts(lake: &Path) -> BTreeMap<&'static str, Vec<String>> {
+pub fn facts(lake: &Path) -> BTreeMap<&'static str, Vec<String>> {
     let state = read::manifest(lake).expect("a lake");
     let tables = Tables::default().with_risk(true, false);
     let of = |family: &'static str| {
@@ -150,12 +150,14 @@ fn an_account_is_watched_and_its_orders_are_judged_and_the_history_is_made_again
     feed.send(&first);
     run.wait_until_read(feed.sent);
 
-    let (small, large) = (feed.intent("small", "0.5"), feed.intent("large", "100"));
-    feed.send(&[small.clone(), large]);
+    let small = feed.intent("small", "0.5");
+    feed.send(std::slice::from_ref(&small));
     let approved = feed.answer("small", "decided");
     assert_eq!((&approved["ruling"], &approved["quantity"]), (&"approved".into(), &"0.5".into()), "{approved}");
     assert_eq!((&approved["level"], &approved["policy_version"]), (&"green".into(), &1.into()), "{approved}");
-    // A tenth of a million is what a position may be worth, less what the slippage of an order at the market may cost.
+    // A tenth of a million is what a position may be worth, less what the first may cost if it is filled.
+    let large = feed.intent("large", "100");
+    feed.send(&[large]);
     let reduced = feed.answer("large", "decided");
     let quantity: f64 = reduced["quantity"].as_str().expect("a decimal").parse().expect("a number");
     assert_eq!(reduced["ruling"], "reduced", "{reduced}");
@@ -200,7 +202,7 @@ fn an_account_is_watched_and_its_orders_are_judged_and_the_history_is_made_again
     }
     let reused = feed.answer("small", "name_reused");
     assert_eq!((&reused["ruling"], &reused["decision"]), (&"rejected".into(), &approved["decision"]), "{reused}");
-    let policy = json!({"version": 2, "limits": {"position_value": 1}, "staleness": {"mark_ms": 3_600_000, "reading_ms": 3_600_000},
+    let policy = json!({"version": 2, "limits": {"position_value": 10}, "staleness": {"mark_ms": 3_600_000, "reading_ms": 3_600_000},
         "switches": {"data_age_s": {"trigger": 3600, "level": "red"}, "frontier_lag_s": {"trigger": 3600, "level": "red"}}});
     feed.order(&json!({"type": "risk_policy", "id": "p-2", "who": "anna", "why": "no more", "time": now_ms(), "policy": policy}));
     feed.event("order_done", "p-2");

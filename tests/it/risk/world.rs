@@ -54,6 +54,7 @@ pub fn config() -> RiskConfig {
     policy.limits.single_position = Ratio::thousandths(400);
     policy.limits.sector = Ratio::thousandths(800);
     policy.limits.asset_class = Ratio::thousandths(1_000);
+    (policy.regimes.warm_bars, policy.regimes.window_bars) = (10, 30);
     let section = RiskSection {
         step: Interval::M1,
         scenarios: 60,
@@ -160,9 +161,10 @@ impl World {
             let event_time_ns = START_NS + second * SECOND_NS + random.random_range(0..SECOND_NS);
             let account: Arc<str> = ["main", "main", "main", "small"][random.random_range(0..4)].into();
             let holder = Holder { account, strategy: ["trend", "carry"][random.random_range(0..2)].into() };
-            let listed = LISTED[random.random_range(0..3)];
+            // The third is known from the fifth minute on. A fill of what nobody knows stops its account for good.
+            let listed = LISTED[random.random_range(0..if second > 330 { 3 } else { 2 })];
             let price_e8 = prices[listed.0][second as usize];
-            let is_unknown = random.random_bool(0.01);
+            let is_unknown = &*holder.account == "small" && second > 1_800 && random.random_bool(0.1);
             let traded = instrument(if is_unknown { "NOBODY" } else { listed.0 });
             let side = if random.random_bool(0.5) { Side::Buy } else { Side::Sell };
             let worth = if &*holder.account == "small" { 500 } else { 20_000 };
@@ -269,7 +271,7 @@ impl World {
         };
         let minute = |minute: i64| START_NS + minute * 60 * SECOND_NS;
         let mut policy = Policy { version: 2, ..config().policy };
-        policy.limits.gross = Ratio::thousandths(1_500);
+        policy.limits.position_value = 900_000;
         order("policy", minute(10), Order::SetPolicy(Box::new(policy.clone())));
         policy.version = 1;
         order("older", minute(11), Order::SetPolicy(Box::new(policy)));
@@ -279,6 +281,8 @@ impl World {
         let trip = "kill_manual@account:main@red@stop".to_owned();
         order("nothing", minute(21), Order::Reset { trip: "no such trip".into() });
         order("go-on", minute(23), Order::Reset { trip });
+        let never = OrderEnd { account: "main".into(), intent_id: "never-asked".into() };
+        self.account(minute(12), minute(12), AccountContent::OrderEnd(never));
         let intent = OrderIntent {
             holder: Holder { account: "main".into(), strategy: "trend".into() },
             instrument: instrument("BTCUSDT"),
