@@ -81,6 +81,14 @@ fn main() {
         )
     };
     measure("binance change of a book, 20 levels", Format::Auto, &change);
+    let intent = |n: u64| {
+        format!(
+            r#"{{"type":"order_intent","account":"main","strategy":"trend","venue":"binance","symbol":"BTCUSDT","intent_id":"i-{n}","side":"buy","quantity":"0.5","limit_price":"61900.{:02}","stop_price":"60000","event_time":{}}}"#,
+            n % 100,
+            1_723_161_255_342_000_000 + n,
+        )
+    };
+    measure("order intent", Format::Auto, &intent);
 }
 
 fn block(message: &dyn Fn(u64) -> String) -> MessageBlock {
@@ -109,7 +117,7 @@ fn measure(name: &str, format: Format, message: &dyn Fn(u64) -> String) {
     let mut block = Some(block(message));
     let best = best_of(|| {
         let chunk = decoder.decode(block.take().expect("put back below"));
-        assert_eq!((chunk.columns.len() + chunk.market.len()) as u64, MESSAGES);
+        assert_eq!((chunk.columns.len() + chunk.market.len() + chunk.account.len()) as u64, MESSAGES);
         block = chunk.raw;
     });
     print_rate(name, &block.expect("put back above"), best);

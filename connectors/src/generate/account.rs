@@ -26,6 +26,7 @@ const DEPOSIT_E8: i64 = 100_000_000_000_000;
 const WITHDRAWAL_E8: i64 = -100_000_000_000;
 /// One trade in so many brings an order, where its symbol has none.
 const TRADES_PER_ORDER: u64 = 50;
+const ORDERS_PER_PATIENT: u64 = 8;
 const FILLS_PER_CORRECTION: u64 = 40;
 const FILLS_PER_CANCEL: u64 = 80;
 const FILLS_PER_WITHDRAWAL: u64 = 500;
@@ -166,18 +167,19 @@ impl Order {
     }
 }
 
-/// An order: what is held is sold, else something is bought, a tenth of a percent beyond the last price at worst.
+/// An order: what is held is sold, else something is bought, a tenth of a percent beyond the last price at worst. One in eight waits for
+/// a price that is a percent better.
 fn intent(event: &Event, instrument: &Instrument, number: u64, quantity_e8: i64, held_e8: i64) -> OrderIntent {
     let (side, quantity_e8) = if held_e8 > 0 { (Side::Sell, held_e8) } else { (Side::Buy, quantity_e8) };
     let price_e8 = event.trade.price_e8;
-    let beyond = |part: i64| (price_e8 + side.sign() * (price_e8 / part)).max(1);
+    let beyond = if number.is_multiple_of(ORDERS_PER_PATIENT) { -price_e8 / 100 } else { price_e8 / 1_000 };
     OrderIntent {
         holder: holder(STRATEGIES[number as usize % STRATEGIES.len()]),
         instrument: instrument.clone(),
         intent_id: format!("i-{number}").into(),
         side,
         quantity_e8,
-        limit_price_e8: Some(beyond(1_000)),
+        limit_price_e8: Some((price_e8 + side.sign() * beyond).max(1)),
         stop_price_e8: (side == Side::Buy).then(|| (price_e8 - price_e8 / 50).max(1)),
         is_reduce_only: side == Side::Sell,
         expires_ns: Some(event.trade.event_time_ns + EXPIRY_NS),

@@ -10,7 +10,15 @@ use tidewheel_schemas::{AccountContent, AccountRecord, FillChange, Side};
 const WITH_ACCOUNT: StreamKinds = StreamKinds { account: true, ..StreamKinds::TRADES };
 
 fn market(streams: StreamKinds) -> Market {
-    let config = MarketConfig { seed: 42, symbols: 4, trades: 60_000, streams, ..MarketConfig::default() };
+    // So slow that orders have time to end.
+    let config = MarketConfig {
+        seed: 42,
+        symbols: 4,
+        trades: 60_000,
+        trades_per_second: 20,
+        streams,
+        ..MarketConfig::default()
+    };
     Market::new(config).expect("a sound market")
 }
 

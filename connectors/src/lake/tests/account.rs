@@ -9,7 +9,7 @@ use tidewheel_schemas::{
 };
 
 /// Days of [`records`], over all tables.
-pub(super) const DAYS: u64 = 9;
+pub(super) const DAYS: u64 = 10;
 
 fn fill(number: u64, event_time_ns: i64) -> Fill {
     Fill {
