@@ -28,7 +28,8 @@ pub struct RiskSection {
     pub step: Interval,
     /// How many of these bars make scenarios at most, the newest.
     pub scenarios: u32,
-    /// How many there must be for a value at risk, at least 2. With fewer an account is not held to it, and told so.
+    /// How many there must be for a value at risk, at least 2. With fewer an account that holds something stands where the policy's
+    /// `hysteresis.on_fault` says: by default it may only reduce.
     pub scenarios_min: u32,
     /// How often the numbers of accounts that changed are published at most. Positions, events and decisions are published at once.
     pub publish_every: TimeSpan,

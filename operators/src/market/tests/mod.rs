@@ -3,6 +3,7 @@
 mod oracle;
 mod random;
 mod repairs;
+mod told;
 mod worked;
 
 use crate::TickHeader;
