@@ -289,7 +289,7 @@ pub fn build(
         });
         let bars = BarStreams { versions, open_bars, saved: scope.concatenate(saved) };
         let outcomes = OutcomeStreams { tapes: taped.outcomes, markets };
-        collect(bars, (features, hours), (scored, risky), outcomes, config, out);
+        collect(bars, (features, hours), FactStreams { scored, risky }, outcomes, config, out);
     });
     inputs
 }
@@ -299,6 +299,12 @@ struct BarStreams<'scope> {
     versions: StreamVec<'scope, u64, BarVersion>,
     open_bars: StreamVec<'scope, u64, BarVersion>,
     saved: StreamVec<'scope, u64, SavedBars>,
+}
+
+/// What was done at ticks, where anything is.
+struct FactStreams<'scope> {
+    scored: Option<StreamVec<'scope, u64, ScoringTick>>,
+    risky: Option<StreamVec<'scope, u64, RiskOutcome>>,
 }
 
 /// What became of the records.
@@ -312,7 +318,7 @@ struct OutcomeStreams<'scope> {
 fn collect<'scope>(
     bars: BarStreams<'scope>,
     (features, hours): (FeatureStreams<'scope>, Option<HourlyStreams<'scope>>),
-    (scored, risky): (Option<StreamVec<'scope, u64, ScoringTick>>, Option<StreamVec<'scope, u64, RiskOutcome>>),
+    FactStreams { scored, risky }: FactStreams<'scope>,
     outcomes: OutcomeStreams<'scope>,
     config: &PipelineConfig,
     out: Sender<WorkerTick>,

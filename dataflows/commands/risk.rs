@@ -82,6 +82,9 @@ impl RiskArgs {
     ///
     /// # Errors
     /// If the policy cannot be, or the control topic cannot be written to.
+    ///
+    /// # Panics
+    /// Never: a policy can be written down.
     pub fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         match self.action {
             Action::Kill { scope, level, sender } => sender.send(Order::Kill { scope, level }, out),

@@ -35,7 +35,7 @@ pub struct RiskSection {
     pub publish_every: TimeSpan,
     /// The policy in force until the control topic brings another: its version, and what differs from the defaults.
     /// One that contradicts itself is refused, with the field named.
-    /// Example: `{ version = 1, limits = { gross = 1.5 } }`
+    /// Example: `{ version = 1, limits = { single_position = 0.05 } }`
     pub policy: Option<Policy>,
 }
 

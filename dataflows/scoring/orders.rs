@@ -3,7 +3,7 @@
 //! ```json
 //! {"type": "risk_kill", "id": "k-17", "who": "anna", "why": "feed looks wrong", "time": 1795172400123, "scope": {"account": "main"}, "level": "red"}
 //! {"type": "risk_reset", "id": "r-3", "who": "ben", "why": "seen to", "time": 1795172460000, "trip": "kill_manual@account:main@red@k-17"}
-//! {"type": "risk_policy", "id": "p-2", "who": "anna", "why": "smaller book", "time": 1795172400123, "policy": {"version": 2, "limits": {"gross": 1.5}}}
+//! {"type": "risk_policy", "id": "p-2", "who": "anna", "why": "smaller book", "time": 1795172400123, "policy": {"version": 2, "limits": {"single_position": 0.05}}}
 //! ```
 //!
 //! `id`, `who` and `why` must be there; `time` is when it was given, milliseconds. A scope is `"everything"`, `{"account": A}`,

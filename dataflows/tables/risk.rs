@@ -36,6 +36,14 @@ pub struct RiskTables {
     has_control: bool,
 }
 
+/// What the intents of a name were told in a tick.
+#[derive(Default)]
+struct Told {
+    row: Option<usize>,
+    times: i64,
+    others: usize,
+}
+
 type Columns<'a> = &'a [(&'a str, ColumnKind)];
 
 fn spec(family: &str, qualifier: &str, columns: Columns<'_>) -> TableSpec {
@@ -127,30 +135,30 @@ impl RiskTables {
     /// One row for each intent of the tick, however often it came; another for each other intent of its name.
     fn decisions(&self, answers: &[Answer]) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::new();
-        let mut seen: BTreeMap<(Arc<str>, Arc<str>), (usize, usize, i64)> = BTreeMap::new();
+        let mut told: BTreeMap<[Arc<str>; 2], Told> = BTreeMap::new();
         for answer in answers {
             let intent = match answer {
                 Answer::Decided(decision) | Answer::Repeated(decision) => &decision.intent,
                 Answer::NameReused { intent, .. } => intent,
             };
-            let name = (intent.holder.account.clone(), intent.intent_id.clone());
-            let key = format!("{}|{}", name.0, name.1);
-            let (first, others, times) = seen.entry(name).or_insert((usize::MAX, 0, 0));
+            let name = [intent.holder.account.clone(), intent.intent_id.clone()];
+            let key = format!("{}|{}", name[0], name[1]);
+            let told = told.entry(name).or_default();
             let (key, values) = match answer {
                 Answer::NameReused { intent, number } => {
-                    *others += 1;
-                    (format!("{key}|other|{others}"), other(intent, *number))
+                    told.others += 1;
+                    (format!("{key}|other|{}", told.others), other(intent, *number))
                 }
                 Answer::Decided(decision) | Answer::Repeated(decision) => {
-                    *times += 1;
-                    if let Some(row) = rows.get_mut(*first) {
-                        if let Some(last) = row.values.as_deref_mut().and_then(<[Value]>::last_mut) {
-                            *last = Value::Integer(*times);
+                    told.times += 1;
+                    if let Some(at) = told.row {
+                        if let Some(last) = rows[at].values.as_deref_mut().and_then(<[Value]>::last_mut) {
+                            *last = Value::Integer(told.times);
                         }
                         continue;
                     }
-                    *first = rows.len();
-                    (key, decided(decision, matches!(answer, Answer::Repeated(_)), *times))
+                    told.row = Some(rows.len());
+                    (key, decided(decision, matches!(answer, Answer::Repeated(_)), told.times))
                 }
             };
             let of = (intent.instrument.clone(), key);

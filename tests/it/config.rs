@@ -92,7 +92,7 @@ fn what_cannot_be_is_refused_with_line_and_field() {
         ("[lake]\nworkers = 2", "line 2: lake.workers: unknown key here; it belongs above the first section"),
         (
             "xyzzy = 1",
-            "line 1: xyzzy: unknown key; there are workers, source, source.csv, bars, features, control, scoring, signals, kafka, lake, recovery, http",
+            "line 1: xyzzy: unknown key; there are workers, source, source.csv, bars, features, control, scoring, signals, risk, kafka, lake, recovery, http",
         ),
         ("[source.cvs]\n[lake]", "line 1: source.cvs: unknown key; did you mean csv?"),
         (
@@ -193,6 +193,20 @@ fn what_cannot_be_is_refused_with_line_and_field() {
         (
             "[lake]\n[http]\nstalled_after = \"500ms\"",
             "line 3: http.stalled_after: 500ms must be at least 2s and bars.tick 100ms",
+        ),
+        ("[lake]\n[risk]\nstep = \"1s\"", "line 3: risk.step: must be 1m to 1d, is 1s"),
+        ("[lake]\n[risk]\nscenarios_min = 501", "line 3: risk.scenarios_min: must be 2 to risk.scenarios, is 501"),
+        (
+            "[lake]\n[bars]\nhorizon = \"90s\"\n[risk]",
+            "line 3: bars.horizon: 1m 30s is not whole minutes, by which risk keeps its samples",
+        ),
+        (
+            "[lake]\n[risk.policy]\nversion = 1\nday_boundary_minutes = 1440",
+            "line 2: risk.policy: day_boundary_minutes: a day has 1440 minutes",
+        ),
+        (
+            "[lake]\n[control]\ntopic = \"orders\"",
+            "scoring.registry: missing: promotions of control.topic are loaded from the registry of models; or add a [risk] section",
         ),
     ];
     for (text, expected) in cases {
