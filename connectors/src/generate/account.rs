@@ -33,7 +33,7 @@ const FILLS_PER_WITHDRAWAL: u64 = 500;
 /// How long an order stands.
 const EXPIRY_NS: i64 = 60 * SECOND_NS;
 /// Keeps its draws apart from those of the market.
-const SEED: u64 = 0x7061_7065_72;
+const SEED: u64 = 0x0070_6170_6572;
 
 /// The account, as far as its records went.
 pub struct PaperAccount {
