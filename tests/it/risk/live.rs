@@ -172,6 +172,8 @@ fn an_account_is_watched_and_its_orders_are_judged_and_the_history_is_made_again
     assert_eq!((&held["quantity"], &held["average_price"]), (&"0.5".into(), &"60000".into()), "{held}");
     assert_eq!(held["fees"], "{\"USDT\":\"12.5\"}");
 
+    // The large one is given up: what it held back is free for others.
+    feed.send(&[json!({"type": "order_end", "account": "main", "intent_id": "large"})]);
     let (decided, done) = feed.kill_in_the_tick_of_an_intent();
     assert_eq!((&decided["ruling"], &decided["level"]), (&"rejected".into(), &"red".into()), "{decided}");
     assert!(decided["reasons"].as_str().expect("JSON").contains("kill_manual@account:main@red"), "{decided}");
