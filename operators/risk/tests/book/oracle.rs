@@ -315,15 +315,23 @@ impl Oracle {
             day_flow += flow.unwrap_or(0);
             waiting += flow.unwrap_or(0);
             let Some(equity) = equity else { continue };
-            let before_flow = equity - waiting;
-            let scaled = match peak {
-                Some(peak) if waiting == 0 => peak,
-                Some(peak) if equity > 0 && before_flow > 0 => {
-                    mul_div(peak, equity, before_flow).expect("the numbers of tests fit")
-                }
-                _ => equity,
-            };
-            let highest = scaled.max(equity);
+            // What was put in was there from the sample before on, what was taken out until this one.
+            if waiting > 0 {
+                peak = match peak {
+                    Some(peak) if last > 0 => {
+                        Some(mul_div(peak, last + waiting, last).expect("the numbers of tests fit"))
+                    }
+                    _ => Some(last + waiting),
+                };
+            }
+            let earned = equity - waiting.min(0);
+            let mut highest = peak.unwrap_or(earned).max(earned);
+            if waiting < 0 {
+                highest = match earned > 0 && equity > 0 {
+                    true => mul_div(highest, equity, earned).expect("the numbers of tests fit"),
+                    false => equity,
+                };
+            }
             (peak, last, waiting) = (Some(highest), equity, 0);
             if highest > 0 {
                 let drawdown = (equity - highest) as f64 / highest as f64;

@@ -420,11 +420,11 @@ fn arrival_and_restarts_change_nothing_and_no_trip_is_taken_back() {
     assert!(counted.iter().all(|count| *count >= 5), "{counted:?}: too little happened");
 }
 
-/// The seeds have no deposit that dwarfs the equity before it in the minute of a loss: see the curve of equity for what that does to a peak.
+/// In the last of the seeds a deposit dwarfs the equity before it in the minute of a loss: see the curve of equity.
 #[test]
 fn all_that_is_open_can_be_filled_without_passing_a_limit() {
     let mut checked = 0;
-    for seed in 100..112 {
+    for seed in (100..112).chain([2006]) {
         println!("seed {seed}");
         let mut world = World::new(seed);
         let mut engine = engine();
