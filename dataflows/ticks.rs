@@ -7,16 +7,16 @@
 mod tests;
 
 use crate::engine::{SourceState, SourceTick, TickInput};
+use crate::refused::{Received, corrected_time_ns, future_amendment, future_detail, future_trade, market_record};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use tidewheel_connectors::decode::{render_market, render_trade};
 use tidewheel_connectors::source::{DecodedChunk, MessageBlock};
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::intake::{Intake, IntakeLimits, tick_time_ns};
 use tidewheel_operators::tape::RowSlice;
 use tidewheel_operators::watermark::{PartitionState, Watermark};
-use tidewheel_schemas::{Amendment, Change, Counters, LateRecord, MarketRecord, Reject, RejectReason, TradeColumns};
+use tidewheel_schemas::{Amendment, Counters, LateRecord, MarketRecord, Reject, RejectReason, TradeColumns};
 
 /// How ticks are judged.
 #[derive(Clone, Copy, Debug)]
@@ -178,7 +178,8 @@ fn take_before<T>(items: &mut std::vec::IntoIter<T>, end: u64, position: impl Fn
 impl Piece {
     /// Trades, cancels, corrections, market records and dead letters in it.
     pub fn records(&self) -> usize {
-        self.rows.len() + self.amendments.len() + self.market.len() + self.rejects.len()
+        let refused: u64 = self.rejects.iter().map(|reject| reject.records).sum();
+        self.rows.len() + self.amendments.len() + self.market.len() + refused as usize
     }
 
     /// Its source partition.
@@ -353,12 +354,13 @@ impl Ticker {
         let admission = self.intakes[partition].admit(&columns, rows, tick, &self.config.limits);
         let source = &mut input.source;
         for reject in rejects {
-            self.counters.reject(reject.reason);
+            self.counters.reject_all(reject.reason, reject.records);
             source.rejects.push(reject);
         }
+        let mut received = Received::of(raw.as_slice());
         for row in admission.future {
             self.counters.reject(RejectReason::Future);
-            source.rejects.push(future_reject(&columns, row as usize, tick, raw.as_deref()));
+            source.rejects.push(future_trade(&columns, row as usize, tick, &mut received));
         }
         for row in admission.late {
             self.counters.late += 1;
@@ -384,7 +386,7 @@ impl Ticker {
             match refused {
                 Some((reason, detail)) => {
                     self.counters.reject(reason);
-                    source.rejects.push(refused_record(&record, reason, detail, raw.as_deref()));
+                    source.rejects.push(market_record(&record, reason, detail, &mut received));
                 }
                 None => input.market.push(record),
             }
@@ -398,56 +400,7 @@ impl Ticker {
     }
 }
 
-const fn corrected_time_ns(amendment: &Amendment) -> Option<i64> {
-    match amendment.change {
-        Change::Correct(correction) => correction.event_time_ns,
-        Change::Cancel => None,
-    }
-}
-
-fn future_reject(columns: &TradeColumns, row: usize, tick: u64, raw: Option<&MessageBlock>) -> Reject {
-    let trade = columns.trade(row);
-    let position = columns.position[row];
-    let received = raw.and_then(|block| block.payload_at(position));
-    Reject {
-        partition: columns.partition,
-        position,
-        reason: RejectReason::Future,
-        detail: future_detail(trade.event_time_ns, tick),
-        raw: received.map_or_else(|| render_trade(columns.instrument_of(row), &trade, None), <[u8]>::to_vec).into(),
-        receive_time_ns: columns.receive_time_of(row),
-    }
-}
-
-fn refused_record(record: &MarketRecord, reason: RejectReason, detail: String, raw: Option<&MessageBlock>) -> Reject {
-    let received = raw.and_then(|block| block.payload_at(record.position));
-    Reject {
-        partition: record.partition,
-        position: record.position,
-        reason,
-        detail,
-        raw: received.map_or_else(|| render_market(record), <[u8]>::to_vec).into(),
-        receive_time_ns: record.receive_time_ns,
-    }
-}
-
 fn too_old_detail(time_ns: i64, frozen_ns: i64) -> String {
     let behind_ms = frozen_ns.saturating_sub(time_ns) / 1_000_000;
     format!("event time {time_ns} ns is {behind_ms} ms before all that may still change")
-}
-
-fn future_amendment(amendment: Amendment, tick: u64) -> Reject {
-    Reject {
-        partition: amendment.partition,
-        position: amendment.position,
-        reason: RejectReason::Future,
-        detail: future_detail(corrected_time_ns(&amendment).unwrap_or_default(), tick),
-        raw: amendment.raw,
-        receive_time_ns: amendment.receive_time_ns,
-    }
-}
-
-fn future_detail(time_ns: i64, tick: u64) -> String {
-    let ahead_ms = time_ns / 1_000_000 - i64::try_from(tick).unwrap_or(i64::MAX);
-    format!("event time {time_ns} ns is {ahead_ms} ms beyond the tick that received it")
 }

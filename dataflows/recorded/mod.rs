@@ -274,10 +274,11 @@ impl Recorded {
         self.arrivals.advance(binding, &self.names, self.settings.horizon.as_ns());
         self.name(&amendments);
         let rows: usize = trades.iter().map(|trades| trades.rows.len()).sum();
-        self.counters.read += (rows + amendments.len() + market.len() + late.len() + rejects.len()) as u64 + control;
+        let refused: u64 = rejects.iter().map(|reject| reject.records).sum();
+        self.counters.read += (rows + amendments.len() + market.len() + late.len()) as u64 + refused + control;
         self.counters.accepted += control;
         self.counters.late += late.len() as u64;
-        rejects.iter().for_each(|reject| self.counters.reject(reject.reason));
+        rejects.iter().for_each(|reject| self.counters.reject_all(reject.reason, reject.records));
         let slices = trades.into_iter().map(|trades| RowSlice { columns: trades.columns, ranges: vec![trades.rows] });
         let late = late.into_iter().map(|(late, watermark_ns)| {
             if watermark_ns != binding.watermark_ns {
