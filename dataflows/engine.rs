@@ -23,6 +23,7 @@ use tidewheel_operators::market::{GapKind, LeafChange, MarketSizes, SavedMarket}
 use tidewheel_operators::saved::{RestoredState, SavedFacts};
 use tidewheel_operators::scoring::{Activation, Prediction, SavedScoring};
 use tidewheel_operators::tape::{RowSlice, TapePart, TapeSizes};
+use tidewheel_operators::watermark::MarketClock;
 use tidewheel_schemas::{
     Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, MarketRecord, Reject, TickOutput, TradeId,
     TradeKey,
@@ -37,6 +38,8 @@ const TICKS_IN_FLIGHT: usize = 4;
 pub struct TickInput {
     /// The facts of the tick.
     pub header: TickHeader,
+    /// What the markets go by instead of the header's frozen frontier and watermark.
+    pub market_clock: MarketClock,
     /// Trades.
     pub slices: Vec<RowSlice>,
     /// Cancels and corrections.
@@ -73,8 +76,14 @@ pub struct SourceTick {
 pub struct SourceState {
     /// The names of the source partitions, by number.
     pub partitions: Vec<String>,
-    /// The greatest event time taken of each, nanoseconds.
+    /// The greatest event time of the trades taken of each, nanoseconds.
     pub max_event_times_ns: Vec<Option<i64>>,
+    /// That of trades and market records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub max_record_times_ns: Vec<Option<i64>>,
+    /// The watermark of records after the tick, nanoseconds, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_watermark_ns: Option<i64>,
     /// One past the last position read of each.
     pub ends: BTreeMap<String, u64>,
     /// The last message read of each, to know it again.
@@ -155,6 +164,7 @@ pub struct Engine {
 
 struct WorkerInput {
     header: TickHeader,
+    market_clock: MarketClock,
     slices: Vec<RowSlice>,
     amendments: Vec<Amendment>,
     market: Vec<MarketRecord>,
@@ -231,8 +241,8 @@ fn run_worker(
     let mut doors = pipeline::build(worker, config, restored, out);
     loop {
         match input.try_recv() {
-            Ok(WorkerInput { header, slices, amendments, market, activations }) => {
-                doors.send(header, slices, amendments, market, activations);
+            Ok(WorkerInput { header, market_clock, slices, amendments, market, activations }) => {
+                doors.send((header, market_clock), slices, amendments, market, activations);
                 worker.step();
             }
             Err(TryRecvError::Empty) => {
@@ -254,14 +264,14 @@ impl Engine {
     /// # Panics
     /// If a worker is gone, which only a panic there explains.
     pub fn send(&mut self, tick: TickInput) -> ControlFlow<()> {
-        let TickInput { header, slices, amendments, market, activations, source } = tick;
+        let TickInput { header, market_clock, slices, amendments, market, activations, source } = tick;
         if self.to_merger.send((header, source)).is_err() {
             return ControlFlow::Break(());
         }
         let workers = self.to_workers.len();
         let part = |_| {
             let (slices, amendments, market) = (Vec::new(), Vec::new(), Vec::new());
-            WorkerInput { header, slices, amendments, market, activations: activations.clone() }
+            WorkerInput { header, market_clock, slices, amendments, market, activations: activations.clone() }
         };
         let mut parts: Vec<WorkerInput> = (0..workers).map(part).collect();
         for slice in slices {
@@ -297,7 +307,10 @@ pub fn restore_tick(tick: u64, source: &SourceState, activations: Vec<Arc<Activa
     };
     let counters = source.counters.clone();
     let source = SourceTick { counters, ..SourceTick::default() };
-    TickInput { header, slices: Vec::new(), amendments: Vec::new(), market: Vec::new(), activations, source }
+    let (slices, amendments, market) = (Vec::new(), Vec::new(), Vec::new());
+    // Nothing happens at it.
+    let market_clock = MarketClock::of(&header, i64::MIN, i64::MIN, 0);
+    TickInput { header, market_clock, slices, amendments, market, activations, source }
 }
 
 impl Iterator for Outputs {

@@ -32,6 +32,7 @@ use tidewheel_operators::scoring::{Activation, ScoringConfig, ScoringTick, scori
 use tidewheel_operators::tape::{Directory, RowSlice, TapeConfig, TapeOutcome, route, tape};
 use tidewheel_schemas::{Amendment, BarVersion, FeatureRow, Interval, MarketRecord, Row};
 use timely::dataflow::channels::pact::Pipeline;
+use tidewheel_operators::watermark::MarketClock;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::{Concatenate, Input};
 use timely::dataflow::{InputHandle, StreamVec};
@@ -99,12 +100,15 @@ pub struct PipelineInputs {
     headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
     activations: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Arc<Activation>>>>,
 }
+    market_headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
+    feature_headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
 
 impl PipelineInputs {
-    /// Puts a tick in and closes it. Ticks must ascend; every worker gets the same activations.
+    /// Puts a tick in and closes it. Ticks must ascend; every worker gets the same activations. The markets, and until there are
+    /// bars the features, go by a clock of their own.
     pub fn send(
         &mut self,
-        header: TickHeader,
+        (header, market_clock): (TickHeader, MarketClock),
         slices: Vec<RowSlice>,
         amendments: Vec<Amendment>,
         market: Vec<MarketRecord>,
@@ -118,6 +122,8 @@ impl PipelineInputs {
         self.headers.send(header);
         self.advance_to(header.tick + 1);
     }
+        self.market_headers.send(market_clock.of_markets(header));
+        self.feature_headers.send(market_clock.of_features(header));
 
     fn advance_to(&mut self, tick: u64) {
         self.slices.advance_to(tick);
@@ -126,6 +132,8 @@ impl PipelineInputs {
         self.headers.advance_to(tick);
         self.activations.advance_to(tick);
     }
+        self.market_headers.advance_to(tick);
+        self.feature_headers.advance_to(tick);
 }
 
 /// Builds the graph on a worker; ticks leave through `out`, which may block to hold the worker back. With a state to begin
@@ -144,6 +152,8 @@ pub fn build(
         headers: InputHandle::new(),
         activations: InputHandle::new(),
     };
+        market_headers: InputHandle::new(),
+        feature_headers: InputHandle::new(),
     worker.dataflow(|scope| {
         let slices = scope.input_from(&mut inputs.slices);
         let amendments = scope.input_from(&mut inputs.amendments);
@@ -151,6 +161,8 @@ pub fn build(
         let headers = scope.input_from(&mut inputs.headers);
         let activations = scope.input_from(&mut inputs.activations);
         let directory = Directory::default();
+        let market_headers = scope.input_from(&mut inputs.market_headers);
+        let feature_headers = scope.input_from(&mut inputs.feature_headers);
 
         let tape_config =
             TapeConfig { horizon_ns: config.horizon_ns, archive: config.archive, is_saved: config.is_saved };
@@ -160,7 +172,7 @@ pub fn build(
 
         let has_leaves = config.views.iter().any(View::has_market);
         let market_config = MarketConfig { archive: config.archive, is_saved: config.is_saved, has_leaves };
-        let markets = market(records, headers.clone(), market_config, restored.as_mut());
+        let markets = market(records, market_headers, market_config, restored.as_mut());
 
         let (is_saved, min_quality) = (config.is_saved, config.min_quality);
         let views = FeaturesConfig { views: config.views.clone(), is_saved, min_quality };
@@ -198,7 +210,7 @@ pub fn build(
         }
         let (versions, open_bars) = (scope.concatenate(versions), scope.concatenate(open_bars));
         let MarketStreams { leaves, outcomes: markets } = markets;
-        let features = features(versions.clone(), leaves, headers.clone(), &views, restored.as_mut());
+        let features = features(versions.clone(), leaves, feature_headers, &views, restored.as_mut());
         let scored = config.scoring.as_ref().map(|rules| {
             let (history_rows, views) = (rules.history_rows, config.views.len());
             let config = ScoringConfig { history_rows, views, is_saved: config.is_saved };

@@ -8,7 +8,7 @@ use tidewheel_operators::features::View;
 use tidewheel_schemas::Interval;
 
 /// Counts the changes of the program after which the same ticks give other answers, or state is written in another form.
-pub const ANSWERS: u32 = 3;
+pub const ANSWERS: u32 = 4;
 
 /// What the answers of a run depend on, by the names of the configuration's fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
