@@ -42,7 +42,7 @@ pub use document::document;
 pub use kernel::{Kernel, State};
 pub use ledger::{FeatureLedger, FeatureSizes, FeaturesConfig};
 pub use lookahead::{Finding, Leak, Lookahead, LookaheadCheck, check_lookahead};
-pub use market_bar::MarketBar;
+pub use market_bar::{MarketAges, MarketBar};
 pub use operator::{FeatureStreams, features};
 pub use quality::{QualityChange, quality_of};
 pub use saved::SavedFeatures;
