@@ -22,7 +22,9 @@ use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewheel_operators::TickHeader;
-use tidewheel_operators::features::{FeatureSizes, FeatureStreams, FeaturesConfig, SavedFeatures, View, features};
+use tidewheel_operators::features::{
+    FeatureSizes, FeatureStreams, FeaturesConfig, QualityBounds, SavedFeatures, View, features,
+};
 use tidewheel_operators::hourly::{HourlyStreams, SavedHours, hourly_volume};
 use tidewheel_operators::lifecycle::{LifecycleConfig, SavedBars, lifecycle};
 use tidewheel_operators::market::{MarketConfig, MarketOutcome, MarketStreams, market};
@@ -30,9 +32,9 @@ use tidewheel_operators::rollup::rollup;
 use tidewheel_operators::saved::RestoredState;
 use tidewheel_operators::scoring::{Activation, ScoringConfig, ScoringTick, scoring};
 use tidewheel_operators::tape::{Directory, RowSlice, TapeConfig, TapeOutcome, route, tape};
+use tidewheel_operators::watermark::MarketClock;
 use tidewheel_schemas::{Amendment, BarVersion, FeatureRow, Interval, MarketRecord, Row};
 use timely::dataflow::channels::pact::Pipeline;
-use tidewheel_operators::watermark::MarketClock;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::{Concatenate, Input};
 use timely::dataflow::{InputHandle, StreamVec};
@@ -55,8 +57,8 @@ pub struct PipelineConfig {
     pub views: Vec<View>,
     /// How their rows are scored, if they are.
     pub scoring: Option<ScoringRules>,
-    /// The quality of rows, 0 to 1, below which an event tells of an instrument.
-    pub min_quality: Option<f64>,
+    /// What events tell of rows, if anything.
+    pub min_quality: Option<QualityBounds>,
     /// Whether the volume of hours has a table.
     pub hourly_volume: bool,
 }
@@ -98,10 +100,10 @@ pub struct PipelineInputs {
     amendments: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Amendment>>>,
     market: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<MarketRecord>>>,
     headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
-    activations: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Arc<Activation>>>>,
-}
     market_headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
     feature_headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
+    activations: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Arc<Activation>>>>,
+}
 
 impl PipelineInputs {
     /// Puts a tick in and closes it. Ticks must ascend; every worker gets the same activations. The markets, and until there are
@@ -120,20 +122,20 @@ impl PipelineInputs {
         amendments.into_iter().for_each(|amendment| self.amendments.send(amendment));
         market.into_iter().for_each(|record| self.market.send(record));
         self.headers.send(header);
-        self.advance_to(header.tick + 1);
-    }
         self.market_headers.send(market_clock.of_markets(header));
         self.feature_headers.send(market_clock.of_features(header));
+        self.advance_to(header.tick + 1);
+    }
 
     fn advance_to(&mut self, tick: u64) {
         self.slices.advance_to(tick);
         self.amendments.advance_to(tick);
         self.market.advance_to(tick);
         self.headers.advance_to(tick);
-        self.activations.advance_to(tick);
-    }
         self.market_headers.advance_to(tick);
         self.feature_headers.advance_to(tick);
+        self.activations.advance_to(tick);
+    }
 }
 
 /// Builds the graph on a worker; ticks leave through `out`, which may block to hold the worker back. With a state to begin
@@ -150,19 +152,19 @@ pub fn build(
         amendments: InputHandle::new(),
         market: InputHandle::new(),
         headers: InputHandle::new(),
-        activations: InputHandle::new(),
-    };
         market_headers: InputHandle::new(),
         feature_headers: InputHandle::new(),
+        activations: InputHandle::new(),
+    };
     worker.dataflow(|scope| {
         let slices = scope.input_from(&mut inputs.slices);
         let amendments = scope.input_from(&mut inputs.amendments);
         let records = scope.input_from(&mut inputs.market);
         let headers = scope.input_from(&mut inputs.headers);
-        let activations = scope.input_from(&mut inputs.activations);
-        let directory = Directory::default();
         let market_headers = scope.input_from(&mut inputs.market_headers);
         let feature_headers = scope.input_from(&mut inputs.feature_headers);
+        let activations = scope.input_from(&mut inputs.activations);
+        let directory = Directory::default();
 
         let tape_config =
             TapeConfig { horizon_ns: config.horizon_ns, archive: config.archive, is_saved: config.is_saved };
@@ -261,6 +263,7 @@ fn collect<'scope>(
     let mut feature_sizes = builder.new_input(features.sizes, Pipeline);
     let mut scored = scored.map(|scored| builder.new_input(scored, Pipeline));
     let mut quality = builder.new_input(features.quality, Pipeline);
+    let mut silence = builder.new_input(features.silence, Pipeline);
     let mut hours =
         hours.map(|hours| (builder.new_input(hours.rows, Pipeline), builder.new_input(hours.saved, Pipeline)));
     // Its table is the last.
@@ -308,6 +311,9 @@ fn collect<'scope>(
             rows.for_each(|time, data| at!(time).features.append(data));
             quality.for_each(|time, data| {
                 at!(time).events.extend(data.drain(..).map(|change| Tables::of_quality(&views, &change)));
+            });
+            silence.for_each(|time, data| {
+                at!(time).events.extend(data.drain(..).map(|change| Tables::of_silence(&views, &change)));
             });
             if let Some((rows, saved)) = &mut hours {
                 rows.for_each(|time, data| {

@@ -179,7 +179,7 @@ impl Recorded {
             is_saved: false,
             views: self.views.clone(),
             scoring: self.settings.scoring.clone(),
-            min_quality: self.settings.min_quality.map(f64::from),
+            min_quality: self.settings.quality(),
             hourly_volume: self.settings.hourly_volume,
         }
     }
@@ -191,8 +191,7 @@ impl Recorded {
 
     /// The tables beside the bars.
     pub fn tables(&self) -> Tables {
-        let min_quality = self.settings.min_quality.map(f64::from);
-        Tables::of_run(&self.views, min_quality, self.settings.scoring.is_some())
+        Tables::of_run(&self.views, self.settings.quality(), self.settings.scoring.is_some())
             .with_hourly_volume(self.settings.hourly_volume)
     }
 
@@ -273,11 +272,11 @@ impl Recorded {
 
     fn input(&mut self, binding: &Binding, taken: ArchivedTick, control: u64) -> TickInput {
         let ArchivedTick { trades, mut amendments, market, late, rejects } = taken;
+        let header = self.header(binding);
         // Logs of versions without it had the markets forget by the watermark of trades.
         let after_ns = binding.record_watermark_ns.unwrap_or(i64::MIN);
         let before_ns = std::mem::replace(&mut self.record_watermark_ns, after_ns);
         let market_clock = MarketClock::of(&header, before_ns, after_ns, self.settings.horizon.as_ns());
-        let header = self.header(binding);
         self.arrivals.order(&mut amendments);
         self.arrivals.advance(binding, &self.names, self.settings.horizon.as_ns());
         self.name(&amendments);

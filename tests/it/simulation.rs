@@ -33,7 +33,7 @@ use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig};
 use tidewheel_connectors::lake::archive::Archive;
 use tidewheel_connectors::lake::{self, Lake, LakeConfig, OnExisting, rows};
 use tidewheel_connectors::source::DecodedChunk;
-use tidewheel_operators::features::View;
+use tidewheel_operators::features::{QualityBounds, View};
 use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::{
     AggressorSide, BarVersion, BookUpdate, Interval, Level, Liquidation, Mark, MarketContent, MarketRecord, Quote, Row,
@@ -407,7 +407,7 @@ fn check(broker: Option<&EmbeddedBroker>, seed: u64, folder: &Path) -> u32 {
         is_saved: true,
         views: vec![View::core_technical()],
         scoring: None,
-        min_quality: Some(0.4),
+        min_quality: Some(QualityBounds { least: Some(0.4), silent_after_ns: None }),
         hourly_volume: false,
     };
     let script = Script::new(random, seed);

@@ -44,7 +44,7 @@ pub use ledger::{FeatureLedger, FeatureSizes, FeaturesConfig};
 pub use lookahead::{Finding, Leak, Lookahead, LookaheadCheck, check_lookahead};
 pub use market_bar::{MarketAges, MarketBar};
 pub use operator::{FeatureStreams, features};
-pub use quality::{QualityChange, quality_of};
+pub use quality::{QualityBounds, QualityChange, SilenceChange, quality_of};
 pub use saved::SavedFeatures;
 pub use table::{FEATURES, Family, Feature, Scope};
 pub use view::{Column, View, ViewError, nearest_name};
