@@ -4,6 +4,7 @@
 //! aborts, because a worker that dies quietly would look like the end of the input to the others.
 
 use crate::pipeline::{self, PipelineConfig, WorkerTick};
+use crate::refused::{self, Received};
 use crate::scoring::{ControlFact, FactMaker};
 use crate::tables::{FactTables, Tables};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
@@ -12,20 +13,20 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tidewheel_connectors::decode::render_trade;
 use tidewheel_connectors::kafka::Fingerprint;
 use tidewheel_connectors::source::MessageBlock;
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::features::{FeatureSizes, SavedFeatures};
 use tidewheel_operators::hourly::SavedHours;
 use tidewheel_operators::lifecycle::SavedBars;
-use tidewheel_operators::market::{GapKind, LeafChange, MarketSizes, Refused, SavedMarket};
+use tidewheel_operators::market::{GapKind, LeafChange, MarketSizes, SavedMarket};
 use tidewheel_operators::saved::{RestoredState, SavedFacts};
 use tidewheel_operators::scoring::{Activation, Prediction, SavedScoring};
 use tidewheel_operators::tape::{RowSlice, TapePart, TapeSizes};
+use tidewheel_operators::watermark::MarketClock;
 use tidewheel_schemas::{
-    Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, MarketRecord, Reject, RejectReason, TickOutput,
-    TradeId, TradeKey,
+    Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, MarketRecord, Reject, TickOutput, TradeId,
+    TradeKey,
 };
 use timely::WorkerConfig;
 
@@ -37,6 +38,8 @@ const TICKS_IN_FLIGHT: usize = 4;
 pub struct TickInput {
     /// The facts of the tick.
     pub header: TickHeader,
+    /// What the markets go by instead of the header's frozen frontier and watermark.
+    pub market_clock: MarketClock,
     /// Trades.
     pub slices: Vec<RowSlice>,
     /// Cancels and corrections.
@@ -73,8 +76,14 @@ pub struct SourceTick {
 pub struct SourceState {
     /// The names of the source partitions, by number.
     pub partitions: Vec<String>,
-    /// The greatest event time taken of each, nanoseconds.
+    /// The greatest event time of the trades taken of each, nanoseconds.
     pub max_event_times_ns: Vec<Option<i64>>,
+    /// That of trades and market records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub max_record_times_ns: Vec<Option<i64>>,
+    /// The watermark of records after the tick, nanoseconds, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_watermark_ns: Option<i64>,
     /// One past the last position read of each.
     pub ends: BTreeMap<String, u64>,
     /// The last message read of each, to know it again.
@@ -155,6 +164,7 @@ pub struct Engine {
 
 struct WorkerInput {
     header: TickHeader,
+    market_clock: MarketClock,
     slices: Vec<RowSlice>,
     amendments: Vec<Amendment>,
     market: Vec<MarketRecord>,
@@ -231,8 +241,8 @@ fn run_worker(
     let mut doors = pipeline::build(worker, config, restored, out);
     loop {
         match input.try_recv() {
-            Ok(WorkerInput { header, slices, amendments, market, activations }) => {
-                doors.send(header, slices, amendments, market, activations);
+            Ok(WorkerInput { header, market_clock, slices, amendments, market, activations }) => {
+                doors.send((header, market_clock), slices, amendments, market, activations);
                 worker.step();
             }
             Err(TryRecvError::Empty) => {
@@ -254,14 +264,14 @@ impl Engine {
     /// # Panics
     /// If a worker is gone, which only a panic there explains.
     pub fn send(&mut self, tick: TickInput) -> ControlFlow<()> {
-        let TickInput { header, slices, amendments, market, activations, source } = tick;
+        let TickInput { header, market_clock, slices, amendments, market, activations, source } = tick;
         if self.to_merger.send((header, source)).is_err() {
             return ControlFlow::Break(());
         }
         let workers = self.to_workers.len();
         let part = |_| {
             let (slices, amendments, market) = (Vec::new(), Vec::new(), Vec::new());
-            WorkerInput { header, slices, amendments, market, activations: activations.clone() }
+            WorkerInput { header, market_clock, slices, amendments, market, activations: activations.clone() }
         };
         let mut parts: Vec<WorkerInput> = (0..workers).map(part).collect();
         for slice in slices {
@@ -297,7 +307,10 @@ pub fn restore_tick(tick: u64, source: &SourceState, activations: Vec<Arc<Activa
     };
     let counters = source.counters.clone();
     let source = SourceTick { counters, ..SourceTick::default() };
-    TickInput { header, slices: Vec::new(), amendments: Vec::new(), market: Vec::new(), activations, source }
+    let (slices, amendments, market) = (Vec::new(), Vec::new(), Vec::new());
+    // Nothing happens at it.
+    let market_clock = MarketClock::of(&header, i64::MIN, i64::MIN, 0);
+    TickInput { header, market_clock, slices, amendments, market, activations, source }
 }
 
 impl Iterator for Outputs {
@@ -335,6 +348,7 @@ fn merge(
 ) -> MergedTick {
     let mut merged = MergedTick::default();
     let SourceTick { rejects, late, control, counters, raw, partitions, state } = source;
+    let mut received = Received::of(&raw);
     let (mut tapes, mut bars, mut tape_counters) = (Vec::new(), Vec::new(), Counters::default());
     let output = &mut merged.output;
     (output.tick, output.watermark_ns) = (header.tick, header.watermark_ns);
@@ -361,7 +375,7 @@ fn merge(
         merged.feature_sizes.leaves += part.feature_sizes.leaves;
         let of_market = part.market;
         output.market.extend(of_market.accepted);
-        output.rejects.extend(of_market.refused.into_iter().map(|refused| reject_refused(refused, &raw)));
+        output.rejects.extend(of_market.refused.into_iter().map(|refused| refused::refused(refused, &mut received)));
         merged.leaves.extend(of_market.leaves);
         merged.book_gaps += of_market.gaps.iter().filter(|gap| gap.kind == GapKind::Lost).count() as u64;
         merged.market_sizes.add(&of_market.sizes);
@@ -378,7 +392,7 @@ fn merge(
         tapes.extend(outcome.saved);
         bars.extend(part.saved);
         for conflict in outcome.conflicts {
-            output.rejects.push(reject_conflict(conflict.columns_row, &raw));
+            output.rejects.push(refused::conflict(conflict.columns_row, &mut received));
         }
         merged.sizes.instruments += outcome.sizes.instruments;
         merged.sizes.seconds += outcome.sizes.seconds;
@@ -414,7 +428,7 @@ fn merge(
     // Records of one message share its position. Those of one instrument come from one worker, in order: the sort is stable.
     output.late.sort_by(|left, right| late_key(left).cmp(&late_key(right)));
     // Several trades of one message share its position: what tells them apart orders them too.
-    output.rejects.sort();
+    output.rejects = Reject::gather(std::mem::take(&mut output.rejects));
     let key = |amendment: &Amendment| (amendment.partition, amendment.position);
     output.amendments.sort_by(|left, right| {
         key(left).cmp(&key(right)).then_with(|| (&left.instrument, left.id).cmp(&(&right.instrument, right.id)))
@@ -451,38 +465,6 @@ fn merge_bars(lists: Vec<Vec<BarVersion>>) -> Vec<BarVersion> {
     merged
 }
 
-/// The bytes of a message, where they are still at hand.
-fn received(raw: &[Arc<MessageBlock>], (partition, position): (u32, u64)) -> Option<Vec<u8>> {
-    let of_partition = raw.iter().filter(|block| block.partition == partition);
-    of_partition.filter_map(|block| block.payload_at(position)).next().map(<[u8]>::to_vec)
-}
-
-fn reject_refused(refused: Refused, raw: &[Arc<MessageBlock>]) -> Reject {
-    let Refused { record, reason, detail } = refused;
-    let MarketRecord { partition, position, receive_time_ns, .. } = record;
-    let as_json = || serde_json::to_vec(&record).expect("plain data always encodes");
-    let kind = record.content.name();
-    let detail = format!("{kind} of {:?}: {detail}", record.instrument);
-    let raw = received(raw, (partition, position)).unwrap_or_else(as_json).into();
-    Reject { partition, position, reason, detail, raw, receive_time_ns }
-}
-
-fn reject_conflict(record: LateRecord, raw: &[Arc<MessageBlock>]) -> Reject {
-    let (partition, position) = record.source();
-    let LateRecord::Trade { instrument, trade, receive_time_ns, .. } = record else {
-        unreachable!("only trades are in conflict");
-    };
-    let received = received(raw, (partition, position));
-    Reject {
-        partition,
-        position,
-        reason: RejectReason::Conflict,
-        detail: format!("trade {} of {instrument:?} was seen before with other content; the first is kept", trade.id),
-        raw: received.unwrap_or_else(|| render_trade(&instrument, &trade, None)).into(),
-        receive_time_ns,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -509,7 +491,7 @@ mod tests {
             partition: 0,
             position: 7,
             receive_time_ns: None,
-            raw: Box::default(),
+            raw: Arc::default(),
         }
     }
 

@@ -22,7 +22,9 @@ use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewheel_operators::TickHeader;
-use tidewheel_operators::features::{FeatureSizes, FeatureStreams, FeaturesConfig, SavedFeatures, View, features};
+use tidewheel_operators::features::{
+    FeatureSizes, FeatureStreams, FeaturesConfig, QualityBounds, SavedFeatures, View, features,
+};
 use tidewheel_operators::hourly::{HourlyStreams, SavedHours, hourly_volume};
 use tidewheel_operators::lifecycle::{LifecycleConfig, SavedBars, lifecycle};
 use tidewheel_operators::market::{MarketConfig, MarketOutcome, MarketStreams, market};
@@ -30,6 +32,7 @@ use tidewheel_operators::rollup::rollup;
 use tidewheel_operators::saved::RestoredState;
 use tidewheel_operators::scoring::{Activation, ScoringConfig, ScoringTick, scoring};
 use tidewheel_operators::tape::{Directory, RowSlice, TapeConfig, TapeOutcome, route, tape};
+use tidewheel_operators::watermark::MarketClock;
 use tidewheel_schemas::{Amendment, BarVersion, FeatureRow, Interval, MarketRecord, Row};
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
@@ -54,8 +57,8 @@ pub struct PipelineConfig {
     pub views: Vec<View>,
     /// How their rows are scored, if they are.
     pub scoring: Option<ScoringRules>,
-    /// The quality of rows, 0 to 1, below which an event tells of an instrument.
-    pub min_quality: Option<f64>,
+    /// What events tell of rows, if anything.
+    pub min_quality: Option<QualityBounds>,
     /// Whether the volume of hours has a table.
     pub hourly_volume: bool,
 }
@@ -97,14 +100,17 @@ pub struct PipelineInputs {
     amendments: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Amendment>>>,
     market: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<MarketRecord>>>,
     headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
+    market_headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
+    feature_headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
     activations: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Arc<Activation>>>>,
 }
 
 impl PipelineInputs {
-    /// Puts a tick in and closes it. Ticks must ascend; every worker gets the same activations.
+    /// Puts a tick in and closes it. Ticks must ascend; every worker gets the same activations. The markets, and until there are
+    /// bars the features, go by a clock of their own.
     pub fn send(
         &mut self,
-        header: TickHeader,
+        (header, market_clock): (TickHeader, MarketClock),
         slices: Vec<RowSlice>,
         amendments: Vec<Amendment>,
         market: Vec<MarketRecord>,
@@ -116,6 +122,8 @@ impl PipelineInputs {
         amendments.into_iter().for_each(|amendment| self.amendments.send(amendment));
         market.into_iter().for_each(|record| self.market.send(record));
         self.headers.send(header);
+        self.market_headers.send(market_clock.of_markets(header));
+        self.feature_headers.send(market_clock.of_features(header));
         self.advance_to(header.tick + 1);
     }
 
@@ -124,6 +132,8 @@ impl PipelineInputs {
         self.amendments.advance_to(tick);
         self.market.advance_to(tick);
         self.headers.advance_to(tick);
+        self.market_headers.advance_to(tick);
+        self.feature_headers.advance_to(tick);
         self.activations.advance_to(tick);
     }
 }
@@ -142,6 +152,8 @@ pub fn build(
         amendments: InputHandle::new(),
         market: InputHandle::new(),
         headers: InputHandle::new(),
+        market_headers: InputHandle::new(),
+        feature_headers: InputHandle::new(),
         activations: InputHandle::new(),
     };
     worker.dataflow(|scope| {
@@ -149,6 +161,8 @@ pub fn build(
         let amendments = scope.input_from(&mut inputs.amendments);
         let records = scope.input_from(&mut inputs.market);
         let headers = scope.input_from(&mut inputs.headers);
+        let market_headers = scope.input_from(&mut inputs.market_headers);
+        let feature_headers = scope.input_from(&mut inputs.feature_headers);
         let activations = scope.input_from(&mut inputs.activations);
         let directory = Directory::default();
 
@@ -160,7 +174,7 @@ pub fn build(
 
         let has_leaves = config.views.iter().any(View::has_market);
         let market_config = MarketConfig { archive: config.archive, is_saved: config.is_saved, has_leaves };
-        let markets = market(records, headers.clone(), market_config, restored.as_mut());
+        let markets = market(records, market_headers, market_config, restored.as_mut());
 
         let (is_saved, min_quality) = (config.is_saved, config.min_quality);
         let views = FeaturesConfig { views: config.views.clone(), is_saved, min_quality };
@@ -198,7 +212,7 @@ pub fn build(
         }
         let (versions, open_bars) = (scope.concatenate(versions), scope.concatenate(open_bars));
         let MarketStreams { leaves, outcomes: markets } = markets;
-        let features = features(versions.clone(), leaves, headers.clone(), &views, restored.as_mut());
+        let features = features(versions.clone(), leaves, feature_headers, &views, restored.as_mut());
         let scored = config.scoring.as_ref().map(|rules| {
             let (history_rows, views) = (rules.history_rows, config.views.len());
             let config = ScoringConfig { history_rows, views, is_saved: config.is_saved };
@@ -249,6 +263,7 @@ fn collect<'scope>(
     let mut feature_sizes = builder.new_input(features.sizes, Pipeline);
     let mut scored = scored.map(|scored| builder.new_input(scored, Pipeline));
     let mut quality = builder.new_input(features.quality, Pipeline);
+    let mut silence = builder.new_input(features.silence, Pipeline);
     let mut hours =
         hours.map(|hours| (builder.new_input(hours.rows, Pipeline), builder.new_input(hours.saved, Pipeline)));
     // Its table is the last.
@@ -296,6 +311,9 @@ fn collect<'scope>(
             rows.for_each(|time, data| at!(time).features.append(data));
             quality.for_each(|time, data| {
                 at!(time).events.extend(data.drain(..).map(|change| Tables::of_quality(&views, &change)));
+            });
+            silence.for_each(|time, data| {
+                at!(time).events.extend(data.drain(..).map(|change| Tables::of_silence(&views, &change)));
             });
             if let Some((rows, saved)) = &mut hours {
                 rows.for_each(|time, data| {

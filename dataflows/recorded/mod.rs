@@ -26,6 +26,7 @@ use tidewheel_connectors::lake::{LakeState, Table, versions};
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::features::View;
 use tidewheel_operators::tape::RowSlice;
+use tidewheel_operators::watermark::MarketClock;
 use tidewheel_schemas::{Amendment, Counters};
 
 /// The history of a lake, from its first tick to the last that is committed.
@@ -49,6 +50,8 @@ pub struct Recorded {
     ticks: std::vec::IntoIter<Binding>,
     last_tick: Option<u64>,
     watermark_ns: i64,
+    /// That of records, as logged.
+    record_watermark_ns: i64,
     counters: Counters,
     damages: BTreeSet<Damage>,
     /// Late records that were filed with another watermark than their tick's: position in the source, theirs, the tick's.
@@ -107,6 +110,7 @@ impl Recorded {
             ticks: Vec::new().into_iter(),
             last_tick: None,
             watermark_ns: i64::MIN,
+            record_watermark_ns: i64::MIN,
             counters: Counters::default(),
             damages: BTreeSet::new(),
             misdated: Vec::new(),
@@ -175,7 +179,7 @@ impl Recorded {
             is_saved: false,
             views: self.views.clone(),
             scoring: self.settings.scoring.clone(),
-            min_quality: self.settings.min_quality.map(f64::from),
+            min_quality: self.settings.quality(),
             hourly_volume: self.settings.hourly_volume,
         }
     }
@@ -187,8 +191,7 @@ impl Recorded {
 
     /// The tables beside the bars.
     pub fn tables(&self) -> Tables {
-        let min_quality = self.settings.min_quality.map(f64::from);
-        Tables::of_run(&self.views, min_quality, self.settings.scoring.is_some())
+        Tables::of_run(&self.views, self.settings.quality(), self.settings.scoring.is_some())
             .with_hourly_volume(self.settings.hourly_volume)
     }
 
@@ -270,14 +273,19 @@ impl Recorded {
     fn input(&mut self, binding: &Binding, taken: ArchivedTick, control: u64) -> TickInput {
         let ArchivedTick { trades, mut amendments, market, late, rejects } = taken;
         let header = self.header(binding);
+        // Logs of versions without it had the markets forget by the watermark of trades.
+        let after_ns = binding.record_watermark_ns.unwrap_or(i64::MIN);
+        let before_ns = std::mem::replace(&mut self.record_watermark_ns, after_ns);
+        let market_clock = MarketClock::of(&header, before_ns, after_ns, self.settings.horizon.as_ns());
         self.arrivals.order(&mut amendments);
         self.arrivals.advance(binding, &self.names, self.settings.horizon.as_ns());
         self.name(&amendments);
         let rows: usize = trades.iter().map(|trades| trades.rows.len()).sum();
-        self.counters.read += (rows + amendments.len() + market.len() + late.len() + rejects.len()) as u64 + control;
+        let refused: u64 = rejects.iter().map(|reject| reject.records).sum();
+        self.counters.read += (rows + amendments.len() + market.len() + late.len()) as u64 + refused + control;
         self.counters.accepted += control;
         self.counters.late += late.len() as u64;
-        rejects.iter().for_each(|reject| self.counters.reject(reject.reason));
+        rejects.iter().for_each(|reject| self.counters.reject_all(reject.reason, reject.records));
         let slices = trades.into_iter().map(|trades| RowSlice { columns: trades.columns, ranges: vec![trades.rows] });
         let late = late.into_iter().map(|(late, watermark_ns)| {
             if watermark_ns != binding.watermark_ns {
@@ -293,7 +301,7 @@ impl Recorded {
             ..SourceTick::default()
         };
         let slices = slices.collect();
-        TickInput { header, slices, amendments, market, activations: Vec::new(), source }
+        TickInput { header, market_clock, slices, amendments, market, activations: Vec::new(), source }
     }
 
     /// As the run's own ticker made it.

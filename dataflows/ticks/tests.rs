@@ -19,8 +19,9 @@ fn reject(position: u64) -> Reject {
         partition: 0,
         position,
         reason: RejectReason::Number,
+        records: 1,
         detail: String::new(),
-        raw: Box::default(),
+        raw: Arc::default(),
         receive_time_ns: None,
     }
 }

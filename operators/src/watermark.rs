@@ -2,6 +2,11 @@
 //!
 //! It is computed from logged values only (the positions a tick ends at and whether each partition was caught up there),
 //! so that a replay of the log decides the same.
+//!
+//! Bars follow the watermark of trades. What the markets hold beside them is bounded by a second one, over trades and market
+//! records, so that a source whose trades stop, or that has none, does not hold its books for ever: see [`MarketClock`].
+
+use crate::TickHeader;
 
 /// One source partition as it stands at the end of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +65,44 @@ impl Watermark {
     /// Moves it past all time: the input has ended and nothing more will come.
     pub fn finish(&mut self) {
         self.0 = i64::MAX;
+    }
+}
+
+/// What stands for frozen frontier and watermark where market records are held.
+///
+/// The watermark of records is over the greatest event times of trades and market records alike. Where it is more than the
+/// horizon ahead of that of trades, their partitions are caught up with and silent, and the minutes between are as good as
+/// over: their leaves are given, then they are dropped. So what a leaf says does not depend on how ticks were cut, as long as
+/// no trade comes that is further behind the market records before it than the horizon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarketClock {
+    /// Records before it are too old, and what ended before it is dropped, nanoseconds.
+    pub frozen_ns: i64,
+    /// Leaves of minutes that ended by it are given, nanoseconds.
+    pub watermark_ns: i64,
+    /// Whether there is a watermark of trades. Until there is one no bar is final, and the features, too, let go what lies
+    /// before `frozen_ns`.
+    has_bars: bool,
+}
+
+impl MarketClock {
+    /// That of a tick, by its header and the watermark of records before and after it.
+    pub fn of(header: &TickHeader, before_ns: i64, after_ns: i64, horizon_ns: i64) -> Self {
+        Self {
+            frozen_ns: header.frozen_ns.max(TickHeader::frozen_at(before_ns, horizon_ns)),
+            watermark_ns: header.watermark_ns.max(TickHeader::frozen_at(after_ns, horizon_ns)),
+            has_bars: header.watermark_ns != i64::MIN,
+        }
+    }
+
+    /// The header for those who hold market records.
+    pub const fn of_markets(self, header: TickHeader) -> TickHeader {
+        TickHeader { frozen_ns: self.frozen_ns, watermark_ns: self.watermark_ns, ..header }
+    }
+
+    /// The header for those who hold what is made of them.
+    pub const fn of_features(self, header: TickHeader) -> TickHeader {
+        if self.has_bars { header } else { TickHeader { frozen_ns: self.frozen_ns, ..header } }
     }
 }
 

@@ -36,6 +36,7 @@ use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig};
 use tidewheel_connectors::lake::archive::Archive;
 use tidewheel_connectors::lake::{self, Lake, LakeConfig, OnExisting, rows};
 use tidewheel_connectors::source::DecodedChunk;
+use tidewheel_operators::features::QualityBounds;
 use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::{
     AggressorSide, BarVersion, BookUpdate, Interval, Level, Liquidation, Mark, MarketContent, MarketRecord, Quote, Row,
@@ -420,7 +421,7 @@ fn check(
         is_saved: true,
         views: commands::views(),
         scoring: Some(commands::rules()),
-        min_quality: Some(0.4),
+        min_quality: Some(QualityBounds { least: Some(0.4), silent_after_ns: None }),
         hourly_volume: false,
     };
     let script = Script::new(random, seed, shelf);

@@ -9,9 +9,10 @@ use super::fault::Fault;
 use super::time;
 use crate::source::{DecodedChunk, Message, MessageBlock};
 use std::collections::HashMap;
+use std::sync::Arc;
 use tidewheel_schemas::{
-    AggressorSide, Amendment, Change, DecimalError, Instrument, InstrumentError, MarketContent, MarketRecord, Reject,
-    RejectReason, Trade, TradeId, TradeKind, is_notional_in_range,
+    AggressorSide, Amendment, Change, DecimalError, Instrument, InstrumentError, MarketContent, MarketRecord,
+    OWN_LETTERS, Reject, RejectReason, Trade, TradeId, TradeKind, is_notional_in_range,
 };
 
 /// A trade as a decoder read it. Without an id, its place in the source names it.
@@ -78,6 +79,12 @@ pub(super) struct Output<'b> {
     noted_symbol: Option<Box<[u8]>>,
     /// Market records of the message at hand.
     records: u32,
+    /// The bytes of the message at hand, once something keeps them.
+    raw: Option<Arc<[u8]>>,
+    /// Dead letters of single records of the message at hand.
+    own_letters: usize,
+    /// Of those that the other refused records share, one a reason: where they are.
+    shared_letters: Vec<usize>,
 }
 
 impl<'b> Output<'b> {
@@ -100,6 +107,9 @@ impl<'b> Output<'b> {
             noted_receive_time_ns: None,
             noted_symbol: None,
             records: 0,
+            raw: None,
+            own_letters: 0,
+            shared_letters: Vec::new(),
         }
     }
 
@@ -118,6 +128,9 @@ impl<'b> Output<'b> {
         self.noted_receive_time_ns = None;
         self.noted_symbol = None;
         self.records = 0;
+        self.raw = None;
+        self.own_letters = 0;
+        self.shared_letters.clear();
     }
 
     /// Closes the message at hand: if nothing came of it, it counts as ignored.
@@ -209,7 +222,7 @@ impl<'b> Output<'b> {
             partition: self.block.partition,
             position: self.message.position,
             receive_time_ns: self.message.receive_time_ns.or(self.noted_receive_time_ns).or(found.receive_time_ns),
-            raw: self.block.payload(&self.message).into(),
+            raw: self.raw(),
         };
         self.chunk.amendments.push(amendment);
         self.has_ended = true;
@@ -276,16 +289,35 @@ impl<'b> Output<'b> {
         self.dead_letter(fault.reason(), format!("record {number} of the message: {fault}"));
     }
 
+    /// As [`Reject::gather`] would have it, of letters in the order of the message: it may hold a hundred thousand.
     fn dead_letter(&mut self, reason: RejectReason, detail: String) {
-        self.chunk.rejects.push(Reject {
+        self.has_ended = true;
+        if self.own_letters == OWN_LETTERS {
+            let rejects = &mut self.chunk.rejects;
+            if let Some(&at) = self.shared_letters.iter().find(|&&at| rejects[at].reason == reason) {
+                rejects[at].absorb(1);
+                return;
+            }
+            self.shared_letters.push(rejects.len());
+        } else {
+            self.own_letters += 1;
+        }
+        let letter = Reject {
             partition: self.block.partition,
             position: self.message.position,
             reason,
+            records: 1,
             detail,
-            raw: self.block.payload(&self.message).into(),
+            raw: self.raw(),
             receive_time_ns: self.message.receive_time_ns.or(self.noted_receive_time_ns),
-        });
-        self.has_ended = true;
+        };
+        self.chunk.rejects.push(letter);
+    }
+
+    /// The bytes of the message at hand, copied once.
+    fn raw(&mut self) -> Arc<[u8]> {
+        let (block, message) = (self.block, self.message);
+        Arc::clone(self.raw.get_or_insert_with(|| block.payload(&message).into()))
     }
 
     /// The chunk, but for the raw messages.

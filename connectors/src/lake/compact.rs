@@ -308,7 +308,9 @@ impl Compaction<'_> {
         for file in group {
             opened.push(bars_read::batches(self.layout, file, None)?);
         }
-        let inputs = opened.into_iter().flatten();
+        let is_rejects = first.table == Table::Rejects;
+        let widened = |batch| if is_rejects { rejects_file::with_records(batch) } else { batch };
+        let inputs = opened.into_iter().flatten().map(|batch| batch.map(widened));
         let written_rows = Cell::new(0);
         let counted = |batch: Result<RecordBatch, LakeError>| {
             batch.inspect(|batch| written_rows.set(written_rows.get() + batch.num_rows() as u64))

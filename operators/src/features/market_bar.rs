@@ -43,6 +43,30 @@ pub struct MarketBar {
     pub liquidated_bought: f64,
     /// Base sold, likewise.
     pub liquidated_sold: f64,
+    /// How old what stands at the close is.
+    pub ages: MarketAges,
+}
+
+/// How old what is known of a market is at a close, nanoseconds of event time; none where nothing is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarketAges {
+    /// Of the last touch, of quotes or of the book.
+    pub touch_ns: Option<i64>,
+    /// Of the last update of the book.
+    pub book_ns: Option<i64>,
+    /// Of the last mark.
+    pub mark_ns: Option<i64>,
+}
+
+impl MarketAges {
+    fn of(leaf: &MarketLeaf, touch: Option<Touch>, close_time_ns: i64) -> Self {
+        let age = |time_ns: i64| close_time_ns - time_ns;
+        Self {
+            touch_ns: touch.map(|touch| age(touch.time_ns)),
+            book_ns: leaf.book.map(|book| age(book.touches.last.time_ns)),
+            mark_ns: leaf.mark.time_ns.map(age),
+        }
+    }
 }
 
 const E8: f64 = 1e8;
@@ -82,14 +106,14 @@ impl MarketBar {
             settled_rate: price(leaf.settled_rate_e8),
             liquidated_bought: liquidated(|flow| flow.bought_e8),
             liquidated_sold: liquidated(|flow| flow.sold_e8),
+            ages: MarketAges::of(leaf, touch, close_time_ns),
         }
     }
 
     /// Whether all bits are those of another; a NaN is a NaN.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.numbers()
-            .zip(other.numbers())
-            .all(|(one, other)| one.to_bits() == other.to_bits() || (one.is_nan() && other.is_nan()))
+        let is_same = |(one, other): (f64, f64)| one.to_bits() == other.to_bits() || (one.is_nan() && other.is_nan());
+        self.ages == other.ages && self.numbers().zip(other.numbers()).all(is_same)
     }
 
     fn numbers(&self) -> impl Iterator<Item = f64> {

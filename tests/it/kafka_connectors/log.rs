@@ -104,6 +104,7 @@ fn a_rollback_loses_nothing_of_the_log() {
         partition: 0,
         position: 9,
         reason: RejectReason::Malformed,
+        records: 1,
         detail: String::new(),
         raw: (0..900u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_string().into_bytes()).collect(),
         receive_time_ns: None,

@@ -170,6 +170,7 @@ fn every_kind_of_record_has_its_topic_key_and_headers() {
         partition: 0,
         position: 9,
         reason: RejectReason::Malformed,
+        records: 1,
         detail: "not JSON".to_owned(),
         raw: b"{".as_slice().into(),
         receive_time_ns: Some(5),

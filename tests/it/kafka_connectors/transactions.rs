@@ -182,6 +182,7 @@ fn ticks() -> Vec<TickOutput> {
                 partition: 0,
                 position,
                 reason: RejectReason::Malformed,
+                records: 1,
                 detail: format!("tick {tick}"),
                 raw: b"{".as_slice().into(),
                 receive_time_ns: None,

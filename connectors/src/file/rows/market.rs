@@ -11,6 +11,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader,
 use parquet::errors::ParquetError;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tidewheel_schemas::{MarketRecord, Reject, RejectReason};
 
 /// Rows of a piece of work: books may have many levels.
@@ -118,8 +119,9 @@ fn chunk_of(batch: &RecordBatch, table: Table, partition: u32, base: u64) -> Dec
                 partition,
                 position,
                 reason,
+                records: 1,
                 detail: format!("row of {}: {detail}", table.name()),
-                raw: Box::default(),
+                raw: Arc::default(),
                 receive_time_ns: None,
             }),
         }
@@ -133,8 +135,9 @@ fn unreadable(partition: u32, from: u64, to: u64, detail: &str) -> DecodedChunk 
         partition,
         position: from,
         reason: RejectReason::Truncated,
+        records: 1,
         detail: format!("rows {from} to {} could not be read: {detail}", to.saturating_sub(1)),
-        raw: Box::default(),
+        raw: Arc::default(),
         receive_time_ns: None,
     };
     let mut chunk = DecodedChunk { rejects: vec![reject], end_position: to, ..DecodedChunk::default() };

@@ -1,5 +1,7 @@
 //! Quotes, books, marks, funding and liquidations as Parquet rows in the order in which they arrived: by tick, source and
-//! position; and back. Replaying them gives the same features.
+//! position; and back. Made again as recorded they give the same features. So they do as input of another run, but for
+//! quotes of one time that the venue does not number and that came by several partitions: among these the source decides
+//! which is the last, and rows of a file are of one.
 //!
 //! All five tables have these columns:
 //!
