@@ -4,7 +4,8 @@
 //! | --- | --- | --- |
 //! | `quality_low` | the view's table | the newest row of an instrument is worse than `features.min_quality` |
 //! | `quality_back` | the same | it is not any more |
-//! | `book_gap` | `book` | a change of an instrument's book is missing: its features are null until the next snapshot |
+//! | `book_gap` | `book` | a change of an instrument's book is missing, or it has too many levels: its features are null until the next snapshot |
+//! | `book_restarted` | `book` | the numbers of its updates began again: the same |
 //! | `book_resynced` | `book` | a snapshot came, or what was missing came late |
 //! | `ensemble_activated` | the ensemble | a promotion took effect; its members and what follows come after it |
 //! | `member_activated` | the model and its version | the same |
@@ -28,13 +29,16 @@ pub enum EventKind {
     QualityBack,
     /// A change of a book is missing.
     BookGap,
+    /// The numbers of its updates began again.
+    BookRestarted,
     /// The book is whole again.
     BookResynced,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::QualityLow, Self::QualityBack, Self::BookGap, Self::BookResynced];
+    pub const ALL: [Self; 5] =
+        [Self::QualityLow, Self::QualityBack, Self::BookGap, Self::BookRestarted, Self::BookResynced];
 
     /// The text in the column `kind`.
     pub const fn name(self) -> &'static str {
@@ -42,6 +46,7 @@ impl EventKind {
             Self::QualityLow => "quality_low",
             Self::QualityBack => "quality_back",
             Self::BookGap => "book_gap",
+            Self::BookRestarted => "book_restarted",
             Self::BookResynced => "book_resynced",
         }
     }
@@ -95,6 +100,8 @@ pub(super) fn of_gap(table: u16, gap: &GapChange) -> Row {
     let missing = format!("update {first_id} came after {last_id}");
     let (kind, detail) = match gap.kind {
         GapKind::Lost => (EventKind::BookGap, missing),
+        GapKind::Restarted => (EventKind::BookRestarted, format!("{missing}, and what follows goes on from there")),
+        GapKind::Overfull => (EventKind::BookGap, format!("{missing}: more levels than are held of a book")),
         GapKind::Found => (EventKind::BookResynced, format!("{missing}; a snapshot came")),
         GapKind::Mended => (EventKind::BookResynced, format!("{missing}; what lies between came late")),
     };

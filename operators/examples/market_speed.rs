@@ -68,6 +68,7 @@ fn run(name: &str, share_of_quotes: u64, share_of_books: u64, late: u64) {
     let record = |at: usize, event_time_ns: i64, position: u64, content: MarketContent| MarketRecord {
         instrument: instruments[at].clone(),
         event_time_ns,
+        is_timeless: false,
         partition: 0,
         position,
         index: 0,
@@ -81,8 +82,16 @@ fn run(name: &str, share_of_quotes: u64, share_of_books: u64, late: u64) {
     let (bids, asks) = (whole(true), whole(false));
     let snapshots = (0..INSTRUMENTS).map(|at| {
         let (bids, asks) = (bids.clone().into(), asks.clone().into());
-        let update =
-            BookUpdate { sequence: 1, first_id: 1, last_id: 1, previous_id: None, is_snapshot: true, bids, asks };
+        let update = BookUpdate {
+            sequence: 1,
+            first_id: 1,
+            last_id: 1,
+            previous_id: None,
+            is_snapshot: true,
+            depth: None,
+            bids,
+            asks,
+        };
         record(at, BEGIN_NS, at as u64, MarketContent::Book(update))
     });
     let header = |tick: usize| {
@@ -129,6 +138,7 @@ fn run(name: &str, share_of_quotes: u64, share_of_books: u64, late: u64) {
                         last_id,
                         previous_id,
                         is_snapshot,
+                        depth: None,
                         bids,
                         asks,
                     })
@@ -136,7 +146,7 @@ fn run(name: &str, share_of_quotes: u64, share_of_books: u64, late: u64) {
                     MarketContent::Mark(Mark { mark_price_e8: Some(kind as i64 + 1), ..Mark::default() })
                 } else {
                     let (side, price_e8) = (AggressorSide::Buy, 100_000_000);
-                    MarketContent::Liquidation(Liquidation { side, price_e8, quantity_e8: 5 })
+                    MarketContent::Liquidation(Liquidation { side, price_e8, quantity_e8: 5, occurrence: 0 })
                 };
                 record(at, event_time_ns, position, content)
             })
