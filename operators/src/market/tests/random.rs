@@ -117,10 +117,11 @@ pub fn market(rng: &mut ChaCha8Rng, minutes: i64, delay_ns: i64, has_troubles: b
         time_ns += step_ns / 1_000_000 * 1_000_000;
         let number = rng.random_range(0..venues.len());
         let venue = &mut venues[number];
-        // Its numbers begin again, after a rest: those of one numbering are told apart from those of another by their times.
+        // Its numbers begin again, after a rest: those of one numbering are told apart from those of another by their times, also
+        // where they are told again with another.
         if rng.random_bool(0.003) && time_ns > venue.begun_ns + 4 * MINUTE_NS {
+            time_ns += 25 * SECOND_NS;
             (venue.last_id, venue.begun_ns) = (rng.random_range(1..40), time_ns);
-            time_ns += 3 * SECOND_NS;
         }
         let content = match rng.random_range(0..100) {
             0..50 => {
