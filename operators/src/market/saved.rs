@@ -74,8 +74,8 @@ impl MarketLedger {
                 }
             }
         }
-        let markets = u32::try_from(ledger.markets.len()).expect("fewer than 2^32 instruments");
-        for number in 0..markets {
+        let markets = ledger.markets.len();
+        for number in (0..).take(markets) {
             let _ = ledger.settle_one(number);
         }
         ledger.frozen_ns = frozen_minute_ns;

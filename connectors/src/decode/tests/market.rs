@@ -208,6 +208,13 @@ fn bybit() {
                 "{\"type\":\"liquidation\",\"venue\":\"bybit\",\"symbol\":\"ROSEUSDT\",\"event_time\":1739502302929000000,\"side\":\"buy\",\"price\":\"0.04499\",\"quantity\":\"20000\"}\n\
                  number: record 2 of the message: price: not positive",
             ),
+            // Two alike of one message are two.
+            (
+                r#"{"topic":"allLiquidation.A","type":"snapshot","ts":1739502303204,"data":[{"T":1739502302929,"s":"A","S":"Sell","v":"2","p":"3"},{"T":1739502302929,"s":"A","S":"Sell","v":"2","p":"3"},{"T":1739502302929,"s":"A","S":"Buy","v":"2","p":"3"}]}"#,
+                "{\"type\":\"liquidation\",\"venue\":\"bybit\",\"symbol\":\"A\",\"event_time\":1739502302929000000,\"side\":\"buy\",\"price\":\"3\",\"quantity\":\"2\"}\n\
+                 {\"type\":\"liquidation\",\"venue\":\"bybit\",\"symbol\":\"A\",\"event_time\":1739502302929000000,\"side\":\"buy\",\"price\":\"3\",\"quantity\":\"2\",\"occurrence\":1}\n\
+                 {\"type\":\"liquidation\",\"venue\":\"bybit\",\"symbol\":\"A\",\"event_time\":1739502302929000000,\"side\":\"sell\",\"price\":\"3\",\"quantity\":\"2\"}",
+            ),
             (
                 r#"{"topic":"liquidation.GALAUSDT","type":"snapshot","ts":1673251091825,"data":{"price":"0.03803","side":"Buy","size":"1637","symbol":"GALAUSDT","updatedTime":1673251091822}}"#,
                 r#"{"type":"liquidation","venue":"bybit","symbol":"GALAUSDT","event_time":1673251091822000000,"side":"sell","price":"0.03803","quantity":"1637"}"#,
@@ -227,7 +234,7 @@ fn cryptofeed() {
             ),
             (
                 r#"{"exchange":"BINANCE_FUTURES","symbol":"BTC-USDT-PERP","mark_price":30000.1,"rate":0.0001,"next_funding_time":1723190400.0,"predicted_rate":null,"timestamp":null,"receipt_timestamp":1723161255.5}"#,
-                r#"{"type":"mark","venue":"binance_futures","symbol":"BTC-USDT-PERP","event_time":1723161255500000000,"mark_price":"30000.1","funding_rate":"0.0001","next_funding_time":1723190400000000000,"receive_time":1723161255500000000}"#,
+                r#"{"type":"mark","venue":"binance_futures","symbol":"BTC-USDT-PERP","event_time":1723161255500000000,"timeless":true,"mark_price":"30000.1","funding_rate":"0.0001","next_funding_time":1723190400000000000,"receive_time":1723161255500000000}"#,
             ),
             (
                 r#"{"exchange":"BINANCE_FUTURES","symbol":"BTC-USDT-PERP","side":"sell","quantity":0.5,"price":30000.1,"id":null,"status":"filled","timestamp":1723161255.342,"receipt_timestamp":1723161255.5}"#,

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::file::{FileOptions, open_inputs};
+use crate::lake::market::{decode, table_with};
 use crate::source::Work;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use std::fs::File;
 use std::sync::Arc;
 use tidewheel_schemas::{
     AggressorSide, BookUpdate, Funding, Level, Liquidation, Mark, MarketContent, MarketRecord, PRICE_LIMIT_E8, Quote,
@@ -150,4 +153,44 @@ fn its_files_are_input_again() {
     found.sort();
     expected.sort();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn files_of_before_some_columns_are_read_too() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let root = written(&folder);
+    let mut rows = 0;
+    for path in parquet_files(&root) {
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let file = File::open(&path).expect("a file of the lake");
+        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).expect("a Parquet file");
+        for batch in builder.build().expect("a reader") {
+            let batch = batch.expect("a sound batch");
+            let is_old = |name: &str| !["is_timeless", "depth", "occurrence"].contains(&name);
+            let schema = batch.schema();
+            let old: Vec<usize> = (0..batch.num_columns()).filter(|at| is_old(schema.field(*at).name())).collect();
+            let old = batch.project(&old).expect("columns that are there");
+            let schema = old.schema();
+            let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+            let table = table_with(&names).expect("a table of the market");
+            for row in decode(&old, table).expect("all columns that are needed") {
+                let record = row.record.expect("a sound row");
+                let is_plain = match &record.content {
+                    MarketContent::Book(update) => update.depth.is_none(),
+                    MarketContent::Liquidation(liquidation) => liquidation.occurrence == 0,
+                    _ => true,
+                };
+                assert!(is_plain && !record.is_timeless, "{record:?}");
+                rows += 1;
+            }
+            assert!(table_with(&names[1..]).is_none(), "a column that is needed is missing");
+        }
+    }
+    assert_eq!(rows, 24);
+}
+
+fn parquet_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let files = entries.flat_map(|path| if path.is_dir() { parquet_files(&path) } else { vec![path] });
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "parquet")).collect()
 }

@@ -32,7 +32,7 @@ impl Venue {
     fn snapshot(&self) -> BookUpdate {
         let level = |(price_e8, quantity_e8): (&i64, &i64)| Level { price_e8: *price_e8, quantity_e8: *quantity_e8 };
         // Two of one number are the same.
-        let depth = (self.last_id % 3 == 0).then_some(self.last_id as u32 % 4 + 2);
+        let depth = self.last_id.is_multiple_of(3).then_some(self.last_id as u32 % 4 + 2);
         let most = depth.map_or(usize::MAX, |depth| depth as usize);
         BookUpdate {
             sequence: self.last_id,
