@@ -19,7 +19,7 @@ use tidewheel_operators::TickHeader;
 use tidewheel_operators::features::{FeatureSizes, SavedFeatures};
 use tidewheel_operators::hourly::SavedHours;
 use tidewheel_operators::lifecycle::SavedBars;
-use tidewheel_operators::market::{GapKind, LeafChange, MarketSizes, SavedMarket};
+use tidewheel_operators::market::{GapChange, GapKind, LeafChange, MarketSizes, SavedMarket};
 use tidewheel_operators::saved::{RestoredState, SavedFacts};
 use tidewheel_operators::scoring::{Activation, Prediction, SavedScoring};
 use tidewheel_operators::tape::{RowSlice, TapePart, TapeSizes};
@@ -377,7 +377,8 @@ fn merge(
         output.market.extend(of_market.accepted);
         output.rejects.extend(of_market.refused.into_iter().map(|refused| refused::refused(refused, &mut received)));
         merged.leaves.extend(of_market.leaves);
-        merged.book_gaps += of_market.gaps.iter().filter(|gap| gap.kind == GapKind::Lost).count() as u64;
+        let is_gap = |gap: &&GapChange| matches!(gap.kind, GapKind::Lost | GapKind::Overfull);
+        merged.book_gaps += of_market.gaps.iter().filter(is_gap).count() as u64;
         merged.market_sizes.add(&of_market.sizes);
         tape_counters.add(&of_market.counters);
         market.extend(of_market.saved);

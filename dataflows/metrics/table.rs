@@ -333,6 +333,12 @@ pub const METRICS: &[Metric] = &[
         Read::One(|view| Some(view.snapshot.market_sizes.levels as f64)),
     ),
     gauge(
+        "tidewheel_state_book_gaps",
+        "gaps",
+        "Gaps of books held; bounded by the correction horizon.",
+        Read::One(|view| Some(view.snapshot.market_sizes.gaps as f64)),
+    ),
+    gauge(
         "tidewheel_state_scoring_rows",
         "rows",
         "Rows of features that sequences look back at; bounded by scoring.history_rows for each instrument and view.",

@@ -6,7 +6,8 @@
 //! | `quality_back` | the same | it is not any more |
 //! | `instrument_silent` | the same | an instrument has had no row for longer than `features.silent_after` since one was due, while the watermark goes on |
 //! | `instrument_back` | the same | it has one again |
-//! | `book_gap` | `book` | a change of an instrument's book is missing: its features are null until the next snapshot. Where a run has no such table, the metric `tidewheel_book_gaps_total` alone counts them |
+//! | `book_gap` | `book` | a change of an instrument's book is missing, or it has too many levels: its features are null until the next snapshot. Where a run has no such table, the metric `tidewheel_book_gaps_total` alone counts them |
+//! | `book_restarted` | `book` | the numbers of its updates began again: the same |
 //! | `book_resynced` | `book` | a snapshot came, or what was missing came late |
 //! | `ensemble_activated` | the ensemble | a promotion took effect; its members and what follows come after it |
 //! | `member_activated` | the model and its version | the same |
@@ -34,18 +35,21 @@ pub enum EventKind {
     InstrumentBack,
     /// A change of a book is missing.
     BookGap,
+    /// The numbers of its updates began again.
+    BookRestarted,
     /// The book is whole again.
     BookResynced,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::QualityLow,
         Self::QualityBack,
         Self::InstrumentSilent,
         Self::InstrumentBack,
         Self::BookGap,
+        Self::BookRestarted,
         Self::BookResynced,
     ];
 
@@ -57,6 +61,7 @@ impl EventKind {
             Self::InstrumentSilent => "instrument_silent",
             Self::InstrumentBack => "instrument_back",
             Self::BookGap => "book_gap",
+            Self::BookRestarted => "book_restarted",
             Self::BookResynced => "book_resynced",
         }
     }
@@ -124,6 +129,8 @@ pub(super) fn of_gap(table: u16, gap: &GapChange) -> Row {
     let missing = format!("update {first_id} came after {last_id}");
     let (kind, detail) = match gap.kind {
         GapKind::Lost => (EventKind::BookGap, missing),
+        GapKind::Restarted => (EventKind::BookRestarted, format!("{missing}, and what follows goes on from there")),
+        GapKind::Overfull => (EventKind::BookGap, format!("{missing}: more levels than are held of a book")),
         GapKind::Found => (EventKind::BookResynced, format!("{missing}; a snapshot came")),
         GapKind::Mended => (EventKind::BookResynced, format!("{missing}; what lies between came late")),
     };

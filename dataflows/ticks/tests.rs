@@ -11,7 +11,16 @@ fn instrument() -> Instrument {
 
 fn record(position: u64, index: u16, event_time_ns: i64, receive_time_ns: Option<i64>) -> MarketRecord {
     let content = MarketContent::Quote(Quote { update_id: None, bid: None, ask: None });
-    MarketRecord { instrument: instrument(), event_time_ns, partition: 0, position, index, receive_time_ns, content }
+    MarketRecord {
+        instrument: instrument(),
+        event_time_ns,
+        is_timeless: false,
+        partition: 0,
+        position,
+        index,
+        receive_time_ns,
+        content,
+    }
 }
 
 fn reject(position: u64) -> Reject {

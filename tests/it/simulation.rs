@@ -112,13 +112,19 @@ fn beside(arrival: &Arrival, number: u64, partition: u32, position: u64) -> Mark
             last_id: number + 1,
             previous_id: None,
             is_snapshot: number.is_multiple_of(8),
+            depth: None,
             bids: Arc::new([level(99), level(98)]),
             asks: Arc::new([level(101)]),
         }),
         1 => MarketContent::Mark(Mark { mark_price_e8: Some(100 + number as i64), ..Mark::default() }),
         2 => {
             let side = AggressorSide::Sell;
-            MarketContent::Liquidation(Liquidation { side, price_e8: 100, quantity_e8: 1 + number as i64 })
+            MarketContent::Liquidation(Liquidation {
+                side,
+                price_e8: 100,
+                quantity_e8: 1 + number as i64,
+                occurrence: 0,
+            })
         }
         _ => {
             let (bid, ask) = (Some(level(99)), Some(level(101)));
@@ -128,6 +134,7 @@ fn beside(arrival: &Arrival, number: u64, partition: u32, position: u64) -> Mark
     MarketRecord {
         instrument: arrival.instrument.clone(),
         event_time_ns: arrival.time_ns,
+        is_timeless: false,
         partition,
         position,
         index: 0,

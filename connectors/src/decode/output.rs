@@ -43,6 +43,8 @@ pub(super) struct DecodedAmendment {
 #[derive(Clone, Debug)]
 pub(super) struct DecodedRecord {
     pub event_time_ns: Option<i64>,
+    /// Whether that is no time of the venue all the same.
+    pub is_timeless: bool,
     /// The payload's own receive time, used where the source tells none.
     pub receive_time_ns: Option<i64>,
     pub content: MarketContent,
@@ -77,6 +79,8 @@ pub(super) struct Output<'b> {
     noted_receive_time_ns: Option<i64>,
     /// The symbol that a note around the message at hand asked for.
     noted_symbol: Option<Box<[u8]>>,
+    /// How many levels a side of a book it asked for.
+    noted_depth: Option<u32>,
     /// Market records of the message at hand.
     records: u32,
     /// The bytes of the message at hand, once something keeps them.
@@ -106,6 +110,7 @@ impl<'b> Output<'b> {
             begun: 0,
             noted_receive_time_ns: None,
             noted_symbol: None,
+            noted_depth: None,
             records: 0,
             raw: None,
             own_letters: 0,
@@ -127,6 +132,7 @@ impl<'b> Output<'b> {
         self.begun = 0;
         self.noted_receive_time_ns = None;
         self.noted_symbol = None;
+        self.noted_depth = None;
         self.records = 0;
         self.raw = None;
         self.own_letters = 0;
@@ -157,9 +163,14 @@ impl<'b> Output<'b> {
         self.noted_receive_time_ns = receive_time_ns;
     }
 
-    /// Notes the symbol that was asked for, for answers that name none.
-    pub(super) fn note_symbol(&mut self, symbol: Option<&[u8]>) {
-        self.noted_symbol = symbol.map(Into::into);
+    /// Notes the symbol and the number of levels that were asked for, for answers that name none.
+    pub(super) fn note_question(&mut self, symbol: Option<&[u8]>, depth: Option<u32>) {
+        (self.noted_symbol, self.noted_depth) = (symbol.map(Into::into), depth);
+    }
+
+    /// How many levels a side the question of the message at hand asked for, where there is one that says so.
+    pub(super) const fn depth_asked(&self) -> Option<u32> {
+        self.noted_depth
     }
 
     /// The symbol of a message that names none: what was asked for, or as configured; empty where nobody knows.
@@ -248,6 +259,7 @@ impl<'b> Output<'b> {
         self.chunk.market.push(MarketRecord {
             instrument: self.of_market.1[instrument as usize].clone(),
             event_time_ns,
+            is_timeless: found.is_timeless || found.event_time_ns.is_none(),
             partition: self.block.partition,
             position: self.message.position,
             index,

@@ -406,7 +406,7 @@ impl Book {
         for (series, plan) in self.series.iter_mut().zip(&plan.series) {
             series.freeze(plan, frozen_ns);
         }
-        if let Some(interval) = plan.market_interval() {
+        if let Some(interval) = plan.market_interval().filter(|_| frozen_ns > i64::MIN) {
             // Longer bars that can still change need minutes that cannot.
             self.leaves.drop_before(interval.open_of(frozen_ns));
         }

@@ -9,22 +9,29 @@
 //!
 //! | record | identity | order |
 //! | --- | --- | --- |
-//! | quote | event time and the venue's number; its source where there is none | the same |
-//! | book | sequence, and whether it is a snapshot | sequence; a snapshot after the change of its number |
+//! | quote | the venue's number and what it says; its source and event time where there is no number | event time, then number; in a minute that has quotes without a time of the venue, number |
+//! | book | sequence in its numbering (`numbering.rs`), and whether it is a snapshot | the same; a snapshot after the change of its number |
 //! | mark | event time; parts that do not contradict each other are one | event time |
 //! | settled funding | event time | event time |
-//! | liquidation | its source | event time, source |
+//! | liquidation | event time, what it says, and which of the equal ones of its message it is | none needed |
 //!
-//! The same record again is a duplicate, another of the same identity is rejected as a conflict, and the first is kept. A leaf
-//! is given when its minute has ended by the watermark, since no bar is final before, and again when it changes.
+//! The same record again is a duplicate. Where a quote or an update of a book comes again with another time, the least counts, and
+//! the venue's before that of a receipt: then it is taken. Another of the same identity is rejected as a conflict, and the first
+//! is kept. A liquidation has no number: two equal ones of one message are two, but one told by two messages is one, so that the
+//! sum stays the lower bound it is. A leaf is given when its minute has ended by the watermark, since no bar is final before, and
+//! again when it changes.
 //!
-//! **State** is bounded by the correction horizon: its records, the levels of each book at the frozen frontier and at the end,
-//! and at checkpoints no more levels than there are updates. See [`MarketLedger::sizes`].
+//! **State** is bounded by the correction horizon: its records and the gaps of books, the levels of each book at the frozen
+//! frontier and at the end, and at checkpoints no more levels than there are updates; a book has a bounded number of levels. See
+//! [`MarketLedger::sizes`].
 
 mod book;
 mod history;
 mod instrument;
 mod leaf;
+mod levels;
+mod minute;
+mod numbering;
 mod operator;
 mod saved;
 #[cfg(test)]
@@ -39,7 +46,11 @@ use crate::hash::FixedMap;
 use history::{Change, Put};
 use instrument::{HeldRecord, InstrumentMarket};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use tidewheel_schemas::{Counters, Instrument, Interval, MarketRecord, RejectReason};
+
+/// Partition, position, index.
+type Source = (u32, u64, u16);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,12 +88,16 @@ pub struct Refused {
 /// What happened to the sequence of a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum GapKind {
+    /// It is none any more: what was missing came late.
+    Mended,
     /// A change is missing: what the book says counts no more.
     Lost,
+    /// Its numbers began again: what it said before counts no more.
+    Restarted,
+    /// It has more levels than are held of one: what it says counts no more.
+    Overfull,
     /// A snapshot came after it.
     Found,
-    /// What was missing came late.
-    Mended,
 }
 
 /// A gap in a book, or its end, at the tick at which it was noticed.
@@ -92,13 +107,16 @@ pub struct GapChange {
     pub instrument: Instrument,
     /// What happened.
     pub kind: GapKind,
-    /// The sequence of the change that did not follow.
+    /// When the numbering began that the sequence is of: the event time of its first update, nanoseconds; the least of all for the
+    /// first one.
+    pub epoch_ns: i64,
+    /// The sequence of the update that did not follow.
     pub sequence: u64,
-    /// The book's time, nanoseconds: of that change, or of the snapshot that ended it.
+    /// The book's time, nanoseconds: of that update, or of the snapshot that ended it.
     pub time_ns: i64,
     /// The last update that the book had.
     pub last_id: u64,
-    /// The first of the change that did not follow.
+    /// The first of the update that did not follow.
     pub first_id: u64,
 }
 
@@ -113,6 +131,8 @@ pub struct MarketSizes {
     pub updates: usize,
     /// Levels of books, checkpoints included.
     pub levels: usize,
+    /// Gaps of books.
+    pub gaps: usize,
 }
 
 impl MarketSizes {
@@ -122,6 +142,15 @@ impl MarketSizes {
         self.records += other.records;
         self.updates += other.updates;
         self.levels += other.levels;
+        self.gaps += other.gaps;
+    }
+
+    const fn subtract(&mut self, other: &Self) {
+        self.instruments -= other.instruments;
+        self.records -= other.records;
+        self.updates -= other.updates;
+        self.levels -= other.levels;
+        self.gaps -= other.gaps;
     }
 }
 
@@ -150,6 +179,10 @@ pub struct MarketLedger {
     config: MarketConfig,
     numbers: FixedMap<Instrument, u32>,
     markets: Vec<(Instrument, InstrumentMarket)>,
+    /// Minutes whose leaf may be another than was told, with the number of the market.
+    due: BTreeSet<(i64, u32)>,
+    /// Over all markets, of those as they were after the last tick that changed them.
+    sizes: MarketSizes,
     counters: Counters,
     /// On a whole minute.
     frozen_ns: i64,
@@ -162,13 +195,8 @@ impl MarketLedger {
     }
 
     /// How much is held.
-    pub fn sizes(&self) -> MarketSizes {
-        let mut sizes = MarketSizes { instruments: self.markets.len(), ..MarketSizes::default() };
-        for (_, market) in &self.markets {
-            let (records, updates, levels) = market.sizes();
-            sizes.add(&MarketSizes { instruments: 0, records, updates, levels });
-        }
-        sizes
+    pub const fn sizes(&self) -> MarketSizes {
+        self.sizes
     }
 
     /// Applies the records of a tick, which may come in any order: they are sorted by source. At the tick of a restore nothing
@@ -185,28 +213,29 @@ impl MarketLedger {
             self.settle(changed, header.watermark_ns, &mut outcome);
         }
         outcome.counters = self.counters.clone();
-        outcome.sizes = self.sizes();
+        outcome.sizes = self.sizes;
         outcome.saved = header.save.map(|saving| self.save(saving)).unwrap_or_default();
         outcome
     }
 
     fn take(&mut self, record: MarketRecord, frozen_ns: i64, changed: &mut Vec<u32>, outcome: &mut MarketOutcome) {
         let number = self.number_of(&record.instrument);
-        let market = &mut self.markets[number as usize].1;
-        let put = if record.event_time_ns < frozen_ns {
-            Put::TooOld
-        } else {
-            market.put(record.event_time_ns, record.source(), &record.content)
+        let held = HeldRecord {
+            event_time_ns: record.event_time_ns,
+            is_timeless: record.is_timeless,
+            source: record.source(),
+            content: record.content.clone(),
         };
+        if changed.last() != Some(&number) {
+            changed.push(number);
+        }
+        let market = &mut self.markets[number as usize].1;
+        let put = if record.event_time_ns < frozen_ns { Put::TooOld } else { market.put(&held) };
         let (reason, detail) = match put {
             Put::Taken => {
                 self.counters.accepted += 1;
-                if changed.last() != Some(&number) {
-                    changed.push(number);
-                }
                 if self.config.is_saved {
-                    let (event_time_ns, source) = (record.event_time_ns, record.source());
-                    market.unsaved.push(HeldRecord { event_time_ns, source, content: record.content.clone() });
+                    market.unsaved.push(held);
                 }
                 if self.config.archive {
                     outcome.accepted.push(record);
@@ -229,23 +258,46 @@ impl MarketLedger {
     fn settle(&mut self, mut changed: Vec<u32>, watermark_ns: i64, outcome: &mut MarketOutcome) {
         changed.sort_unstable();
         changed.dedup();
-        let frozen_ns = self.frozen_ns;
         for number in changed {
-            let (instrument, market) = &mut self.markets[number as usize];
-            outcome.gaps.extend(market.settle(frozen_ns).into_iter().map(|change| GapChange::of(instrument, change)));
+            let gaps = self.settle_one(number);
+            let instrument = &self.markets[number as usize].0;
+            outcome.gaps.extend(gaps.into_iter().map(|change| GapChange::of(instrument, &change)));
         }
         outcome.gaps.sort_by(|left, right| left.key().cmp(&right.key()));
-        if !self.config.has_leaves {
-            return;
-        }
         let leaves = &mut outcome.leaves;
-        for (instrument, market) in &mut self.markets {
-            market.take_leaves(watermark_ns, |open_time_ns, leaf| {
-                leaves.push(LeafChange { instrument: instrument.clone(), open_time_ns, leaf });
-            });
-        }
+        self.take_leaves(watermark_ns, |instrument, open_time_ns, leaf| {
+            leaves.push(LeafChange { instrument: instrument.clone(), open_time_ns, leaf });
+        });
         leaves
             .sort_by(|left, right| (&left.instrument, left.open_time_ns).cmp(&(&right.instrument, right.open_time_ns)));
+    }
+
+    /// Folds what came for the book of a market, and notes the minutes that may have changed.
+    fn settle_one(&mut self, number: u32) -> Vec<Change> {
+        let market = &mut self.markets[number as usize].1;
+        let changes = market.settle();
+        // The book may have stood since a minute that is frozen.
+        let minutes = market.take_dirty();
+        let may_change = minutes.range(self.frozen_ns..);
+        if self.config.has_leaves {
+            self.due.extend(may_change.map(|minute_ns| (*minute_ns, number)));
+        }
+        count_again(&mut self.sizes, market);
+        changes
+    }
+
+    /// Gives the leaves of minutes that ended by a time, where they are others than were given before; none where nothing is
+    /// left of one.
+    fn take_leaves(&mut self, end_ns: i64, mut give: impl FnMut(&Instrument, i64, Option<MarketLeaf>)) {
+        while let Some(&(minute_ns, number)) = self.due.first()
+            && minute_ns + Interval::M1.duration_ns() <= end_ns
+        {
+            self.due.pop_first();
+            let (instrument, market) = &mut self.markets[number as usize];
+            if let Some(leaf) = market.take_leaf(minute_ns) {
+                give(instrument, minute_ns, leaf);
+            }
+        }
     }
 
     fn freeze(&mut self, frozen_ns: i64) {
@@ -255,8 +307,16 @@ impl MarketLedger {
         let (before, now) = (self.frozen_ns, Interval::M1.open_of(frozen_ns));
         self.frozen_ns = now;
         if now > before {
-            self.markets.iter_mut().for_each(|(_, market)| market.freeze(now));
+            self.freeze_minutes();
         }
+    }
+
+    fn freeze_minutes(&mut self) {
+        for (_, market) in &mut self.markets {
+            market.freeze(self.frozen_ns);
+            count_again(&mut self.sizes, market);
+        }
+        self.due = self.due.split_off(&(self.frozen_ns, 0));
     }
 
     fn number_of(&mut self, instrument: &Instrument) -> u32 {
@@ -270,25 +330,29 @@ impl MarketLedger {
     }
 }
 
+/// Takes a market's sizes into the sum, in place of those it was counted with before.
+fn count_again(sizes: &mut MarketSizes, market: &mut InstrumentMarket) {
+    sizes.subtract(&market.counted);
+    market.counted = market.sizes();
+    sizes.add(&market.counted);
+}
+
 impl GapChange {
-    fn of(instrument: &Instrument, change: Change) -> Self {
-        let (kind, gap) = match change {
-            Change::Lost(gap) => (GapKind::Lost, gap),
-            Change::Found(gap) => (GapKind::Found, gap),
-            Change::Mended(gap) => (GapKind::Mended, gap),
-        };
-        let found_ns = gap.found.map(|(_, time_ns)| time_ns).filter(|_| kind == GapKind::Found);
+    fn of(instrument: &Instrument, change: &Change) -> Self {
+        let Change { key: ((epoch_ns, sequence, _), _), kind, gap } = *change;
+        let found_ns = gap.end.map(|end| end.time_ns).filter(|_| kind == GapKind::Found);
         Self {
             instrument: instrument.clone(),
             kind,
-            sequence: gap.key.0,
+            epoch_ns,
+            sequence,
             time_ns: found_ns.unwrap_or(gap.time_ns),
             last_id: gap.last_id,
             first_id: gap.first_id,
         }
     }
 
-    const fn key(&self) -> (&Instrument, u64, GapKind) {
-        (&self.instrument, self.sequence, self.kind)
+    const fn key(&self) -> (&Instrument, i64, u64, GapKind) {
+        (&self.instrument, self.epoch_ns, self.sequence, self.kind)
     }
 }

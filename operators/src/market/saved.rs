@@ -62,23 +62,25 @@ impl MarketLedger {
         let parts = std::mem::take(&mut state.market);
         for part in since_whole(parts, |part: &SavedMarket| (part.shard, part.is_whole)) {
             for saved in part.markets {
-                let number = ledger.number_of(&saved.instrument) as usize;
-                let market = &mut ledger.markets[number].1;
+                let number = ledger.number_of(&saved.instrument);
+                let market = &mut ledger.markets[number as usize].1;
                 if part.is_whole {
-                    *market = InstrumentMarket::restore(saved.base);
+                    *market = InstrumentMarket::restore(saved.base, saved.records);
+                    continue;
                 }
                 for record in saved.records {
-                    let put = market.put(record.event_time_ns, record.source, &record.content);
+                    let put = market.put(&record);
                     debug_assert_eq!(put, Put::Taken, "what was saved was taken once");
                 }
             }
         }
-        for (_, market) in &mut ledger.markets {
-            let _ = market.settle(i64::MIN);
-            market.freeze(frozen_minute_ns);
-            market.take_leaves(state.watermark_ns, |_, _| {});
+        let markets = ledger.markets.len();
+        for number in (0..).take(markets) {
+            let _ = ledger.settle_one(number);
         }
         ledger.frozen_ns = frozen_minute_ns;
+        ledger.freeze_minutes();
+        ledger.take_leaves(state.watermark_ns, |_, _, _| {});
         ledger
     }
 }

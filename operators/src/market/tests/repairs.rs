@@ -1,11 +1,11 @@
 //! However records come, are cut into ticks, frozen, saved and restored: leaves and gaps are those of a computation from scratch,
 //! and nothing is given that did not change.
 
-use super::oracle::{self, Leaves};
+use super::oracle::{self, Gaps, Leaves};
 use super::random::{BEGIN_NS, market};
 use super::{MINUTE_NS, header};
 use crate::TickHeader;
-use crate::market::{GapChange, GapKind, MarketConfig, MarketLedger, MarketOutcome, SavedMarket};
+use crate::market::{GapChange, GapKind, MarketConfig, MarketLedger, MarketOutcome, MarketSizes, SavedMarket};
 use crate::saved::{RestoredState, Saving, shard_of, worker_of};
 use rand::prelude::*;
 use rand_chacha::ChaCha8Rng;
@@ -18,16 +18,14 @@ use timely::dataflow::operators::{Input, Inspect, Probe};
 
 const CONFIG: MarketConfig = MarketConfig { archive: true, is_saved: true, has_leaves: true };
 
-/// What readers know of gaps: whether each ended.
-type Gaps = BTreeMap<(Instrument, u64), bool>;
-
 fn take_gaps(known: &mut Gaps, gaps: &[GapChange], seed: u64) {
     for gap in gaps {
-        let key = (gap.instrument.clone(), gap.sequence);
+        let key = (gap.instrument.clone(), gap.epoch_ns, gap.sequence);
         let was = match gap.kind {
-            GapKind::Lost => known.insert(key, false).is_none(),
-            GapKind::Found => known.insert(key, true) == Some(false),
             GapKind::Mended => known.remove(&key).is_some(),
+            GapKind::Found => known.get_mut(&key).is_some_and(|gap| !std::mem::replace(&mut gap.1, true)),
+            // Again where it was found, and is not any more.
+            kind => known.insert(key, (kind, false)).is_none_or(|before| before == (kind, true)),
         };
         assert!(was, "seed {seed}: {gap:?} was told out of order");
     }
@@ -71,7 +69,7 @@ fn ticks(
 
 #[test]
 fn leaves_and_gaps_are_those_of_a_computation_from_scratch() {
-    let (mut compared, mut restarts, mut refused, mut revised, mut mended) = (0, 0, 0, 0, 0);
+    let (mut compared, mut restarts, mut refused, mut revised, mut mended, mut again) = (0, 0, 0, 0, 0, 0);
     for seed in 0..24 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let horizon_ns = [2, 5, 15, 40][seed as usize % 4] * MINUTE_NS;
@@ -92,9 +90,13 @@ fn leaves_and_gaps_are_those_of_a_computation_from_scratch() {
                 .iter()
                 .filter(|change| leaves.contains_key(&(change.instrument.clone(), change.open_time_ns)))
                 .count();
+            again += outcome.gaps.iter().filter(|gap| gap.kind == GapKind::Restarted).count();
             mended += outcome.gaps.iter().filter(|gap| gap.kind == GapKind::Mended).count();
             take_leaves(&mut leaves, &outcome, seed);
             take_gaps(&mut gaps, &outcome.gaps, seed);
+            let mut sizes = MarketSizes::default();
+            ledger.markets.iter().for_each(|(_, market)| sizes.add(&market.sizes()));
+            assert_eq!(outcome.sizes, sizes, "seed {seed}: the sums of sizes are others");
             refused += outcome.refused.len();
             let counters = &outcome.counters;
             let now = (before.0 + counters.accepted, before.1 + counters.duplicate, before.2 + counters.rejected);
@@ -129,9 +131,9 @@ fn leaves_and_gaps_are_those_of_a_computation_from_scratch() {
         }
     }
     println!(
-        "{compared} leaves compared, {revised} revised, {refused} records refused, {mended} gaps mended, {restarts} restarts"
+        "{compared} leaves compared, {revised} revised, {refused} records refused, {mended} gaps mended, {again} numberings, {restarts} restarts"
     );
-    assert!(revised > 500 && refused > 200 && mended > 10 && restarts > 30, "the market was too quiet");
+    assert!(revised > 500 && refused > 200 && mended > 10 && again > 30 && restarts > 30, "the market was too quiet");
 }
 
 #[test]
