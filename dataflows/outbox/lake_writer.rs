@@ -249,6 +249,7 @@ mod tests {
         let record = |content| MarketRecord {
             instrument: Instrument::new("v", "S").expect("a name"),
             event_time_ns: 0,
+            is_timeless: false,
             partition: 0,
             position: 0,
             index: 0,
@@ -257,8 +258,16 @@ mod tests {
         };
         let levels = |count| vec![Level { price_e8: 1, quantity_e8: 1 }; count].into();
         let (bids, asks) = (levels(5_000), levels(3_000));
-        let book =
-            BookUpdate { sequence: 1, first_id: 1, last_id: 1, previous_id: None, is_snapshot: true, bids, asks };
+        let book = BookUpdate {
+            sequence: 1,
+            first_id: 1,
+            last_id: 1,
+            previous_id: None,
+            is_snapshot: true,
+            depth: None,
+            bids,
+            asks,
+        };
         let market = vec![record(MarketContent::Book(book)), record(MarketContent::Mark(Mark::default()))];
         // One for the tick, one for each record, and the levels.
         assert_eq!(rows_of(&TickOutput { market, ..TickOutput::default() }), 3 + 8_000 / LEVELS_OF_A_ROW);
