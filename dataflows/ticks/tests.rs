@@ -163,7 +163,7 @@ fn the_watermark_goes_by_trades_alone() {
     let (watermark_ns, times, told, counters) = tick(101, &[90], &[100, 103]);
     assert_eq!((watermark_ns, times, told), (90 * second, vec![100], vec![RejectReason::Future]));
     assert_eq!((counters.read, counters.rejected), (5, 1));
-    // Frozen is what the ticks before have left behind: 90 less 10.
-    let (watermark_ns, times, told, _) = tick(102, &[95], &[79, 80, 102]);
-    assert_eq!((watermark_ns, times, told), (95 * second, vec![80, 102], vec![RejectReason::TooOld]));
+    // Too old is what lies before the greatest of the partition, of trades or not, less the horizon: 100 less 10.
+    let (watermark_ns, times, told, _) = tick(102, &[95], &[89, 90, 102]);
+    assert_eq!((watermark_ns, times, told), (95 * second, vec![90, 102], vec![RejectReason::TooOld]));
 }
