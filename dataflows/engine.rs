@@ -84,6 +84,9 @@ pub struct SourceState {
     /// The watermark of records after the tick, nanoseconds, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_watermark_ns: Option<i64>,
+    /// What the watermarks of trades and of records hold back till all partitions are silent, nanoseconds.
+    #[serde(default)]
+    pub held_ns: [Option<i64>; 2],
     /// One past the last position read of each.
     pub ends: BTreeMap<String, u64>,
     /// The last message read of each, to know it again.

@@ -305,6 +305,7 @@ impl Live<'_> {
                 max_event_times_ns: ticker.max_event_times_ns(),
                 max_record_times_ns: ticker.max_record_times_ns(),
                 record_watermark_ns: binding.record_watermark_ns,
+                held_ns: ticker.held_ns(),
                 ends: self.ends.clone(),
                 last_read: self.source.fingerprints(),
                 counters: ticker.counters().clone(),

@@ -232,8 +232,11 @@ impl Ticker {
         Self {
             config,
             intakes: times.map(|(of_trades, of_records)| Intake::after(of_trades, of_records)).collect(),
-            watermark: Watermark::at(state.watermark_ns),
-            record_watermark: Watermark::at(state.record_watermark_ns.unwrap_or(state.watermark_ns)),
+            watermark: Watermark::at(state.watermark_ns, state.held_ns[0].unwrap_or(i64::MIN)),
+            record_watermark: Watermark::at(
+                state.record_watermark_ns.unwrap_or(state.watermark_ns),
+                state.held_ns[1].unwrap_or(i64::MIN),
+            ),
             counters: state.counters.clone(),
             last_tick: Some(tick),
         }
@@ -267,6 +270,11 @@ impl Ticker {
     /// The watermark of records after the last tick, nanoseconds.
     pub const fn record_watermark_ns(&self) -> i64 {
         self.record_watermark.ns()
+    }
+
+    /// What the watermarks of trades and of records hold back, nanoseconds.
+    pub fn held_ns(&self) -> [Option<i64>; 2] {
+        [self.watermark, self.record_watermark].map(|watermark| Some(watermark.held_ns()).filter(|ns| *ns != i64::MIN))
     }
 
     /// Counts records of the control topic that were understood. They are in no piece.

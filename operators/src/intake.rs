@@ -261,6 +261,7 @@ mod tests {
         let record = |&(position, time): &(u64, i64)| MarketRecord {
             instrument: tidewheel_schemas::Instrument::new("v", "S").expect("a name"),
             event_time_ns: time * MS,
+            is_timeless: false,
             partition: 0,
             position,
             index: 0,
