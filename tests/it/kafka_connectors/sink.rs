@@ -192,7 +192,7 @@ fn every_kind_of_record_has_its_topic_key_and_headers() {
         "{bars:?}"
     );
     assert_eq!(bars[1], format!("{key} tick=100 revision=1 schema=tidewheel.bar.v1 nothing"));
-    let reject = r#"{"source":"trades[0]","position":9,"reason":"malformed","detail":"not JSON","raw":"{","raw_bytes_total":1,"tick":100,"receive_time_ns":5}"#;
+    let reject = r#"{"source":"trades[0]","position":9,"reason":"malformed","records":1,"detail":"not JSON","raw":"{","raw_bytes_total":1,"tick":100,"receive_time_ns":5}"#;
     assert_eq!(records(&format!("{prefix}.rejects"), 1), [format!("trades[0]:9 {reject}")]);
     let late = records(&format!("{prefix}.late"), 1);
     assert!(late[0].starts_with(r#"trades[0]:8 {"type":"trade","op":"insert","venue":"binance""#), "{late:?}");
