@@ -308,7 +308,12 @@ impl Compaction<'_> {
         for file in group {
             opened.push(bars_read::batches(self.layout, file, None)?);
         }
-        let inputs = opened.into_iter().flatten();
+        let is_market = Table::MARKET.contains(&first.table);
+        let with_all_columns = |batch: RecordBatch| {
+            let all = if is_market { market::with_all_columns(&batch, first.table) } else { Ok(batch) };
+            all.map_err(|error| LakeError::parquet("read", &path)(error.into()))
+        };
+        let inputs = opened.into_iter().flatten().map(|batch| batch.and_then(with_all_columns));
         let written_rows = Cell::new(0);
         let counted = |batch: Result<RecordBatch, LakeError>| {
             batch.inspect(|batch| written_rows.set(written_rows.get() + batch.num_rows() as u64))
