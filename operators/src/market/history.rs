@@ -79,6 +79,8 @@ pub(super) struct SavedBase {
     fold: BookFold,
     /// Of the last of them.
     key: Option<UpdateKey>,
+    /// What those of that key say.
+    last: Vec<BookUpdate>,
     /// The gap that it is in.
     gap: Option<(GapKey, Gap)>,
     /// After all updates before the frozen minute.
@@ -95,6 +97,8 @@ pub(super) struct BookHistory {
     base: BookFold,
     /// Of the last of them.
     base_key: Option<UpdateKey>,
+    /// What those of that key say: one that comes again is known by it, and one that contradicts it.
+    base_last: Vec<BookUpdate>,
     /// All from the frozen minute on, also those that count for nothing.
     set: UpdateSet,
     /// Those that count, ascending by key.
@@ -177,7 +181,12 @@ impl BookHistory {
     /// Finds anew which updates count and in which order. Gives those of the last that came whose place is frozen: they are not
     /// held any more.
     fn number_again(&mut self, fresh: &[(Identity, Source)]) -> Vec<Source> {
-        let is_frozen = |held: &HeldUpdate| self.base_key.is_some_and(|frozen| held.key() <= frozen);
+        let most = 2_usize.saturating_sub(self.base_last.len());
+        let is_told = |held: &HeldUpdate| most == 0 || self.base_last.contains(&held.update);
+        let is_at_base = |held: &HeldUpdate| self.base_key == Some(held.key());
+        let is_frozen = |held: &HeldUpdate| {
+            self.base_key.is_some_and(|frozen| held.key() < frozen) || (is_at_base(held) && is_told(held))
+        };
         let mut numbered = self.set.number();
         let places: BTreeSet<Identity> =
             numbered.iter().filter(|held| is_frozen(held)).map(HeldUpdate::identity).collect();
@@ -189,7 +198,9 @@ impl BookHistory {
         }
         numbered.retain(|held| !is_frozen(held));
         numbered.extend(self.held.iter().filter(|held| self.is_waiting(held)).cloned());
-        let ordered = in_order(numbered);
+        let mut ordered = in_order(numbered);
+        let at_base = ordered.iter().take_while(|held| is_at_base(held)).count();
+        ordered.drain(most.min(at_base)..at_base);
         let place = |held: &HeldUpdate| (held.epoch_ns, held.identity());
         let same = self.held.iter().zip(&ordered).take_while(|(old, new)| place(old) == place(new)).count();
         if same < self.held.len() || same < ordered.len() {
@@ -357,9 +368,15 @@ impl BookHistory {
             let held = &self.held[at];
             let _ = self.base.next(&held.update, held.epoch_ns, held.own_ns, is_contradiction);
         }
-        self.base_key = Some(self.held[frozen - 1].key());
+        let key = self.held[frozen - 1].key();
+        if self.base_key.replace(key) != Some(key) {
+            self.base_last.clear();
+        }
         for held in self.held.drain(..frozen) {
             self.set.remove(&held.identity());
+            if held.key() == key {
+                self.base_last.push(held.update);
+            }
         }
         self.folded -= frozen;
         while let Some((_, fold)) = self.checkpoints.pop_front_if(|(after, _)| *after <= frozen) {
@@ -434,6 +451,7 @@ impl BookHistory {
             frozen_ns: self.frozen_ns.unwrap_or(i64::MIN),
             fold: self.base.clone(),
             key: self.base_key,
+            last: self.base_last.clone(),
             gap: first.map(|(key, gap)| (*key, Gap { end: None, ..*gap })),
             numbering: self.set.begin().clone(),
             waiting: self.held.iter().filter(|held| self.is_waiting(held)).cloned().collect(),
@@ -447,13 +465,14 @@ impl BookHistory {
 
     /// A history that begins with a saved base. The updates from its frozen minute on are to be put.
     pub fn restore(saved: SavedBase) -> Self {
-        let SavedBase { frozen_ns, fold, key, gap, numbering, waiting } = saved;
+        let SavedBase { frozen_ns, fold, key, last, gap, numbering, waiting } = saved;
         let gaps: BTreeMap<GapKey, Gap> = gap.into_iter().collect();
         let mut history = Self {
             frozen_ns: Some(frozen_ns),
             head: fold.clone(),
             base: fold,
             base_key: key,
+            base_last: last,
             set: UpdateSet::after(numbering),
             stale: (!waiting.is_empty()).then_some(0),
             held: waiting.into(),

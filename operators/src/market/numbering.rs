@@ -10,9 +10,9 @@
 //!   for nothing. It is what does not follow the new numbers, and is nearer to the last of the old than to the last of the new.
 //! - A receipt says little: an update without a time of the venue begins nothing. For [`LONG_SECONDS`] after a numbering began it
 //!   may have been on its way since before: it is of the old one by the same rule, and counts for nothing as well where its
-//!   number is one of those that were told in as long before. Nor does it count where a greater number was told as long before
-//!   it: it was longer on its way, or is the first of new numbers. Only until the first time of the venue receipts are what there
-//!   is, and count as times.
+//!   number is one of those that were told in as long before. Nor does it ever count where a greater number was told more than
+//!   the span before it: it was longer on its way, or is the first of new numbers. Only until the first time of the venue receipts
+//!   are what there is, and count as times.
 //!
 //! The price: a change whose time is wrong by more than the span against its neighbours makes the book unknown until a snapshot.
 //! A restart within the span looks like updates that contradict each other, and the book is not known either.
@@ -83,7 +83,7 @@ impl Numbering {
         if is_later_by(LONG_SECONDS, time_ns, self.begin_ns) {
             (self.old, self.past) = (None, NO_NUMBERS);
         }
-        if self.is_of_old(time_ns, is_evidence, update) || (!is_evidence && self.is_long_past(time_ns, update)) {
+        if self.is_of_old(time_ns, is_evidence, update) || (!is_evidence && self.is_past(time_ns, update)) {
             return None;
         }
         if is_evidence {
@@ -102,10 +102,10 @@ impl Numbering {
     }
 
     /// Takes an update whose time is not the last, if it is sure that this is as if all had been gone through again: says no where
-    /// it is not. `base` is what the updates began from; `least` is of them, and `last_ns` the last time.
+    /// it is not. `base` is what the updates began from, and `least` is of them.
     pub fn put_in(
         &mut self,
-        (base, least, last_ns): (&Self, &Least, i64),
+        (base, least): (&Self, &Least),
         time_ns: i64,
         is_timeless: bool,
         update: &BookUpdate,
@@ -115,10 +115,7 @@ impl Numbering {
             return false;
         }
         if is_timeless {
-            return !self.is_long_past(time_ns, update);
-        }
-        if is_later_by(LONG_SECONDS, last_ns, time_ns) {
-            return false;
+            return !self.is_past(time_ns, update);
         }
         let sequence = update.sequence;
         let is_before = |other: u64| other < sequence;
@@ -162,8 +159,8 @@ impl Numbering {
             && update.sequence - last > update.sequence.abs_diff(old)
     }
 
-    fn is_long_past(&self, time_ns: i64, update: &BookUpdate) -> bool {
-        self.greatest_before(LONG_SECONDS, time_ns) > Some(update.sequence)
+    fn is_past(&self, time_ns: i64, update: &BookUpdate) -> bool {
+        self.greatest_before(SPAN_SECONDS, time_ns) > Some(update.sequence)
     }
 
     fn has_fallen(&self, time_ns: i64, update: &BookUpdate) -> bool {
@@ -192,12 +189,12 @@ impl Numbering {
     }
 }
 
-/// By second the least number of updates from then on, of those that have a time: those seconds after which it is greater.
+/// By second the least number of updates from then on: those seconds after which it is greater.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Least(BTreeMap<i64, u64>);
 
 impl Least {
-    /// Takes an update that has a time.
+    /// Takes an update.
     pub fn add(&mut self, time_ns: i64, sequence: u64) {
         let second = second_of(time_ns);
         if self.0.range(second..).next().is_none_or(|(_, least)| *least > sequence) {

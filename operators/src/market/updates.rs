@@ -96,8 +96,7 @@ impl UpdateSet {
     /// Takes an update.
     pub fn put(&mut self, event_time_ns: i64, is_timeless: bool, update: &BookUpdate) -> Arrival {
         let identity = identity(event_time_ns, is_timeless, update);
-        let last = self.all.last_key_value().map_or(identity, |(last, _)| *last);
-        let is_last = last <= identity;
+        let is_last = self.all.last_key_value().is_none_or(|(last, _)| *last < identity);
         match self.all.entry(identity) {
             Entry::Occupied(held) if held.get() == update => return Arrival::Duplicate,
             Entry::Occupied(_) => return Arrival::Conflict,
@@ -109,15 +108,13 @@ impl UpdateSet {
         }
         let epoch_ns = if is_last {
             self.end.next(event_time_ns, is_timeless, update)
-        } else if self.end.put_in((&self.begin, &self.least, last.0), event_time_ns, is_timeless, update) {
+        } else if self.end.put_in((&self.begin, &self.least), event_time_ns, is_timeless, update) {
             Some(self.end.begin_ns)
         } else {
             self.is_unsure = true;
             return Arrival::Unsure;
         };
-        if !is_timeless {
-            self.least.add(event_time_ns, update.sequence);
-        }
+        self.least.add(event_time_ns, update.sequence);
         epoch_ns.map_or(Arrival::Nowhere, Arrival::In)
     }
 
@@ -137,9 +134,7 @@ impl UpdateSet {
         let mut numbered = Vec::with_capacity(self.all.len());
         for (&(event_time_ns, sequence, _, _, is_timeless), update) in &self.all {
             let epoch_ns = self.end.next(event_time_ns, is_timeless, update);
-            if !is_timeless {
-                self.least.add(event_time_ns, sequence);
-            }
+            self.least.add(event_time_ns, sequence);
             let update = update.clone();
             numbered.extend(epoch_ns.map(|epoch_ns| HeldUpdate {
                 epoch_ns,

@@ -163,16 +163,16 @@ fn epochs(mut updates: Vec<Numbered<'_>>) -> Vec<Numbered<'_>> {
         if epoch_ns != i64::MIN && second(time_ns) > second(epoch_ns) + 600 {
             past = None;
         }
-        let is_long_past =
-            |other: &&Numbered<'_>| other.3.sequence > update.sequence && second(other.2) + 600 < second(time_ns);
-        if !is_told && of_numbering.iter().any(|other| is_long_past(other)) {
+        let is_past =
+            |other: &&Numbered<'_>| other.3.sequence > update.sequence && second(other.2) + 30 < second(time_ns);
+        if !is_told && of_numbering.iter().any(|other| is_past(other)) {
             continue;
         }
         if !is_told && past.is_some_and(|(least, greatest)| least <= update.sequence && update.sequence <= greatest) {
             continue;
         }
         if let (Some(old), Some(last)) = (old, last) {
-            let span = if is_told { 30 } else { 600 };
+            let span = if is_told { 30 } else { 30 };
             let follows = update.first_id <= last + 1 || update.previous_id.is_some_and(|previous| previous <= last);
             let is_nearer = update.sequence > last && update.sequence - last > u64::abs_diff(update.sequence, old);
             if second(time_ns) <= second(epoch_ns) + span && is_nearer && (update.is_snapshot || !follows) {
