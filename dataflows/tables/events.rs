@@ -125,7 +125,7 @@ pub(super) fn of_silence(table: u16, view: &View, change: &SilenceChange) -> Row
 
 /// The row of a gap in a book, or of its end. Its event time is the book's own.
 pub(super) fn of_gap(table: u16, gap: &GapChange) -> Row {
-    let GapChange { last_id, first_id, sequence, .. } = gap;
+    let GapChange { last_id, first_id, epoch_ns, sequence, is_snapshot, .. } = gap;
     let missing = format!("update {first_id} came after {last_id}");
     let (kind, detail) = match gap.kind {
         GapKind::Lost => (EventKind::BookGap, missing),
@@ -134,7 +134,10 @@ pub(super) fn of_gap(table: u16, gap: &GapChange) -> Row {
         GapKind::Found => (EventKind::BookResynced, format!("{missing}; a snapshot came")),
         GapKind::Mended => (EventKind::BookResynced, format!("{missing}; what lies between came late")),
     };
-    let qualifier = format!("{}:book:{sequence}", kind.name());
+    // A number may come again in another numbering, and a change and a snapshot may have the same.
+    let update = if *is_snapshot { "snapshot" } else { "change" };
+    let numbering = if *epoch_ns == i64::MIN { "first".to_owned() } else { epoch_ns.to_string() };
+    let qualifier = format!("{}:book:{numbering}:{update}:{sequence}", kind.name());
     row(table, &gap.instrument, gap.time_ns, &qualifier, [kind.name(), "book", &detail])
 }
 

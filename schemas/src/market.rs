@@ -42,8 +42,8 @@ pub struct BookUpdate {
     pub previous_id: Option<u64>,
     /// Whether it is the whole book and not a change.
     pub is_snapshot: bool,
-    /// To how many levels a side the snapshot goes, where the venue tells of the best ones only; none where it tells of all, and
-    /// in changes.
+    /// To how many levels a side the snapshot goes, where the venue tells of the best ones only; none where it tells of all. Of a
+    /// change, how many of the best levels the venue keeps known by its changes; none where these tell only what they change.
     pub depth: Option<u32>,
     /// Bid levels, as they were sent.
     pub bids: Arc<[Level]>,

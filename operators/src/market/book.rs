@@ -6,10 +6,6 @@ use super::levels::OrderBook;
 use serde::{Deserialize, Serialize};
 use tidewheel_schemas::{BookUpdate, Interval};
 
-/// Orders the updates of a book: when its numbering began, the number, and whether it is a snapshot. A change comes before a
-/// snapshot of the same number, which has it in it.
-pub(super) type UpdateKey = (i64, u64, bool);
-
 /// How a book stands in the sequence of its updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Stand {
@@ -54,12 +50,41 @@ pub(super) struct BookFold {
     last_id: u64,
     /// To how many levels its snapshot went; none for all.
     depth: Option<u32>,
-    /// The depth of a part that told of updates whose changes have not come yet.
-    ahead: Option<u32>,
+    /// How far it is known.
+    reach: Reach,
+    /// How far, as a part says that told of updates whose changes have not come yet.
+    ahead: Option<Reach>,
     /// The greatest time so far: the book's own, nanoseconds.
     pub time_ns: i64,
-    /// Touches of the minute that it is in, if there was an update, and whether it was known all through it.
-    minute: Option<(i64, TouchFlow, bool)>,
+    /// The same before the last update.
+    before_ns: i64,
+    /// The minute that it is in, if there was an update.
+    minute: Option<Minute>,
+}
+
+/// How far from its best prices a book is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Reach {
+    /// As far as these prices, bid and ask: the last of a snapshot that had as many as it can. None where a side is known whole.
+    To([Option<i64>; 2]),
+    /// So many levels, which the venue keeps known by its changes.
+    Kept(u32),
+}
+
+impl Reach {
+    const WHOLE: Self = Self::To([None, None]);
+}
+
+/// The touches of a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Minute {
+    open_time_ns: i64,
+    touches: TouchFlow,
+    /// Whether the book was known all through it.
+    is_known: bool,
+    /// The last update before a snapshot that went on further, and that no change has followed yet: what lies between may be
+    /// missing.
+    behind: Option<u64>,
 }
 
 impl Default for BookFold {
@@ -70,45 +95,84 @@ impl Default for BookFold {
             epoch_ns: i64::MIN,
             last_id: 0,
             depth: None,
+            reach: Reach::WHOLE,
             ahead: None,
             time_ns: i64::MIN,
+            before_ns: i64::MIN,
             minute: None,
         }
     }
 }
 
 impl BookFold {
-    /// Takes the next update. Gives what it did, and the minute that ended before it, if one did.
-    pub fn next(&mut self, update: &BookUpdate, epoch_ns: i64, time_ns: i64) -> (Step, Option<(i64, BookFlow)>) {
+    /// Takes the next update. Gives what it did, and the minute that ended before it, if one did. One that contradicts the update
+    /// before it has its place, but says something else.
+    pub fn next(
+        &mut self,
+        update: &BookUpdate,
+        epoch_ns: i64,
+        time_ns: i64,
+        is_contradiction: bool,
+    ) -> (Step, Option<(i64, BookFlow)>) {
+        self.before_ns = self.time_ns;
         self.time_ns = self.time_ns.max(time_ns);
         let open_time_ns = Interval::M1.open_of(self.time_ns);
         let is_new = self.minute().is_some_and(|minute| minute != open_time_ns);
         let ended = if is_new { self.flow() } else { None };
         let before = self.minute.filter(|_| !is_new);
-        let was_known = before.map_or(self.is_known(), |(_, _, is_whole)| is_whole);
-        let step = self.apply(update, epoch_ns);
+        let was_known = before.map_or(self.is_known(), |minute| minute.is_known);
+        let stand = self.stand;
+        let step = self.apply(update, epoch_ns, is_contradiction);
         let touch = TouchFlow::of(self.touch());
-        let touches = before.map_or(touch, |(_, touches, _)| touches.merge(&touch));
-        self.minute = Some((open_time_ns, touches, was_known && step.broke.is_none() && self.is_known()));
+        let touches = before.map_or(touch, |minute| minute.touches.merge(&touch));
+        let mut is_known = was_known && step.broke.is_none() && self.is_known();
+        let mut behind = before.and_then(|minute| minute.behind);
+        match (stand, self.stand) {
+            (Stand::At(last_id), Stand::AtSnapshot(at)) if at > last_id => behind = behind.or(Some(last_id)),
+            (Stand::AtSnapshot(_), Stand::At(_)) => {
+                is_known &= behind.is_none_or(|last_id| follows(update, last_id));
+                behind = None;
+            }
+            _ => {}
+        }
+        self.minute = Some(Minute { open_time_ns, touches, is_known, behind });
         (step, ended)
+    }
+
+    /// Has the last update at an earlier time, where that is the same minute. Says no where it is not.
+    pub fn time_again(&mut self, time_ns: i64) -> bool {
+        let time_ns = self.before_ns.max(time_ns);
+        let Some(minute) = self.minute.as_mut().filter(|minute| minute.open_time_ns == Interval::M1.open_of(time_ns))
+        else {
+            return false;
+        };
+        self.time_ns = time_ns;
+        minute.touches.last.time_ns = time_ns;
+        if minute.touches.count == 1 {
+            minute.touches.first.time_ns = time_ns;
+        }
+        true
     }
 
     const fn is_known(&self) -> bool {
         matches!(self.stand, Stand::At(_) | Stand::AtSnapshot(_))
     }
 
-    fn apply(&mut self, update: &BookUpdate, epoch_ns: i64) -> Step {
+    fn apply(&mut self, update: &BookUpdate, epoch_ns: i64, is_contradiction: bool) -> Step {
         let mut step = Step::default();
         if epoch_ns != self.epoch_ns {
             step.broke = Some(self.lose(GapKind::Restarted, update));
             self.epoch_ns = epoch_ns;
         }
-        if update.is_snapshot && self.is_fuller_than(update) {
+        if is_contradiction {
+            // Nobody knows which is right.
+            step.broke = if self.is_known() { Some(self.lose(GapKind::Lost, update)) } else { None };
+        } else if update.is_snapshot && self.is_fuller_than(update) {
             self.book.lay_over(update);
-            self.ahead = update.depth;
+            self.ahead = Some(reach_of(update));
         } else if update.is_snapshot {
             self.book = OrderBook::of(update);
-            (self.depth, self.ahead) = (update.depth, None);
+            (self.depth, self.reach, self.ahead) = (update.depth, reach_of(update), None);
             let was = std::mem::replace(&mut self.stand, Stand::AtSnapshot(update.last_id));
             step.is_found = was == Stand::Lost;
         } else {
@@ -136,10 +200,7 @@ impl BookFold {
                 let begins_in = update.first_id <= last_id.saturating_add(1);
                 (last_id, begins_in || update.previous_id.is_some_and(|previous| previous <= last_id))
             }
-            Stand::At(last_id) => {
-                let is_next = update.first_id <= last_id.saturating_add(1);
-                (last_id, update.previous_id.map_or(is_next, |previous| previous == last_id))
-            }
+            Stand::At(last_id) => (last_id, follows(update, last_id)),
         };
         if update.last_id <= last_id {
             // Part of it already.
@@ -151,6 +212,7 @@ impl BookFold {
         }
         self.book.apply(update);
         self.stand = Stand::At(update.last_id);
+        self.reach = update.depth.map_or(self.reach, Reach::Kept);
         self.ahead = None;
         None
     }
@@ -158,7 +220,7 @@ impl BookFold {
     fn lose(&mut self, kind: GapKind, update: &BookUpdate) -> Break {
         self.stand = Stand::Lost;
         self.book = OrderBook::default();
-        (self.depth, self.ahead) = (None, None);
+        (self.depth, self.reach, self.ahead) = (None, Reach::WHOLE, None);
         Break { kind, last_id: self.last_id, first_id: update.first_id }
     }
 
@@ -181,22 +243,42 @@ impl BookFold {
 
     /// The minute that it is in, as if it ended now.
     pub fn flow(&self) -> Option<(i64, BookFlow)> {
-        let (open_time_ns, touches, is_whole) = self.minute?;
-        Some((open_time_ns, BookFlow { touches, is_whole, close: self.close() }))
+        let Minute { open_time_ns, touches, is_known, behind } = self.minute?;
+        Some((open_time_ns, BookFlow { touches, is_whole: is_known && behind.is_none(), close: self.close() }))
     }
 
     /// The minute that it is in.
     pub fn minute(&self) -> Option<i64> {
-        self.minute.map(|(open_time_ns, _, _)| open_time_ns)
+        self.minute.map(|minute| minute.open_time_ns)
     }
 
     fn close(&self) -> BookClose {
         let [bid_depth_e8, ask_depth_e8] = self.book.depths_e8(&DEPTHS);
-        BookClose { state: self.state(), depth: self.ahead.or(self.depth), bid_depth_e8, ask_depth_e8 }
+        BookClose { state: self.state(), depth: self.depth(), bid_depth_e8, ask_depth_e8 }
+    }
+
+    /// How many of the best levels of both sides are known; none for all.
+    fn depth(&self) -> Option<u32> {
+        match self.ahead.unwrap_or(self.reach) {
+            Reach::Kept(levels) => Some(levels),
+            Reach::To(worst_e8) => self.book.levels_to(worst_e8),
+        }
     }
 
     /// Levels held.
     pub fn levels(&self) -> usize {
         self.book.levels()
     }
+}
+
+/// Whether a change follows the last update of another.
+fn follows(change: &BookUpdate, last_id: u64) -> bool {
+    let is_next = change.first_id <= last_id.saturating_add(1);
+    change.previous_id.map_or(is_next, |previous| previous == last_id)
+}
+
+/// How far a snapshot tells: a side with as many levels as it can have may go on behind them.
+fn reach_of(snapshot: &BookUpdate) -> Reach {
+    let most = snapshot.depth.map_or(usize::MAX, |depth| depth as usize);
+    Reach::To(OrderBook::of(snapshot).worst_e8(most))
 }

@@ -6,16 +6,19 @@
 //! ```
 //!
 //! An update that comes out of order is put into its place, and what follows is folded again from the checkpoint before it, once
-//! a tick. So books, minutes and gaps depend on the updates alone, not on when they came.
+//! a tick. Which updates count, and where, is told by the set of them alone (`updates.rs`), so that books, minutes and gaps
+//! depend on the updates and not on when they came.
 //!
 //! A book's own time is the greatest so far in its sequence: an update belongs to the minute of that time. One without a time of
 //! the venue was made before its receipt and before the next update that has a time: it has the earlier of both, so that a
 //! snapshot that was long on its way pulls nothing with it.
 
 use super::GapKind;
-use super::book::{BookFold, Break, UpdateKey};
+use super::Source;
+use super::book::{BookFold, Break, Step};
 use super::leaf::BookFlow;
-use super::numbering::{Numbering, is_much_later};
+use super::numbering::Numbering;
+use super::updates::{Arrival, HeldUpdate, Identity, UpdateKey, UpdateSet, identity, in_order};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tidewheel_schemas::BookUpdate;
@@ -24,24 +27,6 @@ use tidewheel_schemas::BookUpdate;
 /// room than a level for each update.
 /// Tests have small books, and want many.
 const CHECKPOINT_EVERY: usize = if cfg!(test) { 16 } else { 256 };
-
-/// An update that can still change what it follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HeldUpdate {
-    /// When its numbering began.
-    epoch_ns: i64,
-    /// Whether the same is in its numbering, much earlier: then it counts for nothing. It may yet be of another numbering.
-    is_again: bool,
-    pub event_time_ns: i64,
-    pub is_timeless: bool,
-    pub update: BookUpdate,
-}
-
-impl HeldUpdate {
-    const fn key(&self) -> UpdateKey {
-        (self.epoch_ns, self.update.sequence, self.update.is_snapshot)
-    }
-}
 
 /// Where a book is not known any more, and why.
 pub(super) type GapKey = (UpdateKey, GapKind);
@@ -71,10 +56,10 @@ pub(super) struct GapEnd {
 /// What became of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Put {
+    /// Taken. That its place in the sequence is frozen is told once it is settled.
     Taken,
     Duplicate,
     Conflict,
-    /// Its place in the sequence is frozen.
     TooOld,
 }
 
@@ -89,39 +74,50 @@ pub(super) struct Change {
 /// The state after the frozen updates, as a snapshot has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SavedBase {
+    /// On a whole minute.
+    frozen_ns: i64,
     fold: BookFold,
     /// Of the last of them.
     key: Option<UpdateKey>,
+    /// What those of that key say.
+    last: Vec<BookUpdate>,
     /// The gap that it is in.
     gap: Option<(GapKey, Gap)>,
-    /// Numbers of the frozen updates of the last numbering.
-    numbers: Numbering,
-}
-
-impl Default for SavedBase {
-    fn default() -> Self {
-        Self { fold: BookFold::default(), key: None, gap: None, numbers: Numbering::from(i64::MIN) }
-    }
+    /// After all updates before the frozen minute.
+    numbering: Numbering,
+    /// Those of them that are not frozen, since others go before them that are not.
+    waiting: Vec<HeldUpdate>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct BookHistory {
-    base: SavedBase,
-    /// Ascending by key.
+    /// Set once something froze.
+    frozen_ns: Option<i64>,
+    /// The fold over the frozen updates.
+    base: BookFold,
+    /// Of the last of them.
+    base_key: Option<UpdateKey>,
+    /// What those of that key say: one that comes again is known by it, and one that contradicts it.
+    base_last: Vec<BookUpdate>,
+    /// All from the frozen minute on, also those that count for nothing.
+    set: UpdateSet,
+    /// Those that count, ascending by key.
     held: VecDeque<HeldUpdate>,
-    /// Those that held updates may belong to, the base's first; ascending.
-    numberings: Vec<Numbering>,
+    /// How many of these are before the frozen minute, and their levels.
+    waiting: (usize, usize),
+    /// What came since it was settled.
+    fresh: Vec<(Identity, Source)>,
     /// The fold over the first `folded` of the held.
     head: BookFold,
     folded: usize,
+    /// Whether the last of them neither ended nor began a gap.
+    is_plain: bool,
     /// Folds over as many held updates, ascending.
     checkpoints: VecDeque<(usize, BookFold)>,
     /// Levels of the checkpoints.
     checkpoint_levels: usize,
     /// The first held update that is not folded where it belongs.
     stale: Option<usize>,
-    /// Likewise of those that have a time: they give one to those without before them.
-    stale_timed: Option<usize>,
     /// Those that ended; that of the head is in the head.
     minutes: BTreeMap<i64, BookFlow>,
     /// Those of held updates, and the one that the base is in. Only the last may be open.
@@ -134,175 +130,146 @@ pub(super) struct BookHistory {
 
 impl BookHistory {
     /// Takes an update; `settle` folds it.
-    pub fn put(&mut self, event_time_ns: i64, is_timeless: bool, update: &BookUpdate) -> Put {
-        if self.numberings.is_empty() {
-            self.numberings.push(self.base.numbers.clone());
-        }
-        let numbering = &self.numberings[self.numbering_at(event_time_ns)];
-        let sequence = update.sequence;
-        let next = HeldUpdate {
-            epoch_ns: numbering.begin_ns,
-            is_again: false,
-            event_time_ns,
-            is_timeless,
-            update: update.clone(),
-        };
-        let key = next.key();
-        if let Some(at) = self.place_by_receipt(&next) {
-            let is_frozen = self.base.key.is_some_and(|frozen| key <= frozen);
-            return if is_frozen { Put::TooOld } else { self.date_back(at, event_time_ns, is_timeless) };
-        }
-        let at = self.place_of(key);
-        let mut is_apart = false;
-        for (held, at) in self.held.range(at..).take_while(|held| held.key() == key).zip(at..) {
-            // One that is much earlier or later may be of another numbering. A receipt does not tell.
-            let is_later = !is_timeless && is_much_later(event_time_ns, held.event_time_ns);
-            let is_earlier = !held.is_timeless && is_much_later(held.event_time_ns, event_time_ns);
-            match held.update == *update {
-                true if !(is_later || is_earlier) => {
-                    return self.date_back(at, event_time_ns, is_timeless);
-                }
-                false if !is_later && !is_earlier => return Put::Conflict,
-                _ => is_apart = true,
+    pub fn put(&mut self, event_time_ns: i64, is_timeless: bool, source: Source, update: &BookUpdate) -> Put {
+        match self.set.put(event_time_ns, is_timeless, update) {
+            Arrival::Duplicate => return Put::Duplicate,
+            Arrival::Conflict => return Put::Conflict,
+            Arrival::Unsure | Arrival::Nowhere => {}
+            Arrival::In(epoch_ns) => {
+                let update = update.clone();
+                self.place(HeldUpdate { epoch_ns, event_time_ns, is_timeless, own_ns: 0, update });
             }
         }
-        let has_fallen = !is_timeless && numbering.greatest_before(event_time_ns).is_some_and(|it| it > sequence);
-        if !has_fallen && !is_apart && self.base.key.is_some_and(|frozen| key <= frozen) {
-            return Put::TooOld;
-        }
-        let is_fall_seen = numbering.least_after(event_time_ns).is_some_and(|least| least <= sequence);
-        self.insert(at, next);
-        if has_fallen || is_apart || is_fall_seen {
-            self.number_again();
-        }
+        self.fresh.push((identity(event_time_ns, is_timeless, update), source));
         Put::Taken
     }
 
-    fn insert(&mut self, at: usize, next: HeldUpdate) {
-        let numbering = self.numbering_at(next.event_time_ns);
-        self.numberings[numbering].add(next.event_time_ns, next.is_timeless, next.update.sequence);
-        self.stale_timed = self.stale_timed.map(|stale| if at <= stale { stale + 1 } else { stale });
-        self.stale = self.stale.map(|stale| if at <= stale { stale + 1 } else { stale });
-        let is_timeless = next.is_timeless;
-        self.held.insert(at, next);
-        self.mark_stale(at, is_timeless);
-    }
-
-    fn mark_stale(&mut self, at: usize, is_timeless: bool) {
-        self.stale = Some(self.stale.map_or(at, |stale| stale.min(at)));
-        if !is_timeless {
-            self.stale_timed = Some(self.stale_timed.map_or(at, |stale| stale.min(at)));
+    /// Puts an update where it belongs, if it surely leaves the others as they are.
+    fn place(&mut self, next: HeldUpdate) {
+        let key = next.key();
+        if self.base_key.is_some_and(|frozen| key <= frozen) {
+            return self.set.doubt();
         }
-    }
-
-    /// The same content came with another time: the venue's goes before that of a receipt, and the earlier before the later.
-    fn date_back(&mut self, at: usize, event_time_ns: i64, is_timeless: bool) -> Put {
-        let held = &mut self.held[at];
-        let (was_timeless, was_ns) = (held.is_timeless, held.event_time_ns);
-        if (is_timeless, event_time_ns) >= (was_timeless, was_ns) {
-            return Put::Duplicate;
-        }
-        (held.is_timeless, held.event_time_ns) = (is_timeless, event_time_ns);
-        let (epoch_ns, sequence) = (held.epoch_ns, held.update.sequence);
-        self.mark_stale(at, is_timeless);
-        let place = self.numbering_at(event_time_ns);
-        let numbering = &mut self.numberings[place];
-        let is_as_before = numbering.begin_ns == epoch_ns && was_ns != epoch_ns && event_time_ns <= was_ns;
-        if is_as_before && numbering.least_after(event_time_ns).is_none_or(|least| least > sequence) {
-            numbering.add(event_time_ns, is_timeless, sequence);
-        } else {
-            self.number_again();
-        }
-        Put::Taken
-    }
-
-    /// The same with a time, or the other way round. A receipt says nothing where the venue's time is known, not even of which
-    /// numbering it is.
-    fn place_by_receipt(&self, next: &HeldUpdate) -> Option<usize> {
-        self.numberings.iter().find_map(|numbering| {
-            let key = (numbering.begin_ns, next.update.sequence, next.update.is_snapshot);
-            let begin = self.place_of(key);
-            let same = self.held.range(begin..).take_while(|held| held.key() == key).zip(begin..);
-            let mut by_receipt = same.filter(|(held, _)| held.is_timeless || next.is_timeless);
-            by_receipt.find(|(held, _)| held.update == next.update).map(|(_, at)| at)
-        })
-    }
-
-    fn place_of(&self, key: UpdateKey) -> usize {
-        match self.held.back() {
+        let at = match self.held.back() {
             Some(last) if last.key() >= key => self.held.partition_point(|held| held.key() < key),
             _ => self.held.len(),
+        };
+        let is_of_key = |at: usize| self.held.get(at).is_some_and(|other| other.key() == key);
+        if !is_of_key(at) {
+            self.stale = self.stale.map(|stale| if at <= stale { stale + 1 } else { stale });
+            self.held.insert(at, next);
+            self.mark_stale(at);
+            return;
+        }
+        if is_of_key(at + 1) || self.held[at].update != next.update || self.is_waiting(&self.held[at]) {
+            return self.set.doubt();
+        }
+        if next.time() < self.held[at].time() {
+            self.held[at] = next;
+            self.mark_stale(at);
         }
     }
 
-    /// The place of the numbering that a time falls into.
-    fn numbering_at(&self, time_ns: i64) -> usize {
-        self.numberings.partition_point(|numbering| numbering.begin_ns <= time_ns).saturating_sub(1)
+    fn mark_stale(&mut self, at: usize) {
+        self.stale = Some(self.stale.map_or(at, |stale| stale.min(at)));
     }
 
-    /// Finds the numberings of the held updates anew. All is folded again where they are others.
-    fn number_again(&mut self) {
-        let mut order: Vec<usize> = (0..self.held.len()).collect();
-        order.sort_by_key(|&at| {
-            let HeldUpdate { event_time_ns, update, .. } = &self.held[at];
-            (*event_time_ns, update.sequence, update.is_snapshot)
+    fn is_waiting(&self, held: &HeldUpdate) -> bool {
+        self.frozen_ns.is_some_and(|frozen_ns| held.event_time_ns < frozen_ns)
+    }
+
+    /// Finds anew which updates count and in which order. Gives those of the last that came whose place is frozen: they are not
+    /// held any more.
+    fn number_again(&mut self, fresh: &[(Identity, Source)]) -> Vec<Source> {
+        let most = 2_usize.saturating_sub(self.base_last.len());
+        let is_told = |held: &HeldUpdate| most == 0 || self.base_last.contains(&held.update);
+        let is_at_base = |held: &HeldUpdate| self.base_key == Some(held.key());
+        let is_frozen = |held: &HeldUpdate| {
+            self.base_key.is_some_and(|frozen| held.key() < frozen) || (is_at_base(held) && is_told(held))
+        };
+        let mut numbered = self.set.number();
+        let places: BTreeSet<Identity> =
+            numbered.iter().filter(|held| is_frozen(held)).map(HeldUpdate::identity).collect();
+        let too_old: Vec<&(Identity, Source)> =
+            fresh.iter().filter(|(identity, _)| places.contains(identity)).collect();
+        if !too_old.is_empty() {
+            too_old.iter().for_each(|(identity, _)| self.set.remove(identity));
+            numbered = self.set.number();
+        }
+        numbered.retain(|held| !is_frozen(held));
+        numbered.extend(self.held.iter().filter(|held| self.is_waiting(held)).cloned());
+        let mut ordered = in_order(numbered);
+        let at_base = ordered.iter().take_while(|held| is_at_base(held)).count();
+        ordered.drain(most.min(at_base)..at_base);
+        let place = |held: &HeldUpdate| (held.epoch_ns, held.identity());
+        let same = self.held.iter().zip(&ordered).take_while(|(old, new)| place(old) == place(new)).count();
+        if same < self.held.len() || same < ordered.len() {
+            self.held.truncate(same);
+            self.held.extend(ordered.into_iter().skip(same));
+            self.mark_stale(same);
+        }
+        self.count_waiting();
+        too_old.into_iter().map(|(_, source)| *source).collect()
+    }
+
+    fn count_waiting(&mut self) {
+        let waiting = self.held.iter().filter(|held| self.is_waiting(held));
+        self.waiting = waiting.fold((0, 0), |(count, levels), held| {
+            (count + 1, levels + held.update.bids.len() + held.update.asks.len())
         });
-        let mut numberings = vec![self.base.numbers.clone()];
-        // Those of a number in the numbering at hand.
-        let mut of_number: BTreeMap<(u64, bool), Vec<usize>> = BTreeMap::new();
-        for at in order {
-            let HeldUpdate { event_time_ns, is_timeless, update, .. } = &self.held[at];
-            let (time_ns, is_timeless, sequence) = (*event_time_ns, *is_timeless, update.sequence);
-            let number = (sequence, update.is_snapshot);
-            let of_same = of_number.get(&number).map_or(&[][..], Vec::as_slice);
-            let is_again = of_same.iter().any(|&other| self.held[other].update == *update);
-            let mut numbering = numberings.last_mut().expect("it begins with one");
-            let has_fallen = || {
-                numbering.greatest_before(time_ns).is_some_and(|greatest| greatest > sequence)
-                    || of_same.iter().any(|&other| is_much_later(time_ns, self.held[other].event_time_ns))
-            };
-            if !is_again && !is_timeless && has_fallen() {
-                of_number.clear();
-                numberings.push(Numbering::from(time_ns));
-                numbering = numberings.last_mut().expect("it was put there just now");
-            }
-            if !is_again {
-                numbering.add(time_ns, is_timeless, sequence);
-                of_number.entry(number).or_default().push(at);
-            }
-            (self.held[at].epoch_ns, self.held[at].is_again) = (numbering.begin_ns, is_again);
-        }
-        self.numberings = numberings;
-        let held = self.held.make_contiguous();
-        // Of one number and numbering the earlier comes first.
-        held.sort_by_key(|held| (held.key(), held.is_again, held.event_time_ns));
-        (self.stale, self.stale_timed) = (Some(0), Some(0));
     }
 
-    /// Folds what came, and adds the minutes that may have changed to `dirty`.
-    pub fn settle(&mut self, dirty: &mut BTreeSet<i64>) {
-        let Some(mut stale) = self.stale.take() else { return };
-        if let Some(mut timed) = self.stale_timed.take() {
-            // It may be what those without a time before it have theirs from.
-            while timed > 0 && (self.held[timed - 1].is_timeless || self.held[timed - 1].is_again) {
-                timed -= 1;
+    /// Folds what came, and adds the minutes that may have changed to `dirty`. Gives the sources of those that are not taken
+    /// after all, since their place is frozen.
+    pub fn settle(&mut self, dirty: &mut BTreeSet<i64>) -> Vec<Source> {
+        let fresh = std::mem::take(&mut self.fresh);
+        let too_old = if self.set.is_unsure() { self.number_again(&fresh) } else { Vec::new() };
+        if let Some(stale) = self.stale.take() {
+            dirty.extend(self.head.minute());
+            let stale = self.time_again(stale);
+            if stale < self.folded {
+                self.go_back(stale, dirty);
             }
-            stale = stale.min(timed);
+            self.fold(dirty);
         }
-        if stale < self.folded {
-            self.go_back(stale, dirty);
+        too_old
+    }
+
+    /// Those without a time that go right before a changed place have theirs from what follows. Gives the first whose time is
+    /// another.
+    fn time_again(&mut self, stale: usize) -> usize {
+        let timed = self.held.range(stale.min(self.held.len())..).find(|held| !held.is_timeless);
+        let Some(next_ns) = timed.map(|held| held.event_time_ns) else { return stale };
+        let mut first = stale;
+        for at in (0..stale).rev().take_while(|at| self.held[*at].is_timeless) {
+            let held = &self.held[at];
+            if at < self.folded && held.own_ns != held.event_time_ns.min(next_ns) {
+                first = at;
+            }
         }
-        dirty.extend(self.head.minute());
+        // A partial book and its changes are told in turn: then only the last time is another.
+        let is_last = first + 1 == stale && stale == self.folded && self.is_plain;
+        if is_last && self.checkpoints.back().is_none_or(|(after, _)| *after < stale) {
+            let own_ns = self.held[first].event_time_ns.min(next_ns);
+            if self.head.time_again(own_ns) {
+                self.held[first].own_ns = own_ns;
+                return stale;
+            }
+        }
+        first
+    }
+
+    fn fold(&mut self, dirty: &mut BTreeSet<i64>) {
         let mut next_timed = 0;
-        while let Some(held) = self.held.get(self.folded) {
-            if held.is_again {
-                self.folded += 1;
-                continue;
-            }
-            let time_ns = time_of(&self.held, self.folded, &mut next_timed);
-            let (step, ended) = self.head.next(&held.update, held.epoch_ns, time_ns);
+        while self.folded < self.held.len() {
+            let own_ns = time_of(&self.held, self.folded, &mut next_timed);
+            let is_contradiction = self.key_before(self.folded) == Some(self.held[self.folded].key());
+            let held = &mut self.held[self.folded];
+            held.own_ns = own_ns;
+            let (step, ended) = self.head.next(&held.update, held.epoch_ns, own_ns, is_contradiction);
             let (key, time_ns) = (held.key(), self.head.time_ns);
             self.folded += 1;
+            self.is_plain = step == Step::default();
             dirty.extend(self.head.minute());
             self.minutes.extend(ended);
             if let Some(broke) = step.broke {
@@ -318,6 +285,11 @@ impl BookHistory {
                 self.checkpoints.push_back((self.folded, self.head.clone()));
             }
         }
+    }
+
+    /// The key of what goes before a held update.
+    fn key_before(&self, at: usize) -> Option<UpdateKey> {
+        at.checked_sub(1).map_or(self.base_key, |before| Some(self.held[before].key()))
     }
 
     fn begin_gap(&mut self, key: UpdateKey, time_ns: i64, broke: &Break) {
@@ -343,15 +315,13 @@ impl BookHistory {
         }
         (self.folded, self.head) = match self.checkpoints.back() {
             Some((after, fold)) => (*after, fold.clone()),
-            None => (0, self.base.fold.clone()),
+            None => (0, self.base.clone()),
         };
+        self.is_plain = false;
         // The minute that the head is in goes on; those from it on are made again.
         let again = self.minutes.split_off(&self.head.minute().unwrap_or(i64::MIN));
         dirty.extend(again.into_keys());
-        let before = match self.folded.checked_sub(1) {
-            Some(last) => Some(self.held[last].key()),
-            None => self.base.key,
-        };
+        let before = self.key_before(self.folded);
         let undone = match before {
             // No gap is of that kind, which comes after all that begin one.
             Some(before) => self.gaps.split_off(&(before, GapKind::Found)),
@@ -368,51 +338,56 @@ impl BookHistory {
 
     /// Freezes the updates of minutes before one.
     pub fn freeze(&mut self, frozen_minute_ns: i64) {
-        debug_assert!(self.stale.is_none(), "updates are folded before they are frozen");
-        let (mut time_ns, mut next_timed) = (self.base.fold.time_ns, 0);
+        debug_assert!(self.stale.is_none() && self.fresh.is_empty(), "updates are folded before they are frozen");
+        self.set.begin_from(frozen_minute_ns);
+        let (mut time_ns, mut next_timed) = (self.base.time_ns, 0);
         let is_frozen = |at: &usize| {
             time_ns = time_ns.max(time_of(&self.held, *at, &mut next_timed));
             time_ns < frozen_minute_ns
         };
         let frozen = (0..self.held.len()).take_while(is_frozen).count();
         if frozen > 0 {
-            // From the last checkpoint among them, so that few updates are folded twice.
-            let mut at = 0;
-            if let Some((after, fold)) = self.checkpoints.iter().rfind(|(after, _)| *after <= frozen) {
-                (at, self.base.fold) = (*after, fold.clone());
-            }
-            let mut next_timed = 0;
-            for at in at..frozen {
-                let (held, time_ns) = (&self.held[at], time_of(&self.held, at, &mut next_timed));
-                if !held.is_again {
-                    let _ = self.base.fold.next(&held.update, held.epoch_ns, time_ns);
-                }
-            }
-            self.base.key = Some(self.held[frozen - 1].key());
-            for held in self.held.drain(..frozen).filter(|held| !held.is_again) {
-                if held.epoch_ns != self.base.numbers.begin_ns {
-                    self.base.numbers = Numbering::from(held.epoch_ns);
-                }
-                self.base.numbers.add(held.event_time_ns, held.is_timeless, held.update.sequence);
-            }
-            self.folded -= frozen;
-            while let Some((_, fold)) = self.checkpoints.pop_front_if(|(after, _)| *after <= frozen) {
-                self.checkpoint_levels -= fold.levels();
-            }
-            self.checkpoints.iter_mut().for_each(|(after, _)| *after -= frozen);
-            let begun = self.base.numbers.begin_ns;
-            self.numberings.retain(|numbering| numbering.begin_ns >= begun);
-            if let Some(first) = self.numberings.first_mut() {
-                first.forget_before(frozen_minute_ns);
-            }
-            while let Some(first) = self.gaps.first_entry()
-                && first.get().end.is_some_and(|end| Some(end.key) <= self.base.key)
-            {
-                self.told.remove(&first.remove_entry().0);
+            self.freeze_first(frozen);
+        }
+        let is_any_left = self.set.forget_before(frozen_minute_ns);
+        self.frozen_ns = Some(frozen_minute_ns);
+        if is_any_left || self.waiting.0 > 0 {
+            self.count_waiting();
+        }
+        self.minutes = self.minutes.split_off(&frozen_minute_ns);
+    }
+
+    fn freeze_first(&mut self, frozen: usize) {
+        // From the last checkpoint among them, so that few updates are folded twice.
+        let mut at = 0;
+        if let Some((after, fold)) = self.checkpoints.iter().rfind(|(after, _)| *after <= frozen) {
+            (at, self.base) = (*after, fold.clone());
+        }
+        for at in at..frozen {
+            let is_contradiction = self.key_before(at) == Some(self.held[at].key());
+            let held = &self.held[at];
+            let _ = self.base.next(&held.update, held.epoch_ns, held.own_ns, is_contradiction);
+        }
+        let key = self.held[frozen - 1].key();
+        if self.base_key.replace(key) != Some(key) {
+            self.base_last.clear();
+        }
+        for held in self.held.drain(..frozen) {
+            self.set.remove(&held.identity());
+            if held.key() == key {
+                self.base_last.push(held.update);
             }
         }
-        self.base.numbers.forget_before(frozen_minute_ns);
-        self.minutes = self.minutes.split_off(&frozen_minute_ns);
+        self.folded -= frozen;
+        while let Some((_, fold)) = self.checkpoints.pop_front_if(|(after, _)| *after <= frozen) {
+            self.checkpoint_levels -= fold.levels();
+        }
+        self.checkpoints.iter_mut().for_each(|(after, _)| *after -= frozen);
+        while let Some(first) = self.gaps.first_entry()
+            && first.get().end.is_some_and(|end| Some(end.key) <= self.base_key)
+        {
+            self.told.remove(&first.remove_entry().0);
+        }
     }
 
     /// What a minute came to, as far as it has come; none if it had no update.
@@ -450,7 +425,7 @@ impl BookHistory {
 
     /// Updates held.
     pub fn len(&self) -> usize {
-        self.held.len()
+        self.set.len() + self.waiting.0
     }
 
     /// Gaps held.
@@ -458,53 +433,66 @@ impl BookHistory {
         self.gaps.len()
     }
 
-    /// Levels of all books held: at the base, the head and the checkpoints.
+    /// Levels held: of the books at the base, the head and the checkpoints, and of the updates.
     pub fn levels(&self) -> usize {
-        self.base.fold.levels() + self.head.levels() + self.checkpoint_levels
+        let of_books = self.base.levels() + self.head.levels() + self.checkpoint_levels;
+        of_books + self.set.levels() + self.waiting.1
     }
 
-    /// The held updates, ascending.
-    pub fn held(&self) -> impl Iterator<Item = &HeldUpdate> {
-        self.held.iter()
+    /// The updates from the frozen minute on, in the order of time.
+    pub fn updates(&self) -> impl Iterator<Item = (i64, bool, &BookUpdate)> {
+        self.set.iter()
     }
 
     /// The base as a snapshot has it.
     pub fn save(&self) -> SavedBase {
-        let first = self.gaps.first_key_value().filter(|((key, _), _)| Some(*key) <= self.base.key);
-        let gap = first.map(|(key, gap)| (*key, Gap { end: None, ..*gap }));
-        SavedBase { gap, ..self.base.clone() }
+        let first = self.gaps.first_key_value().filter(|((key, _), _)| Some(*key) <= self.base_key);
+        SavedBase {
+            frozen_ns: self.frozen_ns.unwrap_or(i64::MIN),
+            fold: self.base.clone(),
+            key: self.base_key,
+            last: self.base_last.clone(),
+            gap: first.map(|(key, gap)| (*key, Gap { end: None, ..*gap })),
+            numbering: self.set.begin().clone(),
+            waiting: self.held.iter().filter(|held| self.is_waiting(held)).cloned().collect(),
+        }
     }
 
-    /// A history that begins with a saved base and its updates.
-    pub fn restore(base: SavedBase, updates: impl Iterator<Item = (i64, bool, BookUpdate)>) -> Self {
-        let held = updates.map(|(event_time_ns, is_timeless, update)| HeldUpdate {
-            epoch_ns: 0,
-            is_again: false,
-            event_time_ns,
-            is_timeless,
-            update,
-        });
-        let gaps: BTreeMap<GapKey, Gap> = base.gap.into_iter().collect();
-        let head = base.fold.clone();
-        let mut history = Self { head, told: gaps.clone(), gaps, base, held: held.collect(), ..Self::default() };
-        history.number_again();
+    /// What came was taken before: none of it is too old.
+    pub fn forget_fresh(&mut self) {
+        self.fresh.clear();
+    }
+
+    /// A history that begins with a saved base. The updates from its frozen minute on are to be put.
+    pub fn restore(saved: SavedBase) -> Self {
+        let SavedBase { frozen_ns, fold, key, last, gap, numbering, waiting } = saved;
+        let gaps: BTreeMap<GapKey, Gap> = gap.into_iter().collect();
+        let mut history = Self {
+            frozen_ns: Some(frozen_ns),
+            head: fold.clone(),
+            base: fold,
+            base_key: key,
+            base_last: last,
+            set: UpdateSet::after(numbering),
+            stale: (!waiting.is_empty()).then_some(0),
+            held: waiting.into(),
+            told: gaps.clone(),
+            gaps,
+            ..Self::default()
+        };
+        history.count_waiting();
         history
     }
 }
 
-/// The time of a held update; the least of all for one that counts for nothing. `next_timed` says where the next one with a time
-/// was found last, and begins at zero.
+/// The time of a held update. `next_timed` says where the next one with a time was found last, and begins at zero.
 fn time_of(held: &VecDeque<HeldUpdate>, at: usize, next_timed: &mut usize) -> i64 {
-    let HeldUpdate { event_time_ns, is_timeless, is_again, .. } = &held[at];
-    if *is_again {
-        return i64::MIN;
-    }
+    let HeldUpdate { event_time_ns, is_timeless, .. } = &held[at];
     if !is_timeless {
         return *event_time_ns;
     }
     if *next_timed <= at {
-        let is_timed = |later: &usize| !held[*later].is_timeless && !held[*later].is_again;
-        *next_timed = (at + 1..held.len()).find(is_timed).unwrap_or(held.len());
+        *next_timed = (at + 1..held.len()).find(|later| !held[*later].is_timeless).unwrap_or(held.len());
     }
     held.get(*next_timed).map_or(*event_time_ns, |next| next.event_time_ns.min(*event_time_ns))
 }

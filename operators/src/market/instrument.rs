@@ -1,12 +1,12 @@
 //! One instrument: the records of the correction horizon by minute, its book, and the leaves made of them.
 
-use super::history::{BookHistory, Change, HeldUpdate, Put, SavedBase};
+use super::history::{BookHistory, Change, Put, SavedBase};
 use super::leaf::MarketLeaf;
 use super::minute::Minute;
 use super::{MarketSizes, Source};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use tidewheel_schemas::{Interval, MarketContent, Quote};
+use tidewheel_schemas::{BookUpdate, Interval, MarketContent, Quote};
 
 /// A record without its instrument, as it is held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,9 +19,8 @@ pub(super) struct HeldRecord {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct InstrumentMarket {
+    /// Those that are not frozen, and the one before them: quotes that are told again are known by it.
     minutes: BTreeMap<i64, Minute>,
-    /// The times of quotes by their number: one told again with another time is found by it.
-    numbered: BTreeSet<(u64, i64)>,
     book: Option<Box<BookHistory>>,
     /// Minutes whose leaf may be another than was told, since they were taken.
     dirty: BTreeSet<i64>,
@@ -31,71 +30,54 @@ pub(super) struct InstrumentMarket {
     records: usize,
     /// As it was counted last.
     pub counted: MarketSizes,
-    /// What the last snapshot does not show.
-    pub unsaved: Vec<HeldRecord>,
+    /// What the last snapshot does not show, each with the frozen minute at which it came.
+    pub unsaved: Vec<(i64, Vec<HeldRecord>)>,
 }
 
 impl InstrumentMarket {
     /// Takes a record that is not older than the frozen frontier.
     pub fn put(&mut self, record: &HeldRecord) -> Put {
-        let open_time_ns = Interval::M1.open_of(record.event_time_ns);
-        let put = match &record.content {
-            MarketContent::Book(update) => {
-                return self.book.get_or_insert_default().put(record.event_time_ns, record.is_timeless, update);
-            }
-            MarketContent::Quote(Quote { update_id: Some(number), .. }) => self.put_numbered(*number, record),
-            _ => {
-                let minute = self.minutes.entry(open_time_ns).or_default();
-                let before = minute.len();
-                let put = minute.put(record);
-                self.records += minute.len() - before;
-                put
-            }
-        };
+        let HeldRecord { event_time_ns, is_timeless, source, content } = record;
+        if let MarketContent::Book(update) = content {
+            return self.book.get_or_insert_default().put(*event_time_ns, *is_timeless, *source, update);
+        }
+        let open_time_ns = Interval::M1.open_of(*event_time_ns);
+        let minute = self.minutes.entry(open_time_ns).or_default();
+        let before = minute.len();
+        let put = minute.put(record);
+        self.records += minute.len() - before;
         if put == Put::Taken {
             self.dirty.insert(open_time_ns);
+            // It may be told again in the next.
+            let next_ns = open_time_ns + Interval::M1.duration_ns();
+            let is_numbered = matches!(content, MarketContent::Quote(Quote { update_id: Some(_), .. }));
+            if is_numbered && self.minutes.get(&next_ns).is_some_and(Minute::is_numbered) {
+                self.dirty.insert(next_ns);
+            }
         }
         put
     }
 
-    /// Takes a quote that the venue numbered. The same number and content is the same quote, whatever its time: the venue's goes
-    /// before that of a receipt, and the earlier before the later.
-    fn put_numbered(&mut self, number: u64, record: &HeldRecord) -> Put {
-        let times = self.numbered.range((number, i64::MIN)..=(number, i64::MAX));
-        for time_ns in times.map(|(_, time_ns)| *time_ns).collect::<Vec<i64>>() {
-            let open_time_ns = Interval::M1.open_of(time_ns);
-            let Some(minute) = self.minutes.get_mut(&open_time_ns) else { continue };
-            let Some(was_timeless) = minute.has_quote(time_ns, number, &record.content) else { continue };
-            if (record.is_timeless, record.event_time_ns) >= (was_timeless, time_ns) {
-                return Put::Duplicate;
-            }
-            // Where another quote has its place there, which one stands is as undecided as before.
-            let at_place = self.minutes.get(&Interval::M1.open_of(record.event_time_ns));
-            if time_ns != record.event_time_ns
-                && at_place.is_some_and(|minute| minute.has_number_at(record.event_time_ns, number))
-            {
-                return Put::Conflict;
-            }
-            if let Some(minute) = self.minutes.get_mut(&open_time_ns) {
-                minute.remove_quote(time_ns, number);
-            }
-            self.numbered.remove(&(number, time_ns));
-            self.records -= 1;
-            self.dirty.insert(open_time_ns);
-        }
-        let put = self.minutes.entry(Interval::M1.open_of(record.event_time_ns)).or_default().put(record);
-        if put == Put::Taken {
-            self.numbered.insert((number, record.event_time_ns));
-            self.records += 1;
-        }
-        put
+    /// Folds what came for the book, and tells what became of its gaps, and which of the records are too old after all.
+    pub fn settle(&mut self) -> (Vec<Change>, Vec<Source>) {
+        let Some(book) = &mut self.book else { return Default::default() };
+        let too_old = book.settle(&mut self.dirty);
+        (book.take_changes(), too_old)
     }
 
-    /// Folds what came for the book, and tells what became of its gaps.
-    pub fn settle(&mut self) -> Vec<Change> {
-        let Some(book) = &mut self.book else { return Vec::new() };
-        book.settle(&mut self.dirty);
-        book.take_changes()
+    /// Keeps a record that was taken for the next snapshot.
+    pub fn keep_unsaved(&mut self, frozen_minute_ns: i64, record: HeldRecord) {
+        match self.unsaved.last_mut().filter(|(since_ns, _)| *since_ns == frozen_minute_ns) {
+            Some((_, records)) => records.push(record),
+            None => self.unsaved.push((frozen_minute_ns, vec![record])),
+        }
+    }
+
+    /// Takes back those that are too old after all.
+    pub fn drop_unsaved(&mut self, too_old: &BTreeSet<Source>) {
+        if let Some((_, records)) = self.unsaved.last_mut() {
+            records.retain(|record| !too_old.contains(&record.source));
+        }
     }
 
     /// The minutes whose leaf may have changed since the last call.
@@ -114,7 +96,9 @@ impl InstrumentMarket {
     }
 
     fn leaf_of(&self, minute_ns: i64) -> Option<MarketLeaf> {
-        let leaf = self.minutes.get(&minute_ns).filter(|minute| minute.len() > 0).map(Minute::leaf);
+        let before = self.minutes.get(&(minute_ns - Interval::M1.duration_ns()));
+        let of_minute = self.minutes.get(&minute_ns).map(|minute| minute.leaf(before));
+        let leaf = of_minute.filter(|leaf| *leaf != MarketLeaf::default());
         let book = self.book.as_ref().and_then(|book| book.flow_of(minute_ns));
         if book.is_none() {
             return leaf;
@@ -122,15 +106,11 @@ impl InstrumentMarket {
         Some(MarketLeaf { book, ..leaf.unwrap_or_default() })
     }
 
-    /// Drops minutes before one.
+    /// Freezes minutes before one.
     pub fn freeze(&mut self, frozen_minute_ns: i64) {
-        let kept = self.minutes.split_off(&frozen_minute_ns);
-        for minute in std::mem::replace(&mut self.minutes, kept).into_values() {
-            self.records -= minute.len();
-            for number in minute.numbered() {
-                self.numbered.remove(&number);
-            }
-        }
+        let kept = self.minutes.split_off(&frozen_minute_ns.saturating_sub(Interval::M1.duration_ns()));
+        let dropped = std::mem::replace(&mut self.minutes, kept);
+        self.records -= dropped.values().map(Minute::len).sum::<usize>();
         self.leaves = self.leaves.split_off(&frozen_minute_ns);
         self.dirty = self.dirty.split_off(&frozen_minute_ns);
         if let Some(book) = &mut self.book {
@@ -153,30 +133,29 @@ impl InstrumentMarket {
     /// All that is held.
     pub fn save(&self) -> (Option<SavedBase>, Vec<HeldRecord>) {
         let mut records: Vec<HeldRecord> = self.minutes.values().flat_map(Minute::records).collect();
-        let update = |held: &HeldUpdate| HeldRecord {
-            event_time_ns: held.event_time_ns,
-            is_timeless: held.is_timeless,
+        let update = |(event_time_ns, is_timeless, update): (i64, bool, &BookUpdate)| HeldRecord {
+            event_time_ns,
+            is_timeless,
             source: Source::default(),
-            content: MarketContent::Book(held.update.clone()),
+            content: MarketContent::Book(update.clone()),
         };
-        records.extend(self.book.iter().flat_map(|book| book.held()).map(update));
+        records.extend(self.book.iter().flat_map(|book| book.updates()).map(update));
         (self.book.as_ref().map(|book| book.save()), records)
     }
 
     /// Begins with what was saved of it whole.
-    pub fn restore(base: Option<SavedBase>, records: Vec<HeldRecord>) -> Self {
-        let mut market = Self::default();
-        let mut updates = Vec::new();
+    pub fn restore(base: Option<SavedBase>) -> Self {
+        Self { book: base.map(|base| Box::new(BookHistory::restore(base))), ..Self::default() }
+    }
+
+    /// Takes what was taken before.
+    pub fn put_again(&mut self, records: &[HeldRecord]) {
         for record in records {
-            match record.content {
-                MarketContent::Book(update) => updates.push((record.event_time_ns, record.is_timeless, update)),
-                _ => {
-                    let put = market.put(&record);
-                    debug_assert_eq!(put, Put::Taken, "what was saved was taken once");
-                }
-            }
+            let put = self.put(record);
+            debug_assert_eq!(put, Put::Taken, "what was saved was taken once");
         }
-        market.book = base.map(|base| Box::new(BookHistory::restore(base, updates.into_iter())));
-        market
+        if let Some(book) = &mut self.book {
+            book.forget_fresh();
+        }
     }
 }

@@ -195,16 +195,17 @@ pub struct LiquidationFlow {
 }
 
 impl LiquidationFlow {
-    /// Takes another. One of unknown side counts as sold, as volumes of trades do.
+    /// Takes another. One of unknown side counts to neither sum.
     pub fn push(&mut self, liquidation: &Liquidation) {
         let quote_e16 = i128::from(liquidation.price_e8) * i128::from(liquidation.quantity_e8);
+        self.count += 1;
         let (base, quote) = match liquidation.side {
             AggressorSide::Buy => (&mut self.bought_e8, &mut self.bought_quote_e16),
-            _ => (&mut self.sold_e8, &mut self.sold_quote_e16),
+            AggressorSide::Sell => (&mut self.sold_e8, &mut self.sold_quote_e16),
+            AggressorSide::Unknown => return,
         };
         *base += i128::from(liquidation.quantity_e8);
         *quote += quote_e16;
-        self.count += 1;
     }
 
     const fn merge(&self, later: &Self) -> Self {

@@ -38,6 +38,23 @@ impl OrderBook {
         lay_over(&mut self.asks, side_of(&snapshot.asks, ask_rank), depth, ask_rank);
     }
 
+    /// The last prices of the sides that have so many levels.
+    pub fn worst_e8(&self, levels: usize) -> [Option<i64>; 2] {
+        [&self.bids, &self.asks].map(|side| side.first().filter(|_| side.len() >= levels).map(|level| level.price_e8))
+    }
+
+    /// How many levels both sides have as far as some prices; a side without one has all. None where neither has one.
+    pub fn levels_to(&self, worst_e8: [Option<i64>; 2]) -> Option<u32> {
+        let known = |side: &[Level], worst_e8: Option<i64>, rank: fn(i64) -> i64| {
+            let worst = rank(worst_e8?);
+            let behind = side.partition_point(|level| rank(level.price_e8) < worst);
+            Some(u32::try_from(side.len() - behind).unwrap_or(u32::MAX))
+        };
+        let bids = known(&self.bids, worst_e8[0], bid_rank);
+        let asks = known(&self.asks, worst_e8[1], ask_rank);
+        bids.into_iter().chain(asks).min()
+    }
+
     /// The best bid and ask.
     pub fn best(&self) -> [Option<Level>; 2] {
         [self.bids.last().copied(), self.asks.last().copied()]

@@ -4,25 +4,20 @@ use super::Source;
 use super::history::Put;
 use super::instrument::HeldRecord;
 use super::leaf::{LastMark, LiquidationFlow, MarketLeaf, Touch, TouchFlow};
+use crate::hash::FixedMap;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use tidewheel_schemas::{Funding, Liquidation, Mark, MarketContent, Quote};
 
-/// Tells quotes apart: event time, the venue's number, and where there is none the source.
-type QuoteKey = (i64, Option<u64>, Source);
+/// Tells quotes apart: event time, the venue's number, and where there is none the source; whether the time is that of a receipt.
+type QuoteKey = (i64, Option<u64>, Source, bool);
 
 /// Tells liquidations apart: event time and all that they say.
 type LiquidationKey = (i64, i64, i64, Option<&'static str>, u16);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct HeldQuote {
-    quote: Quote,
-    is_timeless: bool,
-}
-
 #[derive(Clone, Debug, Default)]
 pub(super) struct Minute {
-    quotes: BTreeMap<QuoteKey, HeldQuote>,
+    quotes: BTreeMap<QuoteKey, Quote>,
     /// Quotes with a number and without a time.
     timeless: usize,
     marks: BTreeMap<i64, (Mark, bool)>,
@@ -37,10 +32,9 @@ impl Minute {
         match content {
             MarketContent::Quote(quote) => {
                 let source = if quote.update_id.is_some() { Source::default() } else { *source };
-                let next = HeldQuote { quote: *quote, is_timeless: *is_timeless };
-                let put = match self.quotes.entry((*event_time_ns, quote.update_id, source)) {
-                    Entry::Vacant(place) => drop_in(place, next),
-                    Entry::Occupied(held) if held.get().quote == *quote => Put::Duplicate,
+                let put = match self.quotes.entry((*event_time_ns, quote.update_id, source, *is_timeless)) {
+                    Entry::Vacant(place) => drop_in(place, *quote),
+                    Entry::Occupied(held) if held.get() == quote => Put::Duplicate,
                     Entry::Occupied(_) => Put::Conflict,
                 };
                 self.timeless += usize::from(put == Put::Taken && *is_timeless && quote.update_id.is_some());
@@ -73,31 +67,14 @@ impl Minute {
         }
     }
 
-    /// Whether it holds a quote of a number and content at a time; if so, whether that is without a time of the venue.
-    pub fn has_quote(&self, time_ns: i64, number: u64, content: &MarketContent) -> Option<bool> {
-        let held = self.quotes.get(&(time_ns, Some(number), Source::default()))?;
-        matches!(content, MarketContent::Quote(quote) if *quote == held.quote).then_some(held.is_timeless)
-    }
-
-    /// Whether any quote of a number is at a time.
-    pub fn has_number_at(&self, time_ns: i64, number: u64) -> bool {
-        self.quotes.contains_key(&(time_ns, Some(number), Source::default()))
-    }
-
-    /// Takes a quote away.
-    pub fn remove_quote(&mut self, time_ns: i64, number: u64) {
-        let removed = self.quotes.remove(&(time_ns, Some(number), Source::default()));
-        self.timeless -= usize::from(removed.is_some_and(|quote| quote.is_timeless));
-    }
-
-    /// What it comes to.
-    pub fn leaf(&self) -> MarketLeaf {
+    /// What it comes to, after the minute before it.
+    pub fn leaf(&self, before: Option<&Self>) -> MarketLeaf {
         let mut mark = LastMark::default();
         self.marks.iter().for_each(|(time_ns, (next, _))| mark.push(*time_ns, next));
         let mut liquidations = LiquidationFlow::default();
         self.liquidations.values().for_each(|(liquidation, _)| liquidations.push(liquidation));
         MarketLeaf {
-            quotes: if self.timeless == 0 { flow(self.touches()) } else { flow(self.touches_by_number()) },
+            quotes: flow(&self.touches(before)),
             book: None,
             mark,
             settled_rate_e8: self.funding.values().next_back().map(|(funding, _)| funding.rate_e8),
@@ -105,24 +82,35 @@ impl Minute {
         }
     }
 
-    fn touches(&self) -> impl Iterator<Item = Touch> {
-        self.quotes.iter().map(|((time_ns, _, _), held)| touch(*time_ns, &held.quote))
-    }
-
-    /// Where quotes have no time of the venue, its numbers tell their order, and receipts only where they lie among those without
-    /// a number. Each has the latest time so far.
-    fn touches_by_number(&self) -> impl Iterator<Item = Touch> {
-        let is_numbered = |(key, _): &(&QuoteKey, &HeldQuote)| key.1.is_some();
-        let (mut numbered, others): (Vec<_>, Vec<_>) = self.quotes.iter().partition(is_numbered);
-        numbered.sort_by_key(|((time_ns, number, _), _)| (*number, *time_ns));
+    /// The touches of its quotes in their order, but for those that were told before.
+    fn touches(&self, before: Option<&Self>) -> Vec<Touch> {
+        if self.timeless == 0 && self.has_only_new(before) {
+            return self.quotes.iter().map(|((time_ns, ..), quote)| touch(*time_ns, quote)).collect();
+        }
+        // The venue's time goes before that of a receipt, and the earlier before the later.
+        let (mut numbered, others): (Vec<_>, Vec<_>) = self.quotes.iter().partition(|(key, _)| key.1.is_some());
+        numbered.sort_by_key(|(key, _)| (key.3, key.0));
+        let mut told: FixedMap<Quote, ()> =
+            before.map(Self::numbered).into_iter().flatten().map(|it| (it, ())).collect();
+        numbered.retain(|(_, quote)| told.insert(**quote, ()).is_none());
+        // Where quotes have no time of the venue, its numbers tell their order, and receipts only where they lie among those without
+        // a number. Each has the latest time so far.
+        let by_number = numbered.iter().any(|(key, _)| key.3);
+        numbered.sort_by_key(|(key, _)| (if by_number { 0 } else { key.0 }, key.1, key.0, key.3));
         let mut latest_ns = i64::MIN;
-        let mut touches: Vec<Touch> = others.into_iter().map(|(key, held)| touch(key.0, &held.quote)).collect();
-        touches.extend(numbered.into_iter().map(|(key, held)| {
+        let mut touches: Vec<Touch> = others.into_iter().map(|(key, quote)| touch(key.0, quote)).collect();
+        touches.extend(numbered.into_iter().map(|(key, quote)| {
             latest_ns = latest_ns.max(key.0);
-            touch(latest_ns, &held.quote)
+            touch(latest_ns, quote)
         }));
         touches.sort_by_key(|touch| touch.time_ns);
-        touches.into_iter()
+        touches
+    }
+
+    /// Whether it is sure that no quote was told before: numbers ascend, and from beyond those of the minute before.
+    fn has_only_new(&self, before: Option<&Self>) -> bool {
+        let mut last = before.and_then(|before| before.numbered().filter_map(|quote| quote.update_id).max());
+        self.numbered().all(|quote| last.replace(quote.update_id.unwrap_or_default()) < quote.update_id)
     }
 
     /// Records held.
@@ -130,9 +118,14 @@ impl Minute {
         self.quotes.len() + self.marks.len() + self.funding.len() + self.liquidations.len()
     }
 
-    /// Numbers and times of the quotes that have a number.
-    pub fn numbered(&self) -> impl Iterator<Item = (u64, i64)> {
-        self.quotes.keys().filter_map(|(time_ns, number, _)| number.map(|number| (number, *time_ns)))
+    /// The quotes that have a number, in the order of time.
+    fn numbered(&self) -> impl Iterator<Item = Quote> {
+        self.quotes.values().filter(|quote| quote.update_id.is_some()).copied()
+    }
+
+    /// Whether any quote has a number: only such can be told again.
+    pub fn is_numbered(&self) -> bool {
+        self.numbered().next().is_some()
     }
 
     /// All that is held.
@@ -140,8 +133,8 @@ impl Minute {
         let record =
             |event_time_ns, is_timeless, source, content| HeldRecord { event_time_ns, is_timeless, source, content };
         let none = Source::default();
-        let quotes = self.quotes.iter().map(move |((time_ns, _, source), held)| {
-            record(*time_ns, held.is_timeless, *source, MarketContent::Quote(held.quote))
+        let quotes = self.quotes.iter().map(move |((time_ns, _, source, is_timeless), quote)| {
+            record(*time_ns, *is_timeless, *source, MarketContent::Quote(*quote))
         });
         let marks = self.marks.iter();
         let marks =
@@ -165,8 +158,8 @@ const fn touch(time_ns: i64, quote: &Quote) -> Touch {
     Touch { time_ns, bid: quote.bid, ask: quote.ask }
 }
 
-fn flow(touches: impl Iterator<Item = Touch>) -> Option<TouchFlow> {
-    touches.map(TouchFlow::of).reduce(|flow, next| flow.merge(&next))
+fn flow(touches: &[Touch]) -> Option<TouchFlow> {
+    touches.iter().copied().map(TouchFlow::of).reduce(|flow, next| flow.merge(&next))
 }
 
 /// Two marks of one time are one where they do not contradict each other: venues tell parts by themselves.

@@ -5,25 +5,31 @@
 //!   headers --------------------------/      \-- accepted, rejects, gaps, counts
 //! ```
 //!
-//! What is told apart, and in which order it counts:
+//! What leaves is a function of what is held, and of what is frozen: of the set of records, and not of the order in which they
+//! came. What is told apart, and in which order it counts:
 //!
 //! | record | identity | order |
 //! | --- | --- | --- |
-//! | quote | the venue's number and what it says; its source and event time where there is no number | event time, then number; in a minute that has quotes without a time of the venue, number |
-//! | book | sequence in its numbering (`numbering.rs`), and whether it is a snapshot | the same; a snapshot after the change of its number |
+//! | quote | event time, the venue's number; its source where there is no number | event time, then number; in a minute that has quotes without a time of the venue, number |
+//! | book | event time, sequence, whether it is a snapshot, how deep | numbering (`numbering.rs`), sequence, snapshots after changes, the deeper ones last |
 //! | mark | event time; parts that do not contradict each other are one | event time |
 //! | settled funding | event time | event time |
 //! | liquidation | event time, what it says, and which of the equal ones of its message it is | none needed |
 //!
-//! The same record again is a duplicate. Where a quote or an update of a book comes again with another time, the least counts, and
-//! the venue's before that of a receipt: then it is taken. Another of the same identity is rejected as a conflict, and the first
-//! is kept. A liquidation has no number: two equal ones of one message are two, but one told by two messages is one, so that the
+//! To the event time belongs whether it is that of the venue or of a receipt. The same record again, with the same time, is a
+//! duplicate. Another of the same identity is rejected as a conflict, and the first is kept: that alone depends on the order.
+//! What is told again with another time is accepted, and counts once: an update of a book in its numbering, a quote with a
+//! number in its minute and the one after it, each with its least time, and the venue's before that of a receipt. Two contents of
+//! one place in a book's sequence make the book unknown until a snapshot, since nobody knows which is right. An update whose place
+//! in the sequence is frozen is too old, though its own time is not.
+//!
+//! A liquidation has no number: two equal ones of one message are two, but one told by two messages is one, so that the
 //! sum stays the lower bound it is. A leaf is given when its minute has ended by the watermark, since no bar is final before, and
 //! again when it changes.
 //!
-//! **State** is bounded by the correction horizon: its records and the gaps of books, the levels of each book at the frozen
-//! frontier and at the end, and at checkpoints no more levels than there are updates; a book has a bounded number of levels. See
-//! [`MarketLedger::sizes`].
+//! **State** is bounded by the correction horizon and a minute: its records and the gaps of books, the levels of each book at the
+//! frozen frontier and at the end, and at checkpoints no more levels than there are updates; a book has a bounded number of
+//! levels, and ten minutes of seconds tell when its numbers fall. See [`MarketLedger::sizes`].
 
 mod book;
 mod history;
@@ -36,6 +42,7 @@ mod operator;
 mod saved;
 #[cfg(test)]
 mod tests;
+mod updates;
 
 pub use leaf::{BookClose, BookFlow, BookState, DEPTHS, LastMark, LiquidationFlow, MarketLeaf, Touch, TouchFlow};
 pub use operator::{MarketStreams, market};
@@ -47,10 +54,13 @@ use history::{Change, Put};
 use instrument::{HeldRecord, InstrumentMarket};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use tidewheel_schemas::{Counters, Instrument, Interval, MarketRecord, RejectReason};
+use tidewheel_schemas::{Counters, Instrument, Interval, MarketContent, MarketRecord, RejectReason};
+use updates::UpdateKey;
 
 /// Partition, position, index.
 type Source = (u32, u64, u16);
+
+const PLACE_IS_FROZEN: &str = "its place is before the correction horizon";
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,7 +100,7 @@ pub struct Refused {
 pub enum GapKind {
     /// It is none any more: what was missing came late.
     Mended,
-    /// A change is missing: what the book says counts no more.
+    /// A change is missing, or two updates contradict each other: what the book says counts no more.
     Lost,
     /// Its numbers began again: what it said before counts no more.
     Restarted,
@@ -112,6 +122,12 @@ pub struct GapChange {
     pub epoch_ns: i64,
     /// The sequence of the update that did not follow.
     pub sequence: u64,
+    /// Whether that is a snapshot.
+    pub is_snapshot: bool,
+    /// How deep that goes; none for a whole book, and for changes.
+    pub depth: Option<u32>,
+    /// Why the book was not known: lost, restarted or overfull.
+    pub cause: GapKind,
     /// The book's time, nanoseconds: of that update, or of the snapshot that ended it.
     pub time_ns: i64,
     /// The last update that the book had.
@@ -129,7 +145,7 @@ pub struct MarketSizes {
     pub records: usize,
     /// Updates of books.
     pub updates: usize,
-    /// Levels of books, checkpoints included.
+    /// Levels of books and of their updates, checkpoints included.
     pub levels: usize,
     /// Gaps of books.
     pub gaps: usize,
@@ -161,7 +177,7 @@ pub struct MarketOutcome {
     pub accepted: Vec<MarketRecord>,
     /// Those that were not, but for duplicates.
     pub refused: Vec<Refused>,
-    /// Gaps, by instrument and sequence.
+    /// Gaps, by instrument: first those that are mended, then by sequence.
     pub gaps: Vec<GapChange>,
     /// Leaves that changed, by instrument and time.
     pub leaves: Vec<LeafChange>,
@@ -211,6 +227,9 @@ impl MarketLedger {
                 self.take(record, header.frozen_ns, &mut changed, &mut outcome);
             }
             self.settle(changed, header.watermark_ns, &mut outcome);
+            if !self.config.archive {
+                outcome.accepted.clear();
+            }
         }
         outcome.counters = self.counters.clone();
         outcome.sizes = self.sizes;
@@ -235,9 +254,10 @@ impl MarketLedger {
             Put::Taken => {
                 self.counters.accepted += 1;
                 if self.config.is_saved {
-                    market.unsaved.push(held);
+                    market.keep_unsaved(self.frozen_ns, held);
                 }
-                if self.config.archive {
+                // One of a book may be too old after all.
+                if self.config.archive || matches!(record.content, MarketContent::Book(_)) {
                     outcome.accepted.push(record);
                 }
                 return;
@@ -249,7 +269,7 @@ impl MarketLedger {
             Put::Conflict => {
                 (RejectReason::Conflict, "another record of the same identity was seen before; the first is kept")
             }
-            Put::TooOld => (RejectReason::TooOld, "its place is before the correction horizon"),
+            Put::TooOld => (RejectReason::TooOld, PLACE_IS_FROZEN),
         };
         self.counters.reject(reason);
         outcome.refused.push(Refused { record, reason, detail });
@@ -258,12 +278,17 @@ impl MarketLedger {
     fn settle(&mut self, mut changed: Vec<u32>, watermark_ns: i64, outcome: &mut MarketOutcome) {
         changed.sort_unstable();
         changed.dedup();
+        let mut too_old = BTreeSet::new();
         for number in changed {
-            let gaps = self.settle_one(number);
+            let (gaps, of_market) = self.settle_one(number);
+            too_old.extend(of_market);
             let instrument = &self.markets[number as usize].0;
             outcome.gaps.extend(gaps.into_iter().map(|change| GapChange::of(instrument, &change)));
         }
-        outcome.gaps.sort_by(|left, right| left.key().cmp(&right.key()));
+        if !too_old.is_empty() {
+            self.refuse(&too_old, outcome);
+        }
+        outcome.gaps.sort_by_cached_key(GapChange::key);
         let leaves = &mut outcome.leaves;
         self.take_leaves(watermark_ns, |instrument, open_time_ns, leaf| {
             leaves.push(LeafChange { instrument: instrument.clone(), open_time_ns, leaf });
@@ -272,10 +297,23 @@ impl MarketLedger {
             .sort_by(|left, right| (&left.instrument, left.open_time_ns).cmp(&(&right.instrument, right.open_time_ns)));
     }
 
+    /// Refuses records of this tick that were taken.
+    fn refuse(&mut self, too_old: &BTreeSet<Source>, outcome: &mut MarketOutcome) {
+        for record in outcome.accepted.extract_if(.., |record| too_old.contains(&record.source())) {
+            self.counters.accepted -= 1;
+            self.counters.reject(RejectReason::TooOld);
+            outcome.refused.push(Refused { record, reason: RejectReason::TooOld, detail: PLACE_IS_FROZEN });
+        }
+    }
+
     /// Folds what came for the book of a market, and notes the minutes that may have changed.
-    fn settle_one(&mut self, number: u32) -> Vec<Change> {
+    fn settle_one(&mut self, number: u32) -> (Vec<Change>, BTreeSet<Source>) {
         let market = &mut self.markets[number as usize].1;
-        let changes = market.settle();
+        let (changes, too_old) = market.settle();
+        let too_old: BTreeSet<Source> = too_old.into_iter().collect();
+        if !too_old.is_empty() {
+            market.drop_unsaved(&too_old);
+        }
         // The book may have stood since a minute that is frozen.
         let minutes = market.take_dirty();
         let may_change = minutes.range(self.frozen_ns..);
@@ -283,7 +321,7 @@ impl MarketLedger {
             self.due.extend(may_change.map(|minute_ns| (*minute_ns, number)));
         }
         count_again(&mut self.sizes, market);
-        changes
+        (changes, too_old)
     }
 
     /// Gives the leaves of minutes that ended by a time, where they are others than were given before; none where nothing is
@@ -339,20 +377,26 @@ fn count_again(sizes: &mut MarketSizes, market: &mut InstrumentMarket) {
 
 impl GapChange {
     fn of(instrument: &Instrument, change: &Change) -> Self {
-        let Change { key: ((epoch_ns, sequence, _), _), kind, gap } = *change;
+        let Change { key: ((epoch_ns, sequence, is_snapshot, depth), cause), kind, gap } = *change;
         let found_ns = gap.end.map(|end| end.time_ns).filter(|_| kind == GapKind::Found);
         Self {
             instrument: instrument.clone(),
             kind,
             epoch_ns,
             sequence,
+            is_snapshot,
+            depth: Some(depth).filter(|depth| is_snapshot && *depth != u32::MAX),
+            cause,
             time_ns: found_ns.unwrap_or(gap.time_ns),
             last_id: gap.last_id,
             first_id: gap.first_id,
         }
     }
 
-    const fn key(&self) -> (&Instrument, i64, u64, GapKind) {
-        (&self.instrument, self.epoch_ns, self.sequence, self.kind)
+    /// A gap that is none any more goes before those that took its place.
+    fn key(&self) -> (Instrument, bool, UpdateKey, GapKind, GapKind) {
+        let depth = self.depth.unwrap_or(u32::MAX);
+        let update = (self.epoch_ns, self.sequence, self.is_snapshot, depth);
+        (self.instrument.clone(), self.kind != GapKind::Mended, update, self.cause, self.kind)
     }
 }

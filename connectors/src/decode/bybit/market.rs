@@ -51,7 +51,7 @@ fn book<'a>(topic: &[u8], object: &Object<'a>, data: &mut Object<'a>, out: &mut 
         last_id,
         previous_id: None,
         is_snapshot,
-        depth: topic.split(|&byte| byte == b'.').nth(1).and_then(market::depth).filter(|_| is_snapshot),
+        depth: topic.split(|&byte| byte == b'.').nth(1).and_then(market::depth),
         bids: market::levels(data, "b", "bids", is_snapshot)?,
         asks: market::levels(data, "a", "asks", is_snapshot)?,
     };

@@ -16,8 +16,8 @@
 //!
 //! Without `event_time` the receive time counts: the record's own `receive_time`, or the source's. `timeless` says that an
 //! `event_time` is such a time. `sequence` orders a book's updates and is `last_id` where absent, `first_id` likewise. `depth` is
-//! how many levels a side a snapshot goes, where it is not the whole book. `occurrence` tells equal liquidations of one message
-//! apart, from 0. What a mark leaves out stays as it was.
+//! how many levels a side a snapshot goes, where it is not the whole book; of a change, how many the venue keeps known by changes.
+//! `occurrence` tells equal liquidations of one message apart, from 0. What a mark leaves out stays as it was.
 
 use super::{named, receive_time_ns, time_ns};
 use crate::decode::fault::Fault;
@@ -78,7 +78,7 @@ fn book(object: &Object<'_>) -> Result<BookUpdate, Fault> {
         last_id,
         previous_id: market::optional_update_id(object, "previous_id", "previous_id")?,
         is_snapshot,
-        depth: if is_snapshot { small(object, "depth", 1)? } else { None },
+        depth: small(object, "depth", 1)?,
         bids: market::levels(object, "bids", "bids", is_snapshot)?,
         asks: market::levels(object, "asks", "asks", is_snapshot)?,
     })

@@ -177,7 +177,7 @@ fn bybit() {
             ),
             (
                 r#"{"topic":"orderbook.50.BTCUSDT","type":"delta","ts":1672304484978,"data":{"s":"BTCUSDT","b":[],"a":[["16611.00","0"]],"u":18521289,"seq":7961638725}}"#,
-                r#"{"type":"book","venue":"bybit","symbol":"BTCUSDT","event_time":1672304484978000000,"op":"change","sequence":7961638725,"last_id":18521289,"bids":[],"asks":[["16611","0"]]}"#,
+                r#"{"type":"book","venue":"bybit","symbol":"BTCUSDT","event_time":1672304484978000000,"op":"change","sequence":7961638725,"last_id":18521289,"depth":50,"bids":[],"asks":[["16611","0"]]}"#,
             ),
             // The service was restarted: its numbers begin anew, the sequence goes on.
             (

@@ -21,12 +21,13 @@
 //! | table | its own columns |
 //! | --- | --- |
 //! | `quotes` | `update_id` int64; `bid_price`, `ask_price` decimal(18,8); `bid_quantity`, `ask_quantity` decimal(20,8): null where a side is empty |
-//! | `books` | `is_snapshot` boolean; `depth` int64: levels a side that a snapshot goes, null for a whole book; `sequence`, `first_id`, `last_id`, `previous_id` int64; `bids`, `asks` list of `price` decimal(18,8) and `quantity` decimal(20,8), zero where a change takes a level away |
+//! | `books` | `is_snapshot` boolean; `depth` int64: levels a side that a snapshot goes, or that the venue keeps known by a change; null for a whole book, and where it does not; `sequence`, `first_id`, `last_id`, `previous_id` int64; `bids`, `asks` list of `price` decimal(18,8) and `quantity` decimal(20,8), zero where a change takes a level away |
 //! | `marks` | `mark_price`, `index_price`, `funding_rate` decimal(18,8); `next_funding_time` timestamp (us, UTC), `next_funding_time_ns` int64: null where the message left them out |
 //! | `funding` | `funding_rate`, `mark_price` decimal(18,8) |
 //! | `liquidations` | `side` string, of the order that closed the position; `price` decimal(18,8); `quantity` decimal(20,8); `occurrence` int64: which of the equal ones of its message, from 0 |
 //!
 //! Files of before there were `is_timeless`, `depth` and `occurrence` are read too: with a time of the venue, whole, the first.
+//! Compaction writes them so, since it joins them with later ones.
 
 mod read;
 mod write;
@@ -37,7 +38,9 @@ pub(super) use write::batches;
 use super::columns::{name_type, optional, required, timestamp_type};
 use super::layout::Table;
 use super::parquet_file::FileKind;
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use std::sync::{Arc, LazyLock};
 use tidewheel_schemas::{MarketContent, MarketRecord};
 
@@ -66,6 +69,31 @@ pub(crate) fn table_with(names: &[&str]) -> Option<Table> {
         names.iter().all(|name| schema.field_with_name(name).is_ok())
             && schema.fields().iter().all(|field| is_there(field.name()))
     })
+}
+
+/// The same rows with all columns, each in its place.
+///
+/// # Errors
+/// If a column is missing that all files have, or has rows of its own number.
+pub(super) fn with_all_columns(batch: &RecordBatch, table: Table) -> Result<RecordBatch, ArrowError> {
+    let rows = batch.num_rows();
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for field in schema(table).fields() {
+        if let Ok(at) = batch.schema().index_of(field.name()) {
+            fields.push(Arc::clone(&batch.schema().fields()[at]));
+            columns.push(Arc::clone(batch.column(at)));
+            continue;
+        }
+        let column: ArrayRef = match field.name().as_str() {
+            "is_timeless" => Arc::new(BooleanArray::from(vec![false; rows])),
+            "depth" => new_null_array(&DataType::Int64, rows),
+            "occurrence" => Arc::new(Int64Array::from(vec![0; rows])),
+            name => return Err(ArrowError::SchemaError(format!("column {name} is missing"))),
+        };
+        fields.push(Arc::clone(field));
+        columns.push(column);
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 static SCHEMAS: LazyLock<[SchemaRef; 5]> =

@@ -1,10 +1,16 @@
 //! Quotes, books, marks, funding and liquidations: what is kept of them, in which order, and that they come back as they were.
 
+use super::compact::{CompactConfig, compact};
+use super::layout::Layout;
+use super::manifest::{self, LakeFile};
+use super::parquet_file::{self, FileKind};
 use super::*;
 use crate::file::{FileOptions, open_inputs};
 use crate::lake::market::{decode, table_with};
 use crate::source::Work;
+use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::ZstdLevel;
 use std::fs::File;
 use std::sync::Arc;
 use tidewheel_schemas::{
@@ -187,6 +193,79 @@ fn files_of_before_some_columns_are_read_too() {
         }
     }
     assert_eq!(rows, 24);
+}
+
+/// Rewrites a file of the lake as it was before there were some columns, and what manifests say of it.
+fn without_later_columns(layout: &Layout, file: &LakeFile) {
+    let path = layout.data(&file.path);
+    let reading = File::open(&path).expect("a file of the lake");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(reading).expect("a Parquet file").build().expect("a reader");
+    let batches: Vec<RecordBatch> = reader
+        .map(|batch| {
+            let batch = batch.expect("a sound batch");
+            let is_old = |name: &str| !["is_timeless", "depth", "occurrence"].contains(&name);
+            let old: Vec<usize> =
+                (0..batch.num_columns()).filter(|at| is_old(batch.schema().field(*at).name())).collect();
+            batch.project(&old).expect("columns that are there")
+        })
+        .collect();
+    std::fs::remove_file(&path).expect("it is there");
+    let kind = FileKind { schema: batches[0].schema(), ..crate::lake::market::kind(file.table) };
+    let written = parquet_file::write(&path, &kind, ZstdLevel::default(), 100, batches.into_iter().map(Ok));
+    let written = written.expect("space");
+    for seq in manifest::list(layout).expect("manifests") {
+        let mut manifest = manifest::find(layout, seq).expect("it can be read").expect("it is there");
+        for listed in manifest.added.iter_mut().chain(manifest.live.iter_mut().flatten()) {
+            if listed.path == file.path {
+                (listed.bytes, listed.crc32) = (written.bytes, written.crc32);
+            }
+        }
+        manifest::write_staged(&layout.manifest(seq), &manifest).expect("space");
+    }
+}
+
+#[test]
+fn files_of_before_some_columns_are_joined_with_later_ones() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let sources = vec!["a".to_owned(), "b".to_owned()];
+    let mut lake = Lake::open(LakeConfig { sources, ..config(&folder) }).expect("a new lake");
+    for number in 0..4 {
+        let tick = 1_700_000_000_000 + number;
+        lake.append(TickOutput { tick, market: records(5), ..TickOutput::default() });
+        lake.commit(&progress(tick + 1)).expect("a commit");
+    }
+    drop(lake);
+    let root = config(&folder).root;
+    let layout = Layout { root: root.clone() };
+    let files: Vec<LakeFile> = read::manifest(&root).expect("the state").files.into_values().collect();
+    // The first two of four in each folder.
+    let is_old = |file: &&LakeFile| {
+        let folder_of = |file: &LakeFile| file.path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+        files.iter().filter(|other| folder_of(other) == folder_of(file) && other.path < file.path).count() < 2
+    };
+    let old: Vec<&LakeFile> = files.iter().filter(is_old).collect();
+    assert_eq!(old.len() * 2, files.len());
+    old.into_iter().for_each(|file| without_later_columns(&layout, file));
+    let report = compact(&CompactConfig::new(&root)).expect("it can be compacted");
+    assert_eq!((report.files_before, report.files_after), (files.len() as u64, files.len() as u64 / 4));
+    check_consistent(&root);
+    let mut found = (0, 0);
+    for path in parquet_files(&root) {
+        let file = File::open(&path).expect("a file of the lake");
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("a Parquet file").build().expect("a reader");
+        for batch in reader {
+            let batch = batch.expect("a sound batch");
+            let schema = batch.schema();
+            let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+            let table = table_with(&names).expect("a table of the market");
+            for row in decode(&batch, table).expect("all columns that are needed") {
+                found.0 += 1;
+                found.1 += u64::from(row.record.expect("a sound row").is_timeless);
+            }
+        }
+    }
+    // Three of twelve, of two sources, in the two commits that say so.
+    assert_eq!(found, (4 * 24, 2 * 2 * 3));
 }
 
 fn parquet_files(folder: &Path) -> Vec<PathBuf> {

@@ -117,10 +117,8 @@ pub fn market(rng: &mut ChaCha8Rng, minutes: i64, delay_ns: i64, has_troubles: b
         time_ns += step_ns / 1_000_000 * 1_000_000;
         let number = rng.random_range(0..venues.len());
         let venue = &mut venues[number];
-        // Its numbers begin again, after a rest: those of one numbering are told apart from those of another by their times, also
-        // where they are told again with another.
-        if rng.random_bool(0.003) && time_ns > venue.begun_ns + 4 * MINUTE_NS {
-            time_ns += 25 * SECOND_NS;
+        // Its numbers begin again, without a rest, soon after the last time too.
+        if rng.random_bool(0.006) && time_ns > venue.begun_ns + 31 * SECOND_NS {
             (venue.last_id, venue.begun_ns) = (rng.random_range(1..40), time_ns);
         }
         let content = match rng.random_range(0..100) {
@@ -154,10 +152,14 @@ pub fn market(rng: &mut ChaCha8Rng, minutes: i64, delay_ns: i64, has_troubles: b
                 MarketContent::Funding(Funding { rate_e8, mark_price_e8: None })
             }
             _ => MarketContent::Liquidation(Liquidation {
-                side: if rng.random_bool(0.5) { AggressorSide::Buy } else { AggressorSide::Sell },
+                side: match rng.random_range(0..5) {
+                    0 => AggressorSide::Unknown,
+                    1..3 => AggressorSide::Buy,
+                    _ => AggressorSide::Sell,
+                },
                 price_e8: 1_000 * 100_000_000,
-                quantity_e8: rng.random_range(1..1_000_000),
-                occurrence: 0,
+                quantity_e8: rng.random_range(1..4) * 1_000,
+                occurrence: rng.random_range(0..2),
             }),
         };
         // The venue's clock wavers.
@@ -190,11 +192,8 @@ pub fn market(rng: &mut ChaCha8Rng, minutes: i64, delay_ns: i64, has_troubles: b
         if rng.random_bool(0.1) && matches!(record.content, MarketContent::Quote(_) | MarketContent::Book(_)) {
             let mut again = MarketRecord { position: arrivals.len() as u64, ..record.clone() };
             again.event_time_ns += rng.random_range(-5..20) * 1_000_000_000;
-            // What is frozen cannot be told to be the same.
-            if again.event_time_ns / MINUTE_NS == record.event_time_ns / MINUTE_NS {
-                again.is_timeless |= again.event_time_ns > record.event_time_ns && rng.random_bool(0.2);
-                arrivals.push((arrival_ns + rng.random_range(0..=delay_ns), again));
-            }
+            again.is_timeless |= again.event_time_ns > record.event_time_ns && rng.random_bool(0.2);
+            arrivals.push((arrival_ns + rng.random_range(0..=delay_ns), again));
         }
         if has_troubles && rng.random_bool(0.05) {
             let mut again = MarketRecord { position: arrivals.len() as u64, ..record };

@@ -5,9 +5,10 @@ use super::worked::ledger;
 use super::{MINUTE_NS, change, header, level, levels, record, snapshot};
 use crate::features::MarketBar;
 use crate::market::levels::MOST_LEVELS;
-use crate::market::{BookFlow, BookState, GapKind, MarketLeaf, MarketLedger};
+use crate::market::{BookFlow, BookState, GapKind, MarketConfig, MarketLeaf, MarketLedger};
+use crate::saved::{RestoredState, Saving};
 use std::collections::BTreeMap;
-use tidewheel_schemas::{BookUpdate, MarketContent, MarketRecord, Quote, RejectReason, SECOND_NS};
+use tidewheel_schemas::{BookUpdate, Level, MarketContent, MarketRecord, Quote, RejectReason, SECOND_NS};
 
 type Leaves = BTreeMap<i64, MarketLeaf>;
 
@@ -26,18 +27,53 @@ fn quote(second: i64, update_id: u64, bid: &str, ask: &str) -> MarketRecord {
 }
 
 /// Leaves by minute, and what is left of gaps: sequence, why, whether a snapshot came.
-type Told = (Leaves, BTreeMap<u64, (GapKind, bool)>);
+type Told = (Leaves, BTreeMap<(u64, GapKind), bool>);
 
-/// Gives records to a ledger one a tick, and takes what it tells at the end of an hour.
-fn told(ledger: &mut MarketLedger, records: &[MarketRecord]) -> Told {
+/// What happens to a ledger after each record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Between {
+    Nothing,
+    /// All freezes that no later record needs.
+    Freezing,
+    /// The same, and it is saved, whole or what changed, and restored.
+    FreezingAndRestart,
+}
+
+const EVER: [Between; 3] = [Between::Nothing, Between::Freezing, Between::FreezingAndRestart];
+
+const CONFIG: MarketConfig = MarketConfig { archive: false, is_saved: true, has_leaves: true };
+
+/// The minute that can be frozen before records come: an update without a time, or told with several, has its place at the least
+/// time of what it goes before.
+fn may_freeze(rest: &[MarketRecord], all: &[MarketRecord]) -> i64 {
+    let sequence = |record: &MarketRecord| match &record.content {
+        MarketContent::Book(update) => Some(update.sequence),
+        _ => None,
+    };
+    let least = |record: &MarketRecord| {
+        let is_told_again = |other: &MarketRecord| other.content == record.content && other != record;
+        let is_moved = record.is_timeless || all.iter().any(is_told_again);
+        let follows =
+            |other: &&MarketRecord| is_moved && sequence(record).is_some() && sequence(*other) >= sequence(record);
+        all.iter().filter(follows).map(|other| other.event_time_ns).min().unwrap_or(i64::MAX).min(record.event_time_ns)
+    };
+    rest.iter().map(least).min().map_or(30 * MINUTE_NS, |least_ns| least_ns / MINUTE_NS * MINUTE_NS)
+}
+
+/// Gives records to a ledger one a tick, and takes what it tells.
+fn told(records: &[MarketRecord], between: Between) -> Told {
     let (mut leaves, mut gaps) = Told::default();
-    let none: &[MarketRecord] = &[];
-    let ticks = records.chunks(1).chain([none]);
-    for (tick, of_tick) in (1..).zip(ticks) {
-        let watermark_ns = if of_tick.is_empty() { 60 * MINUTE_NS } else { 2 * MINUTE_NS };
-        let mut of_tick = of_tick.to_vec();
-        of_tick.iter_mut().for_each(|record| record.position = tick);
-        let outcome = ledger.apply(&header(tick, i64::MIN, watermark_ns), of_tick);
+    let mut ledger = MarketLedger::new(CONFIG);
+    let mut parts = Vec::new();
+    let mut frozen_ns = i64::MIN;
+    for tick in 1..=records.len() + 1 {
+        let mut of_tick: Vec<MarketRecord> = records[tick - 1..].iter().take(1).cloned().collect();
+        of_tick.iter_mut().for_each(|record| record.position = tick as u64);
+        if between != Between::Nothing && tick > 1 {
+            frozen_ns = frozen_ns.max(may_freeze(&records[tick - 1..], records));
+        }
+        let header = header(tick as u64, frozen_ns, 60 * MINUTE_NS);
+        let outcome = ledger.apply(&header, of_tick);
         assert!(outcome.refused.is_empty(), "{:?}", outcome.refused);
         for change in outcome.leaves {
             match change.leaf {
@@ -46,27 +82,45 @@ fn told(ledger: &mut MarketLedger, records: &[MarketRecord]) -> Told {
             }
         }
         for gap in outcome.gaps {
+            let key = (gap.sequence, gap.cause);
             match gap.kind {
-                GapKind::Mended => drop(gaps.remove(&gap.sequence)),
-                GapKind::Found => gaps.get_mut(&gap.sequence).expect("it was told before").1 = true,
-                kind => drop(gaps.insert(gap.sequence, (kind, false))),
+                GapKind::Mended => drop(gaps.remove(&key)),
+                GapKind::Found => *gaps.get_mut(&key).expect("it was told before") = true,
+                _ => drop(gaps.insert(key, false)),
             }
+        }
+        if between == Between::FreezingAndRestart {
+            parts.extend(ledger.save(Saving { every: 2, turn: tick as u32 % 2 }));
+            let state = RestoredState {
+                frozen_ns,
+                watermark_ns: 60 * MINUTE_NS,
+                market: parts.clone(),
+                ..RestoredState::default()
+            };
+            ledger = MarketLedger::restore(CONFIG, &mut { state });
         }
     }
     (leaves, gaps)
 }
 
-/// What is told in every order, which must be the same.
+/// What is told in every order, with freezing and restarts between, which must be the same.
 fn in_every_order(records: &[MarketRecord]) -> Told {
-    let expected = told(&mut ledger(), records);
+    let expected = told(records, Between::Nothing);
     let mut order: Vec<MarketRecord> = records.to_vec();
     let mut turns = vec![0; order.len()];
     let mut at = 1;
+    let check = |order: &[MarketRecord]| {
+        for between in EVER {
+            let found = told(order, between);
+            assert!(found == expected, "another answer with {between:?}: {found:#?} not {expected:#?} of {order:#?}");
+        }
+    };
+    check(&order);
     // Heap's permutations.
     while at < order.len() {
         if turns[at] < at {
             order.swap(if at % 2 == 0 { 0 } else { turns[at] }, at);
-            assert!(told(&mut ledger(), &order) == expected, "another answer in the order {order:#?}");
+            check(&order);
             turns[at] += 1;
             at = 1;
         } else {
@@ -87,19 +141,26 @@ fn minutes(leaves: &Leaves) -> Vec<(i64, u64)> {
 
 #[test]
 fn a_snapshot_without_a_time_pulls_no_other_update_with_it() {
-    // Half an hour on its way: it has the time of what follows it in the sequence.
-    let records = [
-        book(5, snapshot(10, "99x1", "101x1")),
-        book(10, change(11, 11, None, "99x2", "")),
-        timeless(book(1_800, snapshot(11, "99x2", "101x1"))),
-        book(70, change(12, 12, None, "99x3", "")),
-        book(130, change(13, 13, None, "99x4", "")),
-    ];
-    let (leaves, gaps) = in_every_order(&records);
+    // Half a minute on its way: it has the time of what follows it in the sequence.
+    let late = |second: i64| {
+        let records = [
+            book(5, snapshot(10, "99x1", "101x1")),
+            book(10, change(11, 11, None, "99x2", "")),
+            timeless(book(second, snapshot(11, "99x2", "101x1"))),
+            book(70, change(12, 12, None, "99x3", "")),
+            book(130, change(13, 13, None, "99x4", "")),
+        ];
+        in_every_order(&records)
+    };
+    let (leaves, gaps) = late(100);
     assert_eq!((minutes(&leaves), gaps.len()), (vec![(0, 2), (1, 2), (2, 1)], 0));
     assert_eq!(flow(&leaves, 0).touches.last.bid, Some(level(99.0, 2.0)));
+    // Longer, by a second or by half an hour: it counts for nothing.
+    for second in [101, 1_800] {
+        assert_eq!(minutes(&late(second).0), [(0, 2), (1, 1), (2, 1)]);
+    }
     // The first of all has that of the first that has one; where none has, that of the receipt.
-    let first = [timeless(book(900, snapshot(10, "99x1", "101x1"))), book(70, change(11, 11, None, "99x2", ""))];
+    let first = [timeless(book(100, snapshot(10, "99x1", "101x1"))), book(70, change(11, 11, None, "99x2", ""))];
     assert_eq!(minutes(&in_every_order(&first).0), [(1, 2)]);
     let alone = [7, 65, 190].map(|second| timeless(book(second, snapshot(second as u64, "99x1", "101x1"))));
     assert_eq!(minutes(&in_every_order(&alone).0), [(0, 1), (1, 1), (3, 1)]);
@@ -116,7 +177,7 @@ fn numbers_that_begin_again_are_another_book() {
     ];
     let (leaves, gaps) = in_every_order(&records);
     assert_eq!(minutes(&leaves), [(0, 2), (1, 2), (2, 1)]);
-    assert_eq!(gaps, BTreeMap::from([(1, (GapKind::Restarted, true))]));
+    assert_eq!(gaps, BTreeMap::from([((1, GapKind::Restarted), true)]));
     assert_eq!((flow(&leaves, 1).is_whole, flow(&leaves, 2).is_whole), (false, true));
     let last = flow(&leaves, 2).touches.last;
     assert_eq!((last.bid, last.ask), (Some(level(90.0, 7.0)), Some(level(91.0, 4.0))));
@@ -129,12 +190,181 @@ fn numbers_that_begin_again_are_another_book() {
         book(190, change(4, 4, None, "90x4", "")),
     ];
     let (leaves, gaps) = in_every_order(&records);
-    assert_eq!(gaps, BTreeMap::from([(2, (GapKind::Restarted, true))]));
+    assert_eq!(gaps, BTreeMap::from([((2, GapKind::Restarted), true)]));
     let states = [0, 1, 2, 3].map(|minute| flow(&leaves, minute).close.state);
     assert_eq!(states, [BookState::Valid, BookState::Gap, BookState::Valid, BookState::Valid]);
     // Half a minute is no time to tell by.
     let near = [book(5, snapshot(7, "99x1", "101x1")), book(30, change(6, 6, None, "99x2", ""))];
     assert!(in_every_order(&near).1.is_empty());
+}
+
+/// The restart of a book at an update, found at once.
+fn restarted(sequence: u64) -> BTreeMap<(u64, GapKind), bool> {
+    BTreeMap::from([((sequence, GapKind::Restarted), true)])
+}
+
+fn last_bid(leaves: &Leaves, minute: i64) -> Option<Level> {
+    flow(leaves, minute).touches.last.bid
+}
+
+#[test]
+fn what_goes_on_with_the_old_numbers_does_not_come_back() {
+    let new = Some(level(90.0, 1.0));
+    // The old snapshot told again after the new one.
+    let records = [
+        book(50, change(6_999, 6_999, None, "99x2", "")),
+        book(70, snapshot(7_000, "99x1", "101x1")),
+        book(90, snapshot(1, "90x1", "91x1")),
+        book(95, snapshot(7_000, "99x1", "101x1")),
+    ];
+    let (leaves, gaps) = in_every_order(&records);
+    assert_eq!((gaps, last_bid(&leaves, 1)), (restarted(1), new));
+    // A change, and a snapshot without a time.
+    let begin = [book(5, snapshot(7_000, "99x1", "101x1")), book(100, snapshot(1, "90x1", "91x1"))];
+    let after = book(101, change(2, 2, None, "", "91x4"));
+    for old in [
+        vec![book(100, change(7_001, 7_001, None, "99x3", ""))],
+        vec![book(102, change(7_001, 7_001, None, "99x3", "")), book(103, change(7_002, 7_002, None, "99x4", ""))],
+        vec![timeless(book(102, snapshot(7_001, "99x3", "101x1")))],
+        vec![timeless(book(100, snapshot(7_001, "99x3", "101x1")))],
+        vec![timeless(book(500, snapshot(7_001, "99x3", "101x1")))],
+    ] {
+        let (leaves, gaps) = in_every_order(&[&begin[..], &[after.clone()], &old].concat());
+        assert_eq!((gaps, minutes(&leaves)), (restarted(1), vec![(0, 1), (1, 2)]));
+        assert_eq!(last_bid(&leaves, 1), new);
+    }
+}
+
+#[test]
+fn a_snapshot_that_may_be_of_the_old_numbers_counts_for_nothing() {
+    // On its way since before the restart, or not: both had such a number.
+    let begin = [
+        book(0, snapshot(5, "99x1", "101x1")),
+        book(10, change(6, 6, None, "99x2", "")),
+        book(60, snapshot(1, "90x1", "91x1")),
+        book(61, change(2, 9, None, "90x2", "")),
+    ];
+    let late = timeless(book(65, snapshot(6, "99x2", "101x1")));
+    let (leaves, gaps) = in_every_order(&[&begin[..], &[late]].concat());
+    assert_eq!((gaps, minutes(&leaves)), (restarted(1), vec![(0, 2), (1, 2)]));
+    // This one the old never had.
+    let found = timeless(book(65, snapshot(8, "90x7", "91x1")));
+    let (leaves, _) = in_every_order(&[&begin[..], &[found]].concat());
+    assert_eq!(minutes(&leaves), [(0, 2), (1, 3)]);
+}
+
+#[test]
+fn a_snapshot_of_past_numbers_counts_for_nothing() {
+    // The first of new numbers, before any change of them.
+    let records = [
+        book(0, snapshot(5, "99x1", "101x1")),
+        book(10, change(6, 9, None, "99x2", "")),
+        timeless(book(50, snapshot(7, "90x1", "91x1"))),
+        book(710, change(10, 10, None, "99x3", "")),
+    ];
+    let (leaves, gaps) = in_every_order(&records);
+    assert_eq!((gaps.len(), minutes(&leaves)), (0, vec![(0, 2), (11, 1)]));
+    assert_eq!(last_bid(&leaves, 11), Some(level(99.0, 3.0)));
+}
+
+#[test]
+fn a_snapshot_that_is_told_again_may_begin_the_numbers_again() {
+    // A quiet book, and the same first snapshot after the restart.
+    let records = [
+        book(5, snapshot(1, "99x1", "101x1")),
+        book(10, change(2, 2, None, "99x2", "")),
+        book(100, snapshot(1, "99x1", "101x1")),
+        book(150, change(2, 2, None, "99x7", "")),
+    ];
+    let (leaves, gaps) = in_every_order(&records);
+    assert_eq!((gaps, last_bid(&leaves, 2)), (restarted(1), Some(level(99.0, 7.0))));
+    // Of the last number only one that says something else.
+    let records = [book(5, snapshot(1, "99x1", "101x1")), book(650, snapshot(1, "99x1", "101x1"))];
+    assert!(in_every_order(&records).1.is_empty());
+    let records = [
+        book(5, snapshot(1, "99x1", "101x1")),
+        book(650, snapshot(1, "90x1", "91x1")),
+        book(651, change(2, 2, None, "90x2", "")),
+    ];
+    let (leaves, gaps) = in_every_order(&records);
+    assert_eq!((gaps, last_bid(&leaves, 10)), (restarted(1), Some(level(90.0, 2.0))));
+}
+
+#[test]
+fn where_there_are_only_receipts_they_tell_of_a_restart() {
+    let records = [
+        timeless(book(5, snapshot(7_000, "99x1", "101x1"))),
+        timeless(book(100, snapshot(1, "90x1", "91x1"))),
+        timeless(book(101, snapshot(3, "90x2", "91x1"))),
+    ];
+    let (leaves, gaps) = in_every_order(&records);
+    assert_eq!((gaps, minutes(&leaves)), (restarted(1), vec![(0, 1), (1, 2)]));
+    assert_eq!(last_bid(&leaves, 1), Some(level(90.0, 2.0)));
+}
+
+#[test]
+fn numbers_may_begin_again_close_to_the_last() {
+    let records = [
+        book(0, snapshot(1, "99x1", "101x1")),
+        book(10, change(2, 2, None, "99x2", "")),
+        book(39, change(3, 3, None, "99x3", "")),
+        book(41, snapshot(1, "90x1", "91x1")),
+        book(42, change(2, 2, None, "90x2", "")),
+        book(43, change(3, 3, None, "90x3", "")),
+    ];
+    let (leaves, gaps) = in_every_order(&records);
+    assert_eq!((gaps, last_bid(&leaves, 0)), (restarted(1), Some(level(90.0, 3.0))));
+    // Too close to be told: what contradicts is not known, whichever is right.
+    let records = [
+        book(0, snapshot(1, "99x1", "101x1")),
+        book(10, change(2, 2, None, "99x2", "")),
+        book(20, change(2, 2, None, "90x2", "")),
+        book(62, snapshot(3, "90x3", "91x1")),
+    ];
+    let (leaves, gaps) = in_every_order(&records);
+    assert_eq!(gaps, BTreeMap::from([((2, GapKind::Lost), true)]));
+    assert_eq!([0, 1].map(|minute| flow(&leaves, minute).close.state), [BookState::Gap, BookState::Valid]);
+    // The same with a minute frozen between the two.
+    let records = [
+        book(0, snapshot(1, "99x1", "101x1")),
+        book(55, change(2, 2, None, "99x2", "")),
+        book(65, change(2, 2, None, "90x2", "")),
+        book(66, change(3, 3, None, "90x3", "")),
+    ];
+    let (leaves, gaps) = in_every_order(&records);
+    assert_eq!(gaps, BTreeMap::from([((2, GapKind::Lost), false)]));
+    assert_eq!([0, 1].map(|minute| flow(&leaves, minute).close.state), [BookState::Valid, BookState::Gap]);
+    // A change and its copy of another time, one of which is later than greater numbers by more than the span.
+    let copies = [25, 50].map(|second| book(second, change(5, 5, None, "99x5", "")));
+    let _ = in_every_order(&[&copies[..], &[book(10, snapshot(100, "99x1", "101x1"))]].concat());
+}
+
+#[test]
+fn a_snapshot_is_told_apart_by_its_depth() {
+    let whole = timeless(book(3, snapshot(50, "99x1 98x1 97x1", "101x1")));
+    let records = [book(1, part(50, 2, "99x1 98x1", "101x1")), whole, book(4, change(51, 51, None, "96x1", ""))];
+    let (leaves, gaps) = in_every_order(&records);
+    assert!(gaps.is_empty());
+    assert_eq!(flow(&leaves, 0).close.depth, None);
+}
+
+#[test]
+fn a_snapshot_hides_no_missing_changes() {
+    let whole = |next: BookUpdate| {
+        let records = [
+            book(0, snapshot(1, "99x1", "101x1")),
+            book(61, change(2, 2, None, "99x2", "")),
+            book(65, snapshot(10, "99x5", "101x1")),
+            book(70, next),
+            book(125, change(12, 12, None, "99x6", "")),
+        ];
+        let (leaves, gaps) = in_every_order(&records);
+        assert!(gaps.is_empty());
+        [1, 2].map(|minute| flow(&leaves, minute).is_whole)
+    };
+    assert_eq!(whole(change(11, 11, None, "99x7", "")), [false, true]);
+    // One that has all that lies between in it.
+    assert_eq!(whole(change(3, 11, None, "99x7", "")), [true, true]);
 }
 
 #[test]
@@ -170,8 +400,10 @@ fn of_the_same_told_with_other_times_the_least_counts() {
         leaves.iter().map(|(minute, leaf)| (*minute, leaf.quotes.expect("quotes").count)).collect()
     };
     let same = |second: i64| quote(second, 7, "99x1", "101x1");
-    assert_eq!(quotes(&[same(80), same(50), same(130)]), [(0, 1)]);
-    assert_eq!(quotes(&[same(80), timeless(same(50)), quote(140, 8, "99x1", "101x1")]), [(1, 1), (2, 1)]);
+    // In a minute and from one to the next; those told later than that are quotes of their own.
+    assert_eq!(quotes(&[same(80), same(70), same(61), same(130)]), [(1, 1)]);
+    assert_eq!(quotes(&[same(59), timeless(same(659))]), [(0, 1), (10, 1)]);
+    assert_eq!(quotes(&[same(80), timeless(same(70)), quote(140, 8, "99x1", "101x1")]), [(1, 1), (2, 1)]);
     // Another of the number at another time is another.
     assert_eq!(quotes(&[same(80), quote(81, 7, "99x2", "101x1")]), [(1, 2)]);
 }
@@ -240,6 +472,12 @@ fn depth_beyond_what_is_known_is_not_given() {
     let then = change(4, 4, None, "93x2", "");
     let known = [Some(4.0), Some(9.0), Some(12.0), Some(12.0)];
     assert_eq!(depth(&[whole.clone(), next, ahead.clone(), then]), known);
+    // Changes tell of no level behind the last that was told: those that are left are fewer than five.
+    let gone = change(2, 2, None, "99x0 98x0 97x0 96x0 94x5", "");
+    assert_eq!(depth(&[part(1, 5, five, "101x1"), gone.clone()]), [Some(1.0), None, None, None]);
+    // Where the venue keeps as many told there are as many.
+    let kept = BookUpdate { depth: Some(5), ..gone };
+    assert_eq!(depth(&[part(1, 5, five, "101x1"), kept]), [Some(1.0), Some(6.0), None, None]);
     // It is all that is known of a book that is lost, and of one that went no deeper.
     let lost = change(3, 3, None, "99x7", "");
     assert_eq!(depth(&[whole, lost, part(4, 2, "99x4 98x2", "101x1")]), [Some(4.0), None, None, None]);
@@ -257,7 +495,7 @@ fn a_book_of_too_many_levels_is_not_known() {
     assert_eq!((gaps.len(), flow(&leaves, 0).touches.last.bid), (0, Some(level(MOST_LEVELS as f64, 1.0))));
     let found = book(70, snapshot(3, "99x1", "101x1"));
     let (leaves, gaps) = in_every_order(&[begin, book(2, many(MOST_LEVELS + 1)), found]);
-    assert_eq!(gaps, BTreeMap::from([(2, (GapKind::Overfull, true))]));
+    assert_eq!(gaps, BTreeMap::from([((2, GapKind::Overfull), true)]));
     assert_eq!([0, 1].map(|minute| flow(&leaves, minute).close.state), [BookState::Gap, BookState::Valid]);
 }
 
