@@ -102,6 +102,6 @@ fn every_changed_byte_and_every_missing_file_is_named() {
 fn a_part_of_another_shape_has_another_name() {
     // Bytes of a part do not say what they are: an older market would be read as something else.
     for old in ["\"market\"", "\"features\""] {
-        assert!(serde_json::from_str::<super::Part>(old).is_err(), "{old}");
+        assert!(serde_json::from_str::<Part>(old).is_err(), "{old}");
     }
 }
