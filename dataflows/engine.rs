@@ -4,6 +4,7 @@
 //! aborts, because a worker that dies quietly would look like the end of the input to the others.
 
 use crate::pipeline::{self, PipelineConfig, WorkerInput, WorkerTick};
+use crate::refused::{self, Received};
 use crate::scoring::{ControlFact, FactMaker};
 use crate::tables::risk::RiskTables;
 use crate::tables::{FactTables, Tables};
@@ -13,22 +14,22 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tidewheel_connectors::decode::{render_account, render_trade};
 use tidewheel_connectors::kafka::Fingerprint;
 use tidewheel_connectors::source::MessageBlock;
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::features::{FeatureSizes, SavedFeatures};
 use tidewheel_operators::hourly::SavedHours;
 use tidewheel_operators::lifecycle::SavedBars;
-use tidewheel_operators::market::{GapKind, LeafChange, MarketSizes, Refused, SavedMarket};
-use tidewheel_operators::risk::{FeedCounts, RefusedAccount, RiskSizes, SavedRisk};
+use tidewheel_operators::market::{GapChange, GapKind, LeafChange, MarketSizes, SavedMarket};
+use tidewheel_operators::risk::{FeedCounts, RiskSizes, SavedRisk};
 use tidewheel_operators::saved::{RestoredState, SavedFacts};
 use tidewheel_operators::scoring::{Activation, Prediction, SavedScoring};
 use tidewheel_operators::tape::{RowSlice, TapePart, TapeSizes};
+use tidewheel_operators::watermark::MarketClock;
 use tidewheel_risk::switches::ControlEvent;
 use tidewheel_schemas::{
-    AccountRecord, Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, MarketRecord, Reject,
-    RejectReason, TickOutput, TradeId, TradeKey,
+    AccountRecord, Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, MarketRecord, Reject, TickOutput,
+    TradeId, TradeKey,
 };
 use timely::WorkerConfig;
 
@@ -40,6 +41,8 @@ const TICKS_IN_FLIGHT: usize = 4;
 pub struct TickInput {
     /// The facts of the tick.
     pub header: TickHeader,
+    /// What the markets go by instead of the header's frozen frontier and watermark.
+    pub market_clock: MarketClock,
     /// Trades.
     pub slices: Vec<RowSlice>,
     /// Cancels and corrections.
@@ -59,10 +62,11 @@ pub struct TickInput {
 }
 
 impl TickInput {
-    /// A tick without records.
+    /// A tick without records, at which the markets go by the header.
     pub fn of(header: TickHeader) -> Self {
         Self {
             header,
+            market_clock: MarketClock::of(&header, i64::MIN, i64::MIN, 0),
             slices: Vec::new(),
             amendments: Vec::new(),
             market: Vec::new(),
@@ -97,7 +101,7 @@ pub struct SourceTick {
 impl SourceTick {
     /// What became of records before the graph, in a form that history made again has too.
     fn counts(&self) -> FeedCounts {
-        let rejected = self.rejects.len() as u64;
+        let rejected: u64 = self.rejects.iter().map(|reject| reject.records).sum();
         FeedCounts { all: rejected + (self.late.len() + self.control.len()) as u64, rejected }
     }
 }
@@ -107,8 +111,17 @@ impl SourceTick {
 pub struct SourceState {
     /// The names of the source partitions, by number.
     pub partitions: Vec<String>,
-    /// The greatest event time taken of each, nanoseconds.
+    /// The greatest event time of the trades taken of each, nanoseconds.
     pub max_event_times_ns: Vec<Option<i64>>,
+    /// That of trades and market records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub max_record_times_ns: Vec<Option<i64>>,
+    /// The watermark of records after the tick, nanoseconds, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_watermark_ns: Option<i64>,
+    /// What the watermarks of trades and of records hold back till all partitions are silent, nanoseconds.
+    #[serde(default)]
+    pub held_ns: [Option<i64>; 2],
     /// One past the last position read of each.
     pub ends: BTreeMap<String, u64>,
     /// The last message read of each, to know it again.
@@ -287,7 +300,18 @@ impl Engine {
     /// # Panics
     /// If a worker is gone, which only a panic there explains.
     pub fn send(&mut self, tick: TickInput) -> ControlFlow<()> {
-        let TickInput { header, slices, amendments, market, account, activations, orders, is_live, source } = tick;
+        let TickInput {
+            header,
+            market_clock,
+            slices,
+            amendments,
+            market,
+            account,
+            activations,
+            orders,
+            is_live,
+            source,
+        } = tick;
         let feed = is_live.then(|| source.counts());
         // Where no worker computes with records of accounts, they go to the archive as they are.
         let (account, archived) = if self.has_risk { (account, Vec::new()) } else { (Vec::new(), account) };
@@ -295,7 +319,8 @@ impl Engine {
             return ControlFlow::Break(());
         }
         let workers = self.to_workers.len();
-        let mut parts: Vec<WorkerInput> = (0..workers).map(|_| WorkerInput::of(header, activations.clone())).collect();
+        let part = |_| WorkerInput::of(header, market_clock, activations.clone());
+        let mut parts: Vec<WorkerInput> = (0..workers).map(part).collect();
         for slice in slices {
             parts[self.next_worker].slices.push(slice);
             self.next_worker = (self.next_worker + 1) % workers;
@@ -372,6 +397,7 @@ fn merge(
 ) -> MergedTick {
     let (mut merged, mut risky) = (MergedTick::default(), None);
     let SourceTick { rejects, late, control, counters, raw, partitions, state } = source;
+    let mut received = Received::of(&raw);
     let (mut tapes, mut bars, mut tape_counters) = (Vec::new(), Vec::new(), Counters::default());
     let output = &mut merged.output;
     (output.tick, output.watermark_ns) = (header.tick, header.watermark_ns);
@@ -400,14 +426,15 @@ fn merge(
         merged.feature_sizes.leaves += part.feature_sizes.leaves;
         let of_market = part.market;
         output.market.extend(of_market.accepted);
-        output.rejects.extend(of_market.refused.into_iter().map(|refused| reject_refused(refused, &raw)));
+        output.rejects.extend(of_market.refused.into_iter().map(|refused| refused::refused(refused, &mut received)));
         merged.leaves.extend(of_market.leaves);
         if let Some(risk) = part.risk {
             tape_counters.add(&risk.counters);
             merged.risk_sizes = risk.sizes;
             risky = Some(risk);
         }
-        merged.book_gaps += of_market.gaps.iter().filter(|gap| gap.kind == GapKind::Lost).count() as u64;
+        let is_gap = |gap: &&GapChange| matches!(gap.kind, GapKind::Lost | GapKind::Overfull);
+        merged.book_gaps += of_market.gaps.iter().filter(is_gap).count() as u64;
         merged.market_sizes.add(&of_market.sizes);
         tape_counters.add(&of_market.counters);
         market.extend(of_market.saved);
@@ -422,7 +449,7 @@ fn merge(
         tapes.extend(outcome.saved);
         bars.extend(part.saved);
         for conflict in outcome.conflicts {
-            output.rejects.push(reject_conflict(conflict.columns_row, &raw));
+            output.rejects.push(refused::conflict(conflict.columns_row, &mut received));
         }
         merged.sizes.instruments += outcome.sizes.instruments;
         merged.sizes.seconds += outcome.sizes.seconds;
@@ -447,7 +474,7 @@ fn merge(
     if let (Some(mut risk), Some(tables)) = (risky, risk_tables) {
         output.account = std::mem::take(&mut risk.accepted);
         let refused = std::mem::take(&mut risk.refused);
-        output.rejects.extend(refused.into_iter().map(|refused| reject_account(refused, &raw)));
+        output.rejects.extend(refused.into_iter().map(|refused| refused::refused_account(refused, &mut received)));
         saved_risk = risk.saved.take();
         output.rows.extend(tables.rows(header.tick, &risk, &control));
     }
@@ -477,7 +504,7 @@ fn merge(
     // Records of one message share its position. Those of one instrument come from one worker, in order: the sort is stable.
     output.late.sort_by(|left, right| late_key(left).cmp(&late_key(right)));
     // Several trades of one message share its position: what tells them apart orders them too.
-    output.rejects.sort();
+    output.rejects = Reject::gather(std::mem::take(&mut output.rejects));
     let key = |amendment: &Amendment| (amendment.partition, amendment.position);
     output.amendments.sort_by(|left, right| {
         key(left).cmp(&key(right)).then_with(|| (&left.instrument, left.id).cmp(&(&right.instrument, right.id)))
@@ -512,45 +539,6 @@ fn merge_bars(lists: Vec<Vec<BarVersion>>) -> Vec<BarVersion> {
         merged.extend(lists[number].by_ref().take(length));
     }
     merged
-}
-
-/// The bytes of a message, where they are still at hand.
-fn received(raw: &[Arc<MessageBlock>], (partition, position): (u32, u64)) -> Option<Vec<u8>> {
-    let of_partition = raw.iter().filter(|block| block.partition == partition);
-    of_partition.filter_map(|block| block.payload_at(position)).next().map(<[u8]>::to_vec)
-}
-
-fn reject_refused(refused: Refused, raw: &[Arc<MessageBlock>]) -> Reject {
-    let Refused { record, reason, detail } = refused;
-    let MarketRecord { partition, position, receive_time_ns, .. } = record;
-    let as_json = || serde_json::to_vec(&record).expect("plain data always encodes");
-    let kind = record.content.name();
-    let detail = format!("{kind} of {:?}: {detail}", record.instrument);
-    let raw = received(raw, (partition, position)).unwrap_or_else(as_json).into();
-    Reject { partition, position, reason, detail, raw, receive_time_ns }
-}
-
-fn reject_account(refused: RefusedAccount, raw: &[Arc<MessageBlock>]) -> Reject {
-    let RefusedAccount { record, reason, detail } = refused;
-    let AccountRecord { partition, position, receive_time_ns, .. } = record;
-    let raw = received(raw, (partition, position)).unwrap_or_else(|| render_account(&record)).into();
-    Reject { partition, position, reason, detail, raw, receive_time_ns }
-}
-
-fn reject_conflict(record: LateRecord, raw: &[Arc<MessageBlock>]) -> Reject {
-    let (partition, position) = record.source();
-    let LateRecord::Trade { instrument, trade, receive_time_ns, .. } = record else {
-        unreachable!("only trades are in conflict");
-    };
-    let received = received(raw, (partition, position));
-    Reject {
-        partition,
-        position,
-        reason: RejectReason::Conflict,
-        detail: format!("trade {} of {instrument:?} was seen before with other content; the first is kept", trade.id),
-        raw: received.unwrap_or_else(|| render_trade(&instrument, &trade, None)).into(),
-        receive_time_ns,
-    }
 }
 
 #[cfg(test)]

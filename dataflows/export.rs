@@ -2,11 +2,14 @@
 //! was known then, and beside it what became of the price.
 //!
 //! A label looks ahead, and no feature does: labels are made here, of the final bars in the lake, and never come near the graph.
-//! What is read: the view's table day by day, and of the base interval's bars the closes in the range, which stay in memory.
+//! What is read: the view's table day by day, of a large day some instruments after the others, and the base interval's bars, of which the closes that labels of the range look at
+//! stay in memory: those of the instruments that are asked for, from the beginning of the range to the end of the longest
+//! label, or of all bars where a label counts bars.
 
 use crate::models::contract_sha256;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Bound, Range};
+use std::ops::{Bound, Range, RangeInclusive};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -182,24 +185,84 @@ pub fn export(config: &ExportConfig) -> Result<Exported, ExportError> {
     for day in days.iter().filter(|day| config.holds_part_of(day)) {
         // What a run committed after the manifest was read is left alone.
         let is_wanted = |tick: u64, row: &Row| tick < state.progress.tick_frontier && config.wants(row);
-        let versions = rows::of_day(&config.lake, spec, 0, day, &is_wanted)?;
-        for versions in versions.chunk_by(|(_, left), (_, right)| left.key() == right.key()) {
-            let Some((tick, row)) = config.known.of(versions) else { continue };
-            let Some(values) = row.values.as_deref() else { continue };
-            if config.form == Form::Training {
-                told_apart(&mut venues, &row.instrument)?;
-            }
-            let labels = config.labels.iter().map(|label| closes.label(row, label.horizon)).collect::<Vec<_>>();
-            exported.labelled += u64::from(labels.iter().all(Option::is_some));
-            file.push(config.form.row((*tick, row), values, &labels, config.view.columns.len()))?;
-            if !instruments.contains(&row.instrument) {
-                instruments.insert(row.instrument.clone());
+        for part in parts_of(config, &state, spec, day, &is_wanted)? {
+            let is_in_part = |tick: u64, row: &Row| is_wanted(tick, row) && part.holds(&row.instrument);
+            let versions = rows::of_day(&config.lake, spec, 0, day, &is_in_part)?;
+            for versions in versions.chunk_by(|(_, left), (_, right)| left.key() == right.key()) {
+                let Some((tick, row)) = config.known.of(versions) else { continue };
+                let Some(values) = row.values.as_deref() else { continue };
+                if config.form == Form::Training {
+                    told_apart(&mut venues, &row.instrument)?;
+                }
+                let labels = config.labels.iter().map(|label| closes.label(row, label.horizon)).collect::<Vec<_>>();
+                exported.labelled += u64::from(labels.iter().all(Option::is_some));
+                file.push(config.form.row((*tick, row), values, &labels, config.view.columns.len()))?;
+                if !instruments.contains(&row.instrument) {
+                    instruments.insert(row.instrument.clone());
+                }
             }
         }
     }
     exported.rows = file.finish()?;
     exported.instruments = instruments.len();
     Ok(exported)
+}
+
+/// Versions of rows that are in memory at once, if no instrument has more in a day: one of sixty columns takes three kilobytes.
+/// For each so many of a day its files are read again.
+const VERSIONS_AT_ONCE: usize = 200_000;
+
+/// Instruments whose rows of a day are read together, from the first to the last in their order.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    All,
+    Of(RangeInclusive<Instrument>),
+}
+
+impl Part {
+    fn holds(&self, instrument: &Instrument) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of(instruments) => instruments.contains(instrument),
+        }
+    }
+}
+
+/// How a day is read: at once where it is small, else in parts, for which its instruments are counted first.
+fn parts_of(
+    config: &ExportConfig,
+    state: &LakeState,
+    spec: &Arc<TableSpec>,
+    day: &str,
+    is_wanted: &dyn Fn(u64, &Row) -> bool,
+) -> Result<Vec<Part>, ExportError> {
+    if rows::rows_in_day(state, spec, day) <= VERSIONS_AT_ONCE as u64 {
+        return Ok(vec![Part::All]);
+    }
+    let counts = RefCell::new(BTreeMap::new());
+    let count = |tick: u64, row: &Row| {
+        if is_wanted(tick, row) {
+            *counts.borrow_mut().entry(row.instrument.clone()).or_default() += 1;
+        }
+        false
+    };
+    rows::of_day(&config.lake, spec, 0, day, &count)?;
+    Ok(cut(&counts.into_inner(), VERSIONS_AT_ONCE))
+}
+
+/// Cuts instruments, each with its versions, into parts of so many versions at most, or of one instrument.
+fn cut(counts: &BTreeMap<Instrument, usize>, most: usize) -> Vec<Part> {
+    let mut parts: Vec<(RangeInclusive<Instrument>, usize)> = Vec::new();
+    for (instrument, &count) in counts {
+        match parts.last_mut() {
+            Some((part, held)) if *held + count <= most => {
+                *part = part.start().clone()..=instrument.clone();
+                *held += count;
+            }
+            _ => parts.push((instrument.clone()..=instrument.clone(), count)),
+        }
+    }
+    parts.into_iter().map(|(part, _)| Part::Of(part)).collect()
 }
 
 impl Known {
@@ -223,11 +286,23 @@ impl Known {
 
 impl ExportConfig {
     fn wants(&self, row: &Row) -> bool {
-        let Instrument { venue, symbol } = &row.instrument;
+        self.range_ns.contains(&row.event_time_ns) && self.wants_instrument(&row.instrument)
+    }
+
+    fn wants_instrument(&self, Instrument { venue, symbol }: &Instrument) -> bool {
         let is_named = |name: &String| {
             **name == **symbol || name.split_once('|').is_some_and(|(of, name)| *of == **venue && *name == **symbol)
         };
-        self.range_ns.contains(&row.event_time_ns) && (self.symbols.is_empty() || self.symbols.iter().any(is_named))
+        self.symbols.is_empty() || self.symbols.iter().any(is_named)
+    }
+
+    /// When bars end that labels of the range look at, nanoseconds.
+    fn closes_ns(&self) -> RangeInclusive<i64> {
+        let ends = self.labels.iter().map(|label| match label.horizon {
+            Horizon::Time(length_ns) => self.range_ns.end.saturating_add(length_ns),
+            Horizon::Bars(_) => i64::MAX,
+        });
+        self.range_ns.start..=ends.max().unwrap_or(self.range_ns.end)
     }
 
     /// Whether a day, `2024-08-05`, may have rows of the range. What is no day may.
@@ -334,6 +409,7 @@ impl Closes {
         let (interval, last_tick) = (config.view.base, config.known.last_tick());
         let table = if last_tick == u64::MAX { Table::Bars } else { Table::BarsChangelog };
         let mut closes = Self { of: BTreeMap::new(), newest_ns: i64::MIN };
+        let looked_at_ns = config.closes_ns();
         let mut versions = VersionsByTick::open_interval(&config.lake, state, table, interval)?;
         versions.drain(|row| {
             let version = row.version;
@@ -342,6 +418,9 @@ impl Closes {
             }
             let close_time_ns = version.close_time_ns();
             closes.newest_ns = closes.newest_ns.max(close_time_ns);
+            if !looked_at_ns.contains(&close_time_ns) || !config.wants_instrument(&version.instrument) {
+                return;
+            }
             let of = closes.of.entry(version.instrument).or_default();
             match version.bar {
                 // Versions come in the order of their ticks.
@@ -352,7 +431,7 @@ impl Closes {
         if let Some(damage) = versions.damages().into_iter().next() {
             return Err(ExportError::Damaged { path: damage.path, detail: damage.detail });
         }
-        if closes.of.is_empty() {
+        if closes.newest_ns == i64::MIN {
             return Err(ExportError::NoBars { lake: config.lake.clone(), interval: interval.name() });
         }
         Ok(closes)
@@ -435,6 +514,36 @@ mod tests {
         assert_eq!(of(4, Horizon::Time(2 * MINUTE_NS)), Some((0.0, 6 * MINUTE_NS)));
         assert_eq!(of(4, Horizon::Time(3 * MINUTE_NS)), None);
         assert_eq!(of(3, Horizon::Bars(1)), None, "the row's bar is gone");
+    }
+
+    #[test]
+    fn only_closes_that_labels_look_at_are_held() {
+        let config = |labels: &[&str]| ExportConfig {
+            lake: PathBuf::new(),
+            view: View::core_technical(),
+            range_ns: 10 * MINUTE_NS..20 * MINUTE_NS,
+            symbols: vec!["BTC".to_owned()],
+            known: Known::Corrected,
+            labels: labels.iter().map(|label| label.parse().expect("a label")).collect(),
+            form: Form::Whole,
+            output: PathBuf::new(),
+        };
+        assert_eq!(config(&["return_5m", "return_1m"]).closes_ns(), 10 * MINUTE_NS..=25 * MINUTE_NS);
+        assert_eq!(config(&["return_5m", "return_2bars"]).closes_ns(), 10 * MINUTE_NS..=i64::MAX);
+        let instrument = |symbol| Instrument::new("binance", symbol).expect("a name");
+        let wanted = ["BTC", "ETH"].map(|symbol| config(&[]).wants_instrument(&instrument(symbol)));
+        assert_eq!(wanted, [true, false]);
+    }
+
+    #[test]
+    fn a_large_day_is_read_in_parts() {
+        let instrument = |symbol| Instrument::new("binance", symbol).expect("a name");
+        let counts = [("A", 3), ("B", 4), ("C", 2), ("D", 20), ("E", 1)];
+        let counts = counts.map(|(symbol, count)| (instrument(symbol), count)).into();
+        let part = |first, last| Part::Of(instrument(first)..=instrument(last));
+        assert_eq!(cut(&counts, 7), [part("A", "B"), part("C", "C"), part("D", "D"), part("E", "E")]);
+        assert_eq!(cut(&counts, 100), [part("A", "E")]);
+        assert!(part("A", "C").holds(&instrument("B")) && !part("A", "C").holds(&instrument("D")));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod pipeline;
 pub mod quiet;
 pub mod recorded;
 pub mod recovery;
+mod refused;
 pub mod replay;
 pub mod scoring;
 pub mod snapshot;

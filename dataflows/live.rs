@@ -316,6 +316,7 @@ impl Live<'_> {
     /// Writes a tick down, and asks for a snapshot after it where one is due.
     fn bind(&mut self, mut binding: Binding, input: &mut TickInput, ticker: &Ticker) {
         binding.watermark_ns = input.header.watermark_ns;
+        binding.record_watermark_ns = Some(ticker.record_watermark_ns()).filter(|ns| *ns != i64::MIN);
         self.ends.extend(binding.ends.clone());
         if let Some(bindings) = &self.bindings {
             bindings.append(&binding);
@@ -325,6 +326,9 @@ impl Live<'_> {
             input.source.state = Some(Box::new(SourceState {
                 partitions: self.source.partition_names(),
                 max_event_times_ns: ticker.max_event_times_ns(),
+                max_record_times_ns: ticker.max_record_times_ns(),
+                record_watermark_ns: binding.record_watermark_ns,
+                held_ns: ticker.held_ns(),
                 ends: self.ends.clone(),
                 last_read: self.source.fingerprints(),
                 counters: ticker.counters().clone(),

@@ -23,7 +23,9 @@ use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewheel_operators::TickHeader;
-use tidewheel_operators::features::{FeatureSizes, FeatureStreams, FeaturesConfig, SavedFeatures, View, features};
+use tidewheel_operators::features::{
+    FeatureSizes, FeatureStreams, FeaturesConfig, QualityBounds, SavedFeatures, View, features,
+};
 use tidewheel_operators::hourly::{HourlyStreams, SavedHours, hourly_volume};
 use tidewheel_operators::lifecycle::{LifecycleConfig, SavedBars, lifecycle};
 use tidewheel_operators::market::{MarketConfig, MarketOutcome, MarketStreams, market};
@@ -32,6 +34,7 @@ use tidewheel_operators::rollup::rollup;
 use tidewheel_operators::saved::RestoredState;
 use tidewheel_operators::scoring::{Activation, ScoringConfig, ScoringTick, scoring};
 use tidewheel_operators::tape::{Directory, RowSlice, TapeConfig, TapeOutcome, route, tape};
+use tidewheel_operators::watermark::MarketClock;
 use tidewheel_risk::switches::ControlEvent;
 use tidewheel_schemas::{AccountRecord, Amendment, BarVersion, FeatureRow, Interval, MarketRecord, Row};
 use timely::dataflow::channels::pact::Pipeline;
@@ -57,8 +60,8 @@ pub struct PipelineConfig {
     pub views: Vec<View>,
     /// How their rows are scored, if they are.
     pub scoring: Option<ScoringRules>,
-    /// The quality of rows, 0 to 1, below which an event tells of an instrument.
-    pub min_quality: Option<f64>,
+    /// What events tell of rows, if anything.
+    pub min_quality: Option<QualityBounds>,
     /// Whether the volume of hours has a table.
     pub hourly_volume: bool,
     /// What risk computes, if it does.
@@ -112,6 +115,8 @@ pub struct WorkerTick {
 pub struct WorkerInput {
     /// The facts of the tick.
     pub header: TickHeader,
+    /// What the markets go by instead of the header's frozen frontier and watermark.
+    pub market_clock: MarketClock,
     /// Trades.
     pub slices: Vec<RowSlice>,
     /// Cancels and corrections.
@@ -130,9 +135,10 @@ pub struct WorkerInput {
 
 impl WorkerInput {
     /// A tick without records.
-    pub const fn of(header: TickHeader, activations: Vec<Arc<Activation>>) -> Self {
+    pub const fn of(header: TickHeader, market_clock: MarketClock, activations: Vec<Arc<Activation>>) -> Self {
         Self {
             header,
+            market_clock,
             slices: Vec::new(),
             amendments: Vec::new(),
             market: Vec::new(),
@@ -150,6 +156,8 @@ pub struct PipelineInputs {
     amendments: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Amendment>>>,
     market: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<MarketRecord>>>,
     headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
+    market_headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
+    feature_headers: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<TickHeader>>>,
     activations: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Arc<Activation>>>>,
     account: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<AccountRecord>>>,
     orders: InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<ControlEvent>>>,
@@ -157,9 +165,11 @@ pub struct PipelineInputs {
 }
 
 impl PipelineInputs {
-    /// Puts a tick in and closes it. Ticks must ascend; every worker gets the same activations.
+    /// Puts a tick in and closes it. Ticks must ascend; every worker gets the same activations. The markets, and until there are
+    /// bars the features, go by a clock of their own.
     pub fn send(&mut self, input: WorkerInput) {
-        let WorkerInput { header, slices, amendments, market, activations, account, orders, feed } = input;
+        let WorkerInput { header, market_clock, slices, amendments, market, activations, account, orders, feed } =
+            input;
         self.advance_to(header.tick);
         activations.into_iter().for_each(|activation| self.activations.send(activation));
         slices.into_iter().for_each(|slice| self.slices.send(slice));
@@ -169,6 +179,8 @@ impl PipelineInputs {
         orders.into_iter().for_each(|order| self.orders.send(order));
         feed.into_iter().for_each(|counts| self.feed.send(counts));
         self.headers.send(header);
+        self.market_headers.send(market_clock.of_markets(header));
+        self.feature_headers.send(market_clock.of_features(header));
         self.advance_to(header.tick + 1);
     }
 
@@ -177,6 +189,8 @@ impl PipelineInputs {
         self.amendments.advance_to(tick);
         self.market.advance_to(tick);
         self.headers.advance_to(tick);
+        self.market_headers.advance_to(tick);
+        self.feature_headers.advance_to(tick);
         self.activations.advance_to(tick);
         self.account.advance_to(tick);
         self.orders.advance_to(tick);
@@ -198,6 +212,8 @@ pub fn build(
         amendments: InputHandle::new(),
         market: InputHandle::new(),
         headers: InputHandle::new(),
+        market_headers: InputHandle::new(),
+        feature_headers: InputHandle::new(),
         activations: InputHandle::new(),
         account: InputHandle::new(),
         orders: InputHandle::new(),
@@ -208,6 +224,8 @@ pub fn build(
         let amendments = scope.input_from(&mut inputs.amendments);
         let records = scope.input_from(&mut inputs.market);
         let headers = scope.input_from(&mut inputs.headers);
+        let market_headers = scope.input_from(&mut inputs.market_headers);
+        let feature_headers = scope.input_from(&mut inputs.feature_headers);
         let activations = scope.input_from(&mut inputs.activations);
         let account = scope.input_from(&mut inputs.account);
         let orders = scope.input_from(&mut inputs.orders);
@@ -231,7 +249,7 @@ pub fn build(
             has_leaves,
             tells: config.risk.is_some(),
         };
-        let markets = market(records, headers.clone(), market_config, restored.as_mut());
+        let markets = market(records, market_headers, market_config, restored.as_mut());
 
         let (is_saved, min_quality) = (config.is_saved, config.min_quality);
         let views = FeaturesConfig { views: config.views.clone(), is_saved, min_quality };
@@ -273,7 +291,7 @@ pub fn build(
         }
         let (versions, open_bars) = (scope.concatenate(versions), scope.concatenate(open_bars));
         let MarketStreams { leaves, outcomes: markets, told } = markets;
-        let features = features(versions.clone(), leaves, headers.clone(), &views, restored.as_mut());
+        let features = features(versions.clone(), leaves, feature_headers, &views, restored.as_mut());
         let scored = config.scoring.as_ref().map(|rules| {
             let (history_rows, views) = (rules.history_rows, config.views.len());
             let config = ScoringConfig { history_rows, views, is_saved: config.is_saved };
@@ -336,6 +354,7 @@ fn collect<'scope>(
     let mut scored = scored.map(|scored| builder.new_input(scored, Pipeline));
     let mut risky = risky.map(|risky| builder.new_input(risky, Pipeline));
     let mut quality = builder.new_input(features.quality, Pipeline);
+    let mut silence = builder.new_input(features.silence, Pipeline);
     let mut hours =
         hours.map(|hours| (builder.new_input(hours.rows, Pipeline), builder.new_input(hours.saved, Pipeline)));
     // Its table is the last.
@@ -387,6 +406,9 @@ fn collect<'scope>(
             rows.for_each(|time, data| at!(time).features.append(data));
             quality.for_each(|time, data| {
                 at!(time).events.extend(data.drain(..).map(|change| Tables::of_quality(&views, &change)));
+            });
+            silence.for_each(|time, data| {
+                at!(time).events.extend(data.drain(..).map(|change| Tables::of_silence(&views, &change)));
             });
             if let Some((rows, saved)) = &mut hours {
                 rows.for_each(|time, data| {

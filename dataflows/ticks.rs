@@ -7,18 +7,18 @@
 mod tests;
 
 use crate::engine::{SourceState, TickInput};
+use crate::refused::{self, Received, corrected_time_ns, future_amendment, future_detail, future_trade, market_record};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use tidewheel_connectors::decode::{render_account, render_market, render_trade};
 use tidewheel_connectors::source::{DecodedChunk, MessageBlock};
 use tidewheel_operators::TickHeader;
-use tidewheel_operators::intake::{Intake, IntakeLimits, tick_time_ns};
+use tidewheel_operators::intake::{Intake, IntakeLimits, Timely, tick_time_ns};
 use tidewheel_operators::tape::RowSlice;
-use tidewheel_operators::watermark::{PartitionState, Watermark};
+use tidewheel_operators::watermark::{MarketClock, PartitionState, Watermark};
 use tidewheel_schemas::{
-    AccountContent, AccountRecord, Amendment, Change, Counters, FillAmendment, FillChange, LateRecord, MarketRecord,
-    Reject, RejectReason, TradeColumns,
+    AccountContent, AccountRecord, Amendment, Counters, FillAmendment, FillChange, LateRecord, MarketRecord, Reject,
+    RejectReason, TradeColumns,
 };
 
 /// How ticks are judged.
@@ -215,7 +215,9 @@ fn take_before<T>(items: &mut std::vec::IntoIter<T>, end: u64, position: impl Fn
 impl Piece {
     /// Trades, cancels, corrections, market records, records of accounts and dead letters in it.
     pub fn records(&self) -> usize {
-        self.rows.len() + self.amendments.len() + self.market.len() + self.account.len() + self.rejects.len()
+        let refused: u64 = self.rejects.iter().map(|reject| reject.records).sum();
+        let taken = self.rows.len() + self.amendments.len() + self.market.len() + self.account.len();
+        taken + refused as usize
     }
 
     /// Its source partition.
@@ -242,6 +244,8 @@ pub struct Ticker {
     config: TickConfig,
     intakes: Vec<Intake>,
     watermark: Watermark,
+    /// Over trades and market records.
+    record_watermark: Watermark,
     counters: Counters,
     last_tick: Option<u64>,
     /// Whether risk tells what becomes of records of accounts, so that they are only counted as read here.
@@ -255,6 +259,7 @@ impl Ticker {
             config,
             intakes: Vec::new(),
             watermark: Watermark::default(),
+            record_watermark: Watermark::default(),
             counters: Counters::default(),
             last_tick: None,
             has_risk: false,
@@ -263,10 +268,16 @@ impl Ticker {
 
     /// A ticker after the tick of a snapshot.
     pub fn restore(config: TickConfig, tick: u64, state: &SourceState) -> Self {
+        let of_records = state.max_record_times_ns.iter().copied().chain(std::iter::repeat(None));
+        let times = state.max_event_times_ns.iter().copied().zip(of_records);
         Self {
             config,
-            intakes: state.max_event_times_ns.iter().copied().map(Intake::after).collect(),
-            watermark: Watermark::at(state.watermark_ns),
+            intakes: times.map(|(of_trades, of_records)| Intake::after(of_trades, of_records)).collect(),
+            watermark: Watermark::at(state.watermark_ns, state.held_ns[0].unwrap_or(i64::MIN)),
+            record_watermark: Watermark::at(
+                state.record_watermark_ns.unwrap_or(state.watermark_ns),
+                state.held_ns[1].unwrap_or(i64::MIN),
+            ),
             counters: state.counters.clone(),
             last_tick: Some(tick),
             has_risk: false,
@@ -284,6 +295,11 @@ impl Ticker {
         self.intakes.iter().map(Intake::max_event_time_ns).collect()
     }
 
+    /// The greatest event time of trades and market records taken of each partition, by number, nanoseconds.
+    pub fn max_record_times_ns(&self) -> Vec<Option<i64>> {
+        self.intakes.iter().map(Intake::max_record_time_ns).collect()
+    }
+
     /// The tick last made.
     pub const fn last_tick(&self) -> Option<u64> {
         self.last_tick
@@ -299,6 +315,16 @@ impl Ticker {
         self.watermark.ns()
     }
 
+    /// The watermark of records after the last tick, nanoseconds.
+    pub const fn record_watermark_ns(&self) -> i64 {
+        self.record_watermark.ns()
+    }
+
+    /// What the watermarks of trades and of records hold back, nanoseconds.
+    pub fn held_ns(&self) -> [Option<i64>; 2] {
+        [self.watermark, self.record_watermark].map(|watermark| Some(watermark.held_ns()).filter(|ns| *ns != i64::MIN))
+    }
+
     /// Counts records of the control topic that were understood. They are in no piece.
     pub const fn accept_control(&mut self, records: u64) {
         self.counters.read += records;
@@ -310,23 +336,33 @@ impl Ticker {
     /// # Panics
     /// If ticks do not ascend.
     pub fn tick(&mut self, tick: u64, pieces: Vec<Piece>, caught_up: &[bool]) -> TickInput {
-        let watermark_before_ns = self.watermark.ns();
+        let (watermark_before_ns, record_watermark_before_ns) = (self.watermark.ns(), self.record_watermark.ns());
+        let mut has_trades = vec![false; caught_up.len()];
         let mut has_records = vec![false; caught_up.len()];
         let mut input = self.open(tick, watermark_before_ns);
         for piece in pieces {
             let partition = piece.partition() as usize;
-            has_records[partition] |= self.admit(piece, tick, &mut input);
+            let records_before = input.market.len();
+            let has_taken = self.admit(piece, tick, &mut input);
+            has_trades[partition] |= has_taken;
+            has_records[partition] |= has_taken || input.market.len() > records_before;
         }
         if self.intakes.len() < caught_up.len() {
             self.intakes.resize(caught_up.len(), Intake::default());
         }
-        let states = self.intakes.iter().zip(caught_up).zip(&has_records);
-        self.watermark.advance(states.map(|((intake, &caught_up), &has_records)| PartitionState {
-            max_event_time_ns: intake.max_event_time_ns(),
-            caught_up,
-            has_records,
-        }));
+        let states = |time_of: fn(&Intake) -> Option<i64>, has_records| {
+            let intakes = self.intakes.iter().map(time_of).zip(caught_up).zip(has_records);
+            let state = |((max_event_time_ns, &caught_up), has_records)| PartitionState {
+                max_event_time_ns,
+                caught_up,
+                has_records,
+            };
+            intakes.map(state)
+        };
+        self.watermark.advance(states(Intake::max_event_time_ns, has_trades));
+        self.record_watermark.advance(states(Intake::max_record_time_ns, has_records));
         input.header.watermark_ns = self.watermark.ns();
+        input.market_clock = self.market_clock(&input.header, record_watermark_before_ns);
         input.source.counters = self.counters.clone();
         input
     }
@@ -338,8 +374,13 @@ impl Ticker {
         self.watermark.finish();
         input.header.watermark_ns = self.watermark.ns();
         input.header.is_last = true;
+        input.market_clock = self.market_clock(&input.header, self.record_watermark.ns());
         input.source.counters = self.counters.clone();
         input
+    }
+
+    fn market_clock(&self, header: &TickHeader, before_ns: i64) -> MarketClock {
+        MarketClock::of(header, before_ns, self.record_watermark.ns(), self.config.limits.horizon_ns)
     }
 
     /// Makes the last tick of a live run: the input goes on, so bars that are open stay so.
@@ -380,7 +421,8 @@ impl Ticker {
             save: None,
             is_restore: false,
         };
-        TickInput::of(header)
+        let market_clock = self.market_clock(&header, self.record_watermark.ns());
+        TickInput { market_clock, ..TickInput::of(header) }
     }
 
     /// Puts the records of a piece where they belong. Tells whether a trade was taken: only those move the watermark, and a
@@ -396,15 +438,19 @@ impl Ticker {
         for (kind, count) in ignored {
             *self.counters.ignored.entry(kind).or_default() += count;
         }
-        let admission = self.intakes[partition].admit(&columns, rows, tick, &self.config.limits);
+        let intake = &mut self.intakes[partition];
+        // First: what it has of trades now is what came before these.
+        let timely = intake.admit_market(&columns, rows.clone(), &market, tick, &self.config.limits);
+        let admission = intake.admit(&columns, rows, tick, &self.config.limits);
         let source = &mut input.source;
         for reject in rejects {
-            self.counters.reject(reject.reason);
+            self.counters.reject_all(reject.reason, reject.records);
             source.rejects.push(reject);
         }
+        let mut received = Received::of(raw.as_slice());
         for row in admission.future {
             self.counters.reject(RejectReason::Future);
-            source.rejects.push(future_reject(&columns, row as usize, tick, raw.as_deref()));
+            source.rejects.push(future_trade(&columns, row as usize, tick, &mut received));
         }
         for row in admission.late {
             self.counters.late += 1;
@@ -419,18 +465,21 @@ impl Ticker {
                 input.amendments.push(amendment);
             }
         }
-        for record in market {
-            let refused = if record.event_time_ns > latest_ns {
-                Some((RejectReason::Future, future_detail(record.event_time_ns, tick)))
-            } else if record.event_time_ns < input.header.frozen_ns {
-                Some((RejectReason::TooOld, too_old_detail(record.event_time_ns, input.header.frozen_ns)))
-            } else {
-                None
+        let frozen_ns = input.market_clock.frozen_ns;
+        for (record, timely) in market.into_iter().zip(timely) {
+            let time_ns = record.event_time_ns;
+            let refused = match timely {
+                Timely::Future => Some((RejectReason::Future, future_detail(time_ns, tick))),
+                Timely::TooOld(oldest_ns) => Some((RejectReason::TooOld, too_old_detail(time_ns, oldest_ns))),
+                Timely::Taken if time_ns < frozen_ns => {
+                    Some((RejectReason::TooOld, too_old_detail(time_ns, frozen_ns)))
+                }
+                Timely::Taken => None,
             };
             match refused {
                 Some((reason, detail)) => {
                     self.counters.reject(reason);
-                    source.rejects.push(refused_record(&record, reason, detail, raw.as_deref()));
+                    source.rejects.push(market_record(&record, reason, detail, &mut received));
                 }
                 None => input.market.push(record),
             }
@@ -439,7 +488,8 @@ impl Ticker {
             match latest_time_ns(&record).filter(|time| *time > latest_ns) {
                 Some(time_ns) => {
                     self.counters.reject(RejectReason::Future);
-                    source.rejects.push(future_account(&record, future_detail(time_ns, tick), raw.as_deref()));
+                    let detail = format!("{}: {}", record.content.name(), future_detail(time_ns, tick));
+                    source.rejects.push(refused::account(&record, RejectReason::Future, detail, &mut received));
                 }
                 None => {
                     self.counters.accepted += u64::from(!self.has_risk);
@@ -456,39 +506,6 @@ impl Ticker {
     }
 }
 
-const fn corrected_time_ns(amendment: &Amendment) -> Option<i64> {
-    match amendment.change {
-        Change::Correct(correction) => correction.event_time_ns,
-        Change::Cancel => None,
-    }
-}
-
-fn future_reject(columns: &TradeColumns, row: usize, tick: u64, raw: Option<&MessageBlock>) -> Reject {
-    let trade = columns.trade(row);
-    let position = columns.position[row];
-    let received = raw.and_then(|block| block.payload_at(position));
-    Reject {
-        partition: columns.partition,
-        position,
-        reason: RejectReason::Future,
-        detail: future_detail(trade.event_time_ns, tick),
-        raw: received.map_or_else(|| render_trade(columns.instrument_of(row), &trade, None), <[u8]>::to_vec).into(),
-        receive_time_ns: columns.receive_time_of(row),
-    }
-}
-
-fn refused_record(record: &MarketRecord, reason: RejectReason, detail: String, raw: Option<&MessageBlock>) -> Reject {
-    let received = raw.and_then(|block| block.payload_at(record.position));
-    Reject {
-        partition: record.partition,
-        position: record.position,
-        reason,
-        detail,
-        raw: received.map_or_else(|| render_market(record), <[u8]>::to_vec).into(),
-        receive_time_ns: record.receive_time_ns,
-    }
-}
-
 /// The latest time that a record of an account tells. Of an order, when it is dropped is no such time; reference data holds at all times.
 fn latest_time_ns(record: &AccountRecord) -> Option<i64> {
     match &record.content {
@@ -500,35 +517,7 @@ fn latest_time_ns(record: &AccountRecord) -> Option<i64> {
     }
 }
 
-fn future_account(record: &AccountRecord, detail: String, raw: Option<&MessageBlock>) -> Reject {
-    let received = raw.and_then(|block| block.payload_at(record.position));
-    Reject {
-        partition: record.partition,
-        position: record.position,
-        reason: RejectReason::Future,
-        detail: format!("{}: {detail}", record.content.name()),
-        raw: received.map_or_else(|| render_account(record), <[u8]>::to_vec).into(),
-        receive_time_ns: record.receive_time_ns,
-    }
-}
-
-fn too_old_detail(time_ns: i64, frozen_ns: i64) -> String {
-    let behind_ms = frozen_ns.saturating_sub(time_ns) / 1_000_000;
+fn too_old_detail(time_ns: i64, oldest_ns: i64) -> String {
+    let behind_ms = oldest_ns.saturating_sub(time_ns) / 1_000_000;
     format!("event time {time_ns} ns is {behind_ms} ms before all that may still change")
-}
-
-fn future_amendment(amendment: Amendment, tick: u64) -> Reject {
-    Reject {
-        partition: amendment.partition,
-        position: amendment.position,
-        reason: RejectReason::Future,
-        detail: future_detail(corrected_time_ns(&amendment).unwrap_or_default(), tick),
-        raw: amendment.raw,
-        receive_time_ns: amendment.receive_time_ns,
-    }
-}
-
-fn future_detail(time_ns: i64, tick: u64) -> String {
-    let ahead_ms = time_ns / 1_000_000 - i64::try_from(tick).unwrap_or(i64::MAX);
-    format!("event time {time_ns} ns is {ahead_ms} ms beyond the tick that received it")
 }

@@ -66,7 +66,7 @@ CREATE OR REPLACE MACRO features_known_at(lake, name, moment) AS TABLE
 --   FROM book_levels('lake') WHERE symbol = 'BTCUSDT' AND is_snapshot ORDER BY sequence, side, level;
 CREATE OR REPLACE MACRO quotes_now(lake) AS TABLE
     SELECT *
-    FROM read_parquet(lake || '/quotes/*/*.parquet', hive_partitioning = true)
+    FROM read_parquet(lake || '/quotes/*/*.parquet', hive_partitioning = true, union_by_name = true)
     QUALIFY row_number() OVER (
         PARTITION BY venue, symbol
         ORDER BY event_time_ns DESC, update_id DESC NULLS LAST, tick DESC, position DESC, position_index DESC
@@ -81,7 +81,7 @@ CREATE OR REPLACE MACRO marks_now(lake) AS TABLE
         max_by(index_price, event_time_ns) FILTER (WHERE index_price IS NOT NULL) AS index_price,
         max_by(funding_rate, event_time_ns) FILTER (WHERE funding_rate IS NOT NULL) AS funding_rate,
         max_by(next_funding_time, event_time_ns) FILTER (WHERE next_funding_time IS NOT NULL) AS next_funding_time
-    FROM read_parquet(lake || '/marks/*/*.parquet', hive_partitioning = true)
+    FROM read_parquet(lake || '/marks/*/*.parquet', hive_partitioning = true, union_by_name = true)
     GROUP BY venue, symbol;
 
 CREATE OR REPLACE MACRO book_levels(lake) AS TABLE
@@ -91,7 +91,7 @@ CREATE OR REPLACE MACRO book_levels(lake) AS TABLE
         unnest(levels).quantity AS quantity,
         generate_subscripts(levels, 1) AS level
     FROM (
-        SELECT *, 'bid' AS side, bids AS levels FROM read_parquet(lake || '/books/*/*.parquet', hive_partitioning = true)
+        SELECT *, 'bid' AS side, bids AS levels FROM read_parquet(lake || '/books/*/*.parquet', hive_partitioning = true, union_by_name = true)
         UNION ALL
-        SELECT *, 'ask' AS side, asks AS levels FROM read_parquet(lake || '/books/*/*.parquet', hive_partitioning = true)
+        SELECT *, 'ask' AS side, asks AS levels FROM read_parquet(lake || '/books/*/*.parquet', hive_partitioning = true, union_by_name = true)
     );

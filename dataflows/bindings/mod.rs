@@ -33,6 +33,10 @@ pub struct Binding {
     pub behind: Vec<String>,
     /// The watermark after the tick, nanoseconds.
     pub watermark_ns: i64,
+    /// The watermark of records after the tick, nanoseconds, by which the markets forget: over trades and market records. None
+    /// before the first of either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_watermark_ns: Option<i64>,
     /// Whether the run was stopped after it: bars that were open then were written into the lake as they stood.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_last: bool,

@@ -10,6 +10,7 @@ fn binding(tick: u64) -> Binding {
         ends: BTreeMap::from([("trades[0]".to_owned(), tick * 7)]),
         behind: vec!["trades[1]".to_owned()],
         watermark_ns: i64::MIN,
+        record_watermark_ns: tick.is_multiple_of(3).then_some(5),
         is_last: tick % 10 == 9,
         found: if tick == 5 { vec!["trades[2]".to_owned()] } else { Vec::new() },
         begins: BTreeMap::new(),

@@ -234,7 +234,7 @@ impl ReplayArgs {
         });
         let computed = self.computed()?;
         let views = computed.features.resolve().map_err(|detail| CommandError::Usage(format!("--views: {detail}")))?;
-        let min_quality = computed.features.min_quality.map(f64::from);
+        let min_quality = computed.features.bounds();
         let scoring = self.registry.as_ref().map(|_| computed.scoring_rules(REGISTRY));
         let mut standing = match (&self.registry, &scoring) {
             (Some(registry), Some(rules)) => {

@@ -1,8 +1,9 @@
 //! The `[features]` section: which views are computed.
 
+use super::TimeSpan;
 use documented::{Documented, DocumentedFields};
 use serde::{Deserialize, Serialize};
-use tidewheel_operators::features::{View, ViewError};
+use tidewheel_operators::features::{QualityBounds, View, ViewError};
 use tidewheel_schemas::Interval;
 
 /// Features: a row for each bar that becomes final, and a revision of it when something that it depends on is corrected.
@@ -18,9 +19,14 @@ pub struct FeaturesSection {
     pub define: Option<Vec<ViewDefinition>>,
     /// The quality, 0 to 1, below which the newest row of an instrument raises an event in the table `events`, and another when
     /// it is back. A row's quality is the least of the share of columns that are not null, the share that is warm, and
-    /// B / (B + S) of the base bar's length B and the row's staleness S. None where it is not set.
+    /// B / (B + S) of the base bar's length B and the row's staleness S: how far the bars that it joins, and the quotes, books
+    /// and marks that its columns look at, are behind. None where it is not set.
     /// Example: `0.8`
     pub min_quality: Option<Share>,
+    /// How far event time may pass the end of the bar that is due before an instrument that has had rows counts as silent and
+    /// raises an event in the table `events`, and another with its next row. None where it is not set.
+    /// Example: `"15m"`
+    pub silent_after: Option<TimeSpan>,
 }
 
 /// A number from 0 to 1.
@@ -61,7 +67,14 @@ pub struct ViewDefinition {
 
 impl Default for FeaturesSection {
     fn default() -> Self {
-        Self { views: vec!["core_technical".to_owned()], define: None, min_quality: None }
+        Self { views: vec!["core_technical".to_owned()], define: None, min_quality: None, silent_after: None }
+    }
+}
+
+impl FeaturesSection {
+    /// What events tell of rows, if anything.
+    pub fn bounds(&self) -> Option<QualityBounds> {
+        QualityBounds::of(self.min_quality.map(f64::from), self.silent_after.map(TimeSpan::as_ns))
     }
 }
 

@@ -11,7 +11,7 @@ use tidewheel_connectors::decode::{CsvColumns, DecodeConfig};
 use tidewheel_connectors::kafka::sink::KafkaSinkConfig;
 use tidewheel_connectors::kafka::source::{Isolation, KafkaSourceConfig, Start};
 use tidewheel_connectors::lake::{LakeConfig, OnExisting};
-use tidewheel_operators::features::View;
+use tidewheel_operators::features::{QualityBounds, View};
 use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_operators::risk::RiskConfig;
 
@@ -113,9 +113,9 @@ impl Config {
         })
     }
 
-    /// The quality of rows below which an event tells of an instrument.
-    pub fn min_quality(&self) -> Option<f64> {
-        self.features.min_quality.map(f64::from)
+    /// What events tell of rows, if anything.
+    pub fn min_quality(&self) -> Option<QualityBounds> {
+        self.features.bounds()
     }
 
     /// The tables beside the bars.

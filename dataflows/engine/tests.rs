@@ -24,7 +24,7 @@ fn amendment(symbol: &str, id: u64) -> Amendment {
         partition: 0,
         position: 7,
         receive_time_ns: None,
-        raw: Box::default(),
+        raw: Arc::default(),
     }
 }
 

@@ -333,6 +333,12 @@ pub const METRICS: &[Metric] = &[
         Read::One(|view| Some(view.snapshot.market_sizes.levels as f64)),
     ),
     gauge(
+        "tidewheel_state_book_gaps",
+        "gaps",
+        "Gaps of books held; bounded by the correction horizon.",
+        Read::One(|view| Some(view.snapshot.market_sizes.gaps as f64)),
+    ),
+    gauge(
         "tidewheel_state_risk_positions",
         "positions",
         "Positions of accounts, closed ones included; bounded by the accounts, strategies and instruments that ever met.",

@@ -14,12 +14,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tidewheel_connectors::lake::{CommitProgress, CommitReport, Lake};
-use tidewheel_schemas::TickOutput;
+use tidewheel_schemas::{MarketContent, MarketRecord, TickOutput};
 
 /// Rows in memory after which the lake commits, whatever the clock says.
 const ROWS_PER_COMMIT: usize = 500_000;
 /// Bytes in memory after which the lake commits.
 const BYTES_PER_COMMIT: usize = 512 << 20;
+/// Levels of a book, sixteen bytes each, that take as much memory as a row.
+const LEVELS_OF_A_ROW: usize = 8;
 /// How long a paused lake waits before it tries again: first, and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -75,7 +77,16 @@ impl Waiting {
 fn rows_of(output: &TickOutput) -> usize {
     let accepted: usize = output.accepted.iter().map(|accepted| accepted.rows.len()).sum();
     let rows = output.bars.len() + output.rows.len() + output.late.len() + output.rejects.len();
-    1 + accepted + rows + output.amendments.len() + output.market.len() + output.account.len()
+    let market: usize = output.market.iter().map(rows_of_record).sum();
+    1 + accepted + rows + output.amendments.len() + market + output.account.len()
+}
+
+/// A book weighs by its levels: those of a deep snapshot take what a thousand trades do.
+fn rows_of_record(record: &MarketRecord) -> usize {
+    match &record.content {
+        MarketContent::Book(book) => 1 + (book.bids.len() + book.asks.len()) / LEVELS_OF_A_ROW,
+        _ => 1,
+    }
 }
 
 /// A lake being written on a thread of its own.
@@ -226,5 +237,40 @@ impl Committer {
             std::thread::sleep(STOP_POLL.min(pause.wait));
         }
         pause.wait = (pause.wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidewheel_schemas::{BookUpdate, Instrument, Level, Mark};
+
+    #[test]
+    fn a_waiting_book_weighs_by_its_levels() {
+        let record = |content| MarketRecord {
+            instrument: Instrument::new("v", "S").expect("a name"),
+            event_time_ns: 0,
+            is_timeless: false,
+            partition: 0,
+            position: 0,
+            index: 0,
+            receive_time_ns: None,
+            content,
+        };
+        let levels = |count| vec![Level { price_e8: 1, quantity_e8: 1 }; count].into();
+        let (bids, asks) = (levels(5_000), levels(3_000));
+        let book = BookUpdate {
+            sequence: 1,
+            first_id: 1,
+            last_id: 1,
+            previous_id: None,
+            is_snapshot: true,
+            depth: None,
+            bids,
+            asks,
+        };
+        let market = vec![record(MarketContent::Book(book)), record(MarketContent::Mark(Mark::default()))];
+        // One for the tick, one for each record, and the levels.
+        assert_eq!(rows_of(&TickOutput { market, ..TickOutput::default() }), 3 + 8_000 / LEVELS_OF_A_ROW);
     }
 }

@@ -27,6 +27,7 @@ use tidewheel_operators::TickHeader;
 use tidewheel_operators::features::View;
 use tidewheel_operators::scoring::Activation;
 use tidewheel_operators::tape::RowSlice;
+use tidewheel_operators::watermark::MarketClock;
 use tidewheel_schemas::{Amendment, Counters};
 
 /// The history of a lake, from its first tick to the last that is committed.
@@ -50,6 +51,8 @@ pub struct Recorded {
     ticks: std::vec::IntoIter<Binding>,
     last_tick: Option<u64>,
     watermark_ns: i64,
+    /// That of records, as logged.
+    record_watermark_ns: i64,
     counters: Counters,
     damages: BTreeSet<Damage>,
     /// Late records that were filed with another watermark than their tick's: position in the source, theirs, the tick's.
@@ -110,6 +113,7 @@ impl Recorded {
             ticks: Vec::new().into_iter(),
             last_tick: None,
             watermark_ns: i64::MIN,
+            record_watermark_ns: i64::MIN,
             counters: Counters::default(),
             damages: BTreeSet::new(),
             misdated: Vec::new(),
@@ -178,7 +182,7 @@ impl Recorded {
             is_saved: false,
             views: self.views.clone(),
             scoring: self.settings.scoring.clone(),
-            min_quality: self.settings.min_quality.map(f64::from),
+            min_quality: self.settings.quality(),
             hourly_volume: self.settings.hourly_volume,
             risk: self.settings.risk.as_ref().map(|rules| rules.config.clone()),
         }
@@ -280,17 +284,22 @@ impl Recorded {
     fn input(&mut self, binding: &Binding, taken: ArchivedTick, control: u64) -> TickInput {
         let ArchivedTick { trades, mut amendments, market, account, late, rejects } = taken;
         let header = self.header(binding);
+        // Logs of versions without it had the markets forget by the watermark of trades.
+        let after_ns = binding.record_watermark_ns.unwrap_or(i64::MIN);
+        let before_ns = std::mem::replace(&mut self.record_watermark_ns, after_ns);
+        let market_clock = MarketClock::of(&header, before_ns, after_ns, self.settings.horizon.as_ns());
         self.arrivals.order(&mut amendments);
         self.arrivals.advance(binding, &self.names, self.settings.horizon.as_ns());
         self.name(&amendments);
         let rows: usize = trades.iter().map(|trades| trades.rows.len()).sum();
-        let records = rows + amendments.len() + market.len() + account.len() + late.len() + rejects.len();
-        self.counters.read += records as u64 + control;
+        let refused: u64 = rejects.iter().map(|reject| reject.records).sum();
+        let records = rows + amendments.len() + market.len() + account.len() + late.len();
+        self.counters.read += records as u64 + refused + control;
         // Where there is risk it counts them.
         let accounts = if self.settings.risk.is_some() { 0 } else { account.len() as u64 };
         self.counters.accepted += control + accounts;
         self.counters.late += late.len() as u64;
-        rejects.iter().for_each(|reject| self.counters.reject(reject.reason));
+        rejects.iter().for_each(|reject| self.counters.reject_all(reject.reason, reject.records));
         let slices = trades.into_iter().map(|trades| RowSlice { columns: trades.columns, ranges: vec![trades.rows] });
         let late = late.into_iter().map(|(late, watermark_ns)| {
             if watermark_ns != binding.watermark_ns {
@@ -306,7 +315,8 @@ impl Recorded {
             ..SourceTick::default()
         };
         let slices = slices.collect();
-        TickInput { slices, amendments, market, account, is_live: true, source, ..TickInput::of(header) }
+        let records = TickInput { slices, amendments, market, account, is_live: true, ..TickInput::of(header) };
+        TickInput { market_clock, source, ..records }
     }
 
     /// As the run's own ticker made it.
@@ -362,7 +372,7 @@ type TakenFact = (ControlFact, Option<Arc<Activation>>);
 /// The tables of a run beside its bars.
 fn tables_of(settings: &Settings, views: &[View]) -> Tables {
     let is_scored = settings.scoring.is_some();
-    Tables::of_run(views, settings.min_quality.map(f64::from), is_scored)
+    Tables::of_run(views, settings.quality(), is_scored)
         .with_hourly_volume(settings.hourly_volume)
         .with_risk(settings.risk.is_some(), is_scored)
 }

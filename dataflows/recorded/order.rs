@@ -94,7 +94,7 @@ mod tests {
             partition,
             position,
             receive_time_ns: None,
-            raw: Box::default(),
+            raw: std::sync::Arc::default(),
         }
     }
 

@@ -4,12 +4,12 @@
 use crate::config::{Cadence, Config, Share, TimeSpan, ViewDefinition};
 use crate::scoring::ScoringRules;
 use serde::{Deserialize, Serialize};
-use tidewheel_operators::features::View;
+use tidewheel_operators::features::{QualityBounds, View};
 use tidewheel_operators::risk::RiskConfig;
 use tidewheel_schemas::Interval;
 
 /// Counts the changes of the program after which the same ticks give other answers, or state is written in another form.
-pub const ANSWERS: u32 = 3;
+pub const ANSWERS: u32 = 5;
 
 /// What the answers of a run depend on, by the names of the configuration's fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub struct Settings {
     /// The quality below which rows raise events.
     #[serde(rename = "features.min_quality", default)]
     pub min_quality: Option<Share>,
+    /// How long after its due bar an instrument counts as silent.
+    #[serde(rename = "features.silent_after", default)]
+    pub silent_after: Option<TimeSpan>,
     /// Whether the volume of hours has a table.
     #[serde(rename = "bars.hourly_volume", default)]
     pub hourly_volume: bool,
@@ -98,10 +101,16 @@ impl Settings {
             contracts: config.views().iter().map(View::contract).collect(),
             scoring: config.scoring_rules(),
             min_quality: config.features.min_quality,
+            silent_after: config.features.silent_after,
             hourly_volume: bars.hourly_volume,
             risk: RiskRules::of(config),
             source,
         }
+    }
+
+    /// What events tell of rows, if anything.
+    pub fn quality(&self) -> Option<QualityBounds> {
+        QualityBounds::of(self.min_quality.map(f64::from), self.silent_after.map(TimeSpan::as_ns))
     }
 
     /// What differs, as `bars.lateness was "5s" and is "10s"`.

@@ -113,6 +113,7 @@ pub fn decode(block: MessageBlock) -> (DecodedChunk, Vec<CommandRecord>) {
                 partition: block.partition,
                 position: message.position,
                 reason,
+                records: 1,
                 detail,
                 raw: raw.into(),
                 receive_time_ns: message.receive_time_ns,

@@ -55,11 +55,13 @@ pub enum Part {
     Tape,
     /// That of the ledgers of an interval.
     Bars(Interval),
-    /// The markets'.
+    /// The markets'. The name says the shape, which the bytes do not: a snapshot of another shape is refused, not misread.
+    #[serde(rename = "market_2")]
     Market,
     /// The hours'.
     Hours,
-    /// The features'.
+    /// The features', which hold leaves of the markets.
+    #[serde(rename = "features_2")]
     Features,
     /// The scoring's.
     Scoring,

@@ -4,7 +4,10 @@
 //! | --- | --- | --- |
 //! | `quality_low` | the view's table | the newest row of an instrument is worse than `features.min_quality` |
 //! | `quality_back` | the same | it is not any more |
-//! | `book_gap` | `book` | a change of an instrument's book is missing: its features are null until the next snapshot |
+//! | `instrument_silent` | the same | an instrument has had no row for longer than `features.silent_after` since one was due, while the watermark goes on |
+//! | `instrument_back` | the same | it has one again |
+//! | `book_gap` | `book` | a change of an instrument's book is missing, or it has too many levels: its features are null until the next snapshot. Where a run has no such table, the metric `tidewheel_book_gaps_total` alone counts them |
+//! | `book_restarted` | `book` | the numbers of its updates began again: the same |
 //! | `book_resynced` | `book` | a snapshot came, or what was missing came late |
 //! | `ensemble_activated` | the ensemble | a promotion took effect; its members and what follows come after it |
 //! | `member_activated` | the model and its version | the same |
@@ -16,7 +19,7 @@
 //! | `signals_policy_refused` | `signals` | they could not be used; those before go on |
 //! | `risk_order_refused` | the order's id | the run has no risk; where it has, `risk_events` tells of orders |
 
-use tidewheel_operators::features::{QualityChange, View};
+use tidewheel_operators::features::{QualityChange, SilenceChange, View};
 use tidewheel_operators::market::{GapChange, GapKind};
 use tidewheel_schemas::{ColumnKind, ColumnSpec, Instrument, Row, TableKind, TableSpec, Value};
 
@@ -27,22 +30,39 @@ pub enum EventKind {
     QualityLow,
     /// They are not any more.
     QualityBack,
+    /// An instrument has no rows any more.
+    InstrumentSilent,
+    /// It has one again.
+    InstrumentBack,
     /// A change of a book is missing.
     BookGap,
+    /// The numbers of its updates began again.
+    BookRestarted,
     /// The book is whole again.
     BookResynced,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::QualityLow, Self::QualityBack, Self::BookGap, Self::BookResynced];
+    pub const ALL: [Self; 7] = [
+        Self::QualityLow,
+        Self::QualityBack,
+        Self::InstrumentSilent,
+        Self::InstrumentBack,
+        Self::BookGap,
+        Self::BookRestarted,
+        Self::BookResynced,
+    ];
 
     /// The text in the column `kind`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::QualityLow => "quality_low",
             Self::QualityBack => "quality_back",
+            Self::InstrumentSilent => "instrument_silent",
+            Self::InstrumentBack => "instrument_back",
             Self::BookGap => "book_gap",
+            Self::BookRestarted => "book_restarted",
             Self::BookResynced => "book_resynced",
         }
     }
@@ -90,16 +110,35 @@ pub(super) fn of_quality(table: u16, view: &View, change: &QualityChange) -> Row
     row(table, &change.instrument, change.close_time_ns, &qualifier, [kind.name(), &subject, &detail])
 }
 
+/// The row of a silence, or of its end. Its event time is that of the last row before it, or of the one that ended it.
+pub(super) fn of_silence(table: u16, view: &View, change: &SilenceChange) -> Row {
+    let SilenceChange { since_ns, until_ns, .. } = *change;
+    let silent_ms = until_ns.saturating_sub(since_ns) / 1_000_000;
+    let (kind, event_time_ns, until) = match change.is_silent {
+        true => (EventKind::InstrumentSilent, since_ns, "the watermark"),
+        false => (EventKind::InstrumentBack, until_ns, "this one"),
+    };
+    let detail = format!("{silent_ms} ms from its last row to {until}");
+    let subject = format!("features.{}", view.name);
+    let qualifier = format!("{}:{subject}", kind.name());
+    row(table, &change.instrument, event_time_ns, &qualifier, [kind.name(), &subject, &detail])
+}
+
 /// The row of a gap in a book, or of its end. Its event time is the book's own.
 pub(super) fn of_gap(table: u16, gap: &GapChange) -> Row {
-    let GapChange { last_id, first_id, sequence, .. } = gap;
+    let GapChange { last_id, first_id, epoch_ns, sequence, is_snapshot, .. } = gap;
     let missing = format!("update {first_id} came after {last_id}");
     let (kind, detail) = match gap.kind {
         GapKind::Lost => (EventKind::BookGap, missing),
+        GapKind::Restarted => (EventKind::BookRestarted, format!("{missing}, and what follows goes on from there")),
+        GapKind::Overfull => (EventKind::BookGap, format!("{missing}: more levels than are held of a book")),
         GapKind::Found => (EventKind::BookResynced, format!("{missing}; a snapshot came")),
         GapKind::Mended => (EventKind::BookResynced, format!("{missing}; what lies between came late")),
     };
-    let qualifier = format!("{}:book:{sequence}", kind.name());
+    // A number may come again in another numbering, and a change and a snapshot may have the same.
+    let update = if *is_snapshot { "snapshot" } else { "change" };
+    let numbering = if *epoch_ns == i64::MIN { "first".to_owned() } else { epoch_ns.to_string() };
+    let qualifier = format!("{}:book:{numbering}:{update}:{sequence}", kind.name());
     row(table, &gap.instrument, gap.time_ns, &qualifier, [kind.name(), "book", &detail])
 }
 

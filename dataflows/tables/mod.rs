@@ -22,7 +22,7 @@ pub use facts::{EventRow, FactTables, KeptRecord, event_text, signal_text};
 
 use risk::RiskTables;
 use std::sync::Arc;
-use tidewheel_operators::features::{QualityChange, View};
+use tidewheel_operators::features::{QualityBounds, QualityChange, SilenceChange, View};
 use tidewheel_operators::hourly::HourRow;
 use tidewheel_operators::market::GapChange;
 use tidewheel_schemas::{FeatureRow, Row, TableSpec};
@@ -38,12 +38,12 @@ pub struct Tables {
 
 impl Tables {
     /// The tables of a run with these views that scores nothing, and with events where a quality is asked for.
-    pub fn new(views: &[View], min_quality: Option<f64>) -> Self {
+    pub fn new(views: &[View], min_quality: Option<QualityBounds>) -> Self {
         Self::of_run(views, min_quality, false)
     }
 
     /// As [`new`](Self::new), and those of scoring where there is any.
-    pub fn of_run(views: &[View], min_quality: Option<f64>, is_scored: bool) -> Self {
+    pub fn of_run(views: &[View], min_quality: Option<QualityBounds>, is_scored: bool) -> Self {
         let mut specs: Vec<TableSpec> = views.iter().map(features::spec).collect();
         if Self::events(views, min_quality, is_scored).is_some() {
             specs.push(events::spec());
@@ -95,7 +95,7 @@ impl Tables {
 
     /// The number of the table of events, after the views. There is one where rows are scored, where a quality is asked for, and
     /// where rows have features of books, which gaps can take away.
-    pub(crate) fn events(views: &[View], min_quality: Option<f64>, is_scored: bool) -> Option<u16> {
+    pub(crate) fn events(views: &[View], min_quality: Option<QualityBounds>, is_scored: bool) -> Option<u16> {
         let is_judged = min_quality.is_some() && !views.is_empty();
         let has_events = is_scored || is_judged || views.iter().any(View::has_market);
         has_events.then(|| u16::try_from(views.len()).expect("fewer than 2^16 views"))
@@ -108,8 +108,17 @@ impl Tables {
 
     /// The row of a change of quality of rows of these views.
     pub(crate) fn of_quality(views: &[View], change: &QualityChange) -> Row {
-        let table = Self::events(views, Some(change.bound), false).expect("what was judged is the row of a view");
-        events::of_quality(table, &views[usize::from(change.view)], change)
+        events::of_quality(Self::judged(views), &views[usize::from(change.view)], change)
+    }
+
+    /// The row of a silence, or of its end.
+    pub(crate) fn of_silence(views: &[View], change: &SilenceChange) -> Row {
+        events::of_silence(Self::judged(views), &views[usize::from(change.view)], change)
+    }
+
+    /// The number of the table of events where rows are judged: it comes after the views.
+    fn judged(views: &[View]) -> u16 {
+        u16::try_from(views.len()).expect("fewer than 2^16 views")
     }
 
     /// The view's row that a row was made of, published at a tick; none where its table is not that of a view, or it does not

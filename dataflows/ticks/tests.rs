@@ -14,7 +14,16 @@ fn instrument() -> Instrument {
 
 fn record(position: u64, index: u16, event_time_ns: i64, receive_time_ns: Option<i64>) -> MarketRecord {
     let content = MarketContent::Quote(Quote { update_id: None, bid: None, ask: None });
-    MarketRecord { instrument: instrument(), event_time_ns, partition: 0, position, index, receive_time_ns, content }
+    MarketRecord {
+        instrument: instrument(),
+        event_time_ns,
+        is_timeless: false,
+        partition: 0,
+        position,
+        index,
+        receive_time_ns,
+        content,
+    }
 }
 
 fn account(
@@ -48,8 +57,9 @@ fn reject(position: u64) -> Reject {
         partition: 0,
         position,
         reason: RejectReason::Number,
+        records: 1,
         detail: String::new(),
-        raw: Box::default(),
+        raw: Arc::default(),
         receive_time_ns: None,
     }
 }
@@ -204,9 +214,9 @@ fn the_watermark_goes_by_trades_alone() {
     let (watermark_ns, times, told, counters) = tick(101, &[90], &[100, 103]);
     assert_eq!((watermark_ns, times, told), (90 * second, vec![100], vec![RejectReason::Future]));
     assert_eq!((counters.read, counters.rejected), (5, 1));
-    // Frozen is what the ticks before have left behind: 90 less 10.
-    let (watermark_ns, times, told, _) = tick(102, &[95], &[79, 80, 102]);
-    assert_eq!((watermark_ns, times, told), (95 * second, vec![80, 102], vec![RejectReason::TooOld]));
+    // Too old is what lies before the greatest of the partition, of trades or not, less the horizon: 100 less 10.
+    let (watermark_ns, times, told, _) = tick(102, &[95], &[89, 90, 102]);
+    assert_eq!((watermark_ns, times, told), (95 * second, vec![90, 102], vec![RejectReason::TooOld]));
 }
 
 /// Records of accounts neither move the watermark nor are too old for it: who keeps the books decides what is late.

@@ -2,9 +2,15 @@
 //!
 //! Lateness is judged against the partition's own past, row by row, so that it does not depend on where a tick happened to
 //! be cut. (The tape judges once more against the watermark over all partitions, which bounds its state.)
+//!
+//! Market records have a gate of the same kind: too old is what lies further behind the greatest event time of all that was
+//! taken of the partition before it, trades or not, than the horizon. Where a partition holds both, they keep up with each
+//! other, and what the gate lets pass is never before the frozen frontier. Where it holds market records alone, those that
+//! are further behind the trades of other partitions than the horizon are refused by the frontier, which is a matter of ticks:
+//! as are trades of a partition that was idle.
 
 use std::ops::Range;
-use tidewheel_schemas::TradeColumns;
+use tidewheel_schemas::{MarketRecord, TradeColumns};
 
 /// How far from the clock a trade may be dated.
 #[derive(Clone, Copy, Debug)]
@@ -26,24 +32,83 @@ pub struct Admission {
     pub late: Vec<u32>,
 }
 
+/// What the gate says of a market record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timely {
+    /// It is taken.
+    Taken,
+    /// It is dated beyond the tick's time plus the skew, and moves no clock.
+    Future,
+    /// It is before this time, nanoseconds: the greatest of its partition before it, less the horizon.
+    TooOld(i64),
+}
+
 /// The gate of one source partition.
 ///
-/// **Input** the rows of the partition in its order. **Output** each row as taken, future or late. **Order** matters, and is
-/// the source's own. **State** one number. **Late** see above.
+/// **Input** the rows and market records of the partition in its order. **Output** each as taken, future, or late or too old.
+/// **Order** matters, and is the source's own; of one message the trades come first. **State** two numbers. **Late** see above.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Intake {
     max_event_time_ns: Option<i64>,
+    /// Of trades and market records.
+    max_record_time_ns: Option<i64>,
 }
 
 impl Intake {
-    /// A gate that rows passed before.
-    pub const fn after(max_event_time_ns: Option<i64>) -> Self {
-        Self { max_event_time_ns }
+    /// A gate that trades and market records passed before: the greatest event time of the trades, and of all.
+    pub fn after(max_event_time_ns: Option<i64>, max_record_time_ns: Option<i64>) -> Self {
+        Self { max_event_time_ns, max_record_time_ns: max_record_time_ns.max(max_event_time_ns) }
     }
 
-    /// The greatest event time of the rows taken so far.
+    /// The greatest event time of the trades taken so far.
     pub const fn max_event_time_ns(&self) -> Option<i64> {
         self.max_event_time_ns
+    }
+
+    /// The greatest event time of the trades and market records taken so far.
+    pub const fn max_record_time_ns(&self) -> Option<i64> {
+        self.max_record_time_ns
+    }
+
+    /// Judges the market records that stand among the rows of a chunk that belong to a tick, which are judged by
+    /// [`admit`](Self::admit).
+    ///
+    /// # Panics
+    /// If the rows are not in the chunk.
+    pub fn admit_market(
+        &mut self,
+        columns: &TradeColumns,
+        rows: Range<usize>,
+        records: &[MarketRecord],
+        tick: u64,
+        limits: &IntakeLimits,
+    ) -> Vec<Timely> {
+        let latest_ns = tick_time_ns(tick).saturating_add(limits.skew_ns);
+        let mut max_ns = self.max_record_time_ns.unwrap_or(i64::MIN);
+        // Those from the future are not taken; late ones are not the greatest.
+        let times =
+            columns.event_time_ns[rows.clone()].iter().map(|&time| Some(time).filter(|time| *time <= latest_ns));
+        let mut trades = times.zip(&columns.position[rows]).peekable();
+        let mut judge = |record: &MarketRecord| {
+            while let Some((time, _)) = trades.next_if(|(_, position)| **position <= record.position) {
+                max_ns = max_ns.max(time.unwrap_or(i64::MIN));
+            }
+            let oldest_ns = max_ns.saturating_sub(limits.horizon_ns);
+            if record.event_time_ns > latest_ns {
+                return Timely::Future;
+            }
+            if record.event_time_ns < oldest_ns {
+                return Timely::TooOld(oldest_ns);
+            }
+            max_ns = max_ns.max(record.event_time_ns);
+            Timely::Taken
+        };
+        let judged = records.iter().map(&mut judge).collect();
+        let max_ns = trades.fold(max_ns, |max_ns, (time, _)| max_ns.max(time.unwrap_or(i64::MIN)));
+        if max_ns != i64::MIN {
+            self.max_record_time_ns = Some(max_ns);
+        }
+        judged
     }
 
     /// Sorts the rows of a chunk that belong to a tick.
@@ -179,6 +244,61 @@ mod tests {
             };
             assert_eq!(rows(&[&left, &right]), rows(&[&whole]), "cut at {cut}");
             assert_eq!([left.late, right.late].concat(), whole.late, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn market_records_are_judged_by_what_their_partition_had_before_them_wherever_the_tick_is_cut() {
+        const MS: i64 = 1_000_000;
+        // Position and time: trades, and market records among them.
+        let trades = [(1, 1_000), (2, 9_000), (4, 1_050), (7, 1_200)];
+        let market = [(0, 900), (1, 899), (3, 950), (4, 949), (5, 1_004), (6, 903), (7, 1_000), (7, 1_100), (8, 2_000)];
+        let columns = TradeColumns {
+            event_time_ns: trades.iter().map(|(_, time)| time * MS).collect(),
+            position: trades.iter().map(|(position, _)| *position).collect(),
+            ..TradeColumns::default()
+        };
+        let record = |&(position, time): &(u64, i64)| MarketRecord {
+            instrument: tidewheel_schemas::Instrument::new("v", "S").expect("a name"),
+            event_time_ns: time * MS,
+            is_timeless: false,
+            partition: 0,
+            position,
+            index: 0,
+            receive_time_ns: None,
+            content: tidewheel_schemas::MarketContent::Mark(tidewheel_schemas::Mark::default()),
+        };
+        let records: Vec<MarketRecord> = market.iter().map(record).collect();
+        let limits = IntakeLimits { horizon_ns: 100 * MS, skew_ns: 100 * MS };
+        let expected = [
+            Timely::Taken,
+            // The trade of its own message is 1,000; that of 9,000 is from the future and moves nothing.
+            Timely::TooOld(900 * MS),
+            Timely::Taken,
+            Timely::TooOld(950 * MS),
+            Timely::Taken,
+            Timely::TooOld(950 * MS),
+            Timely::TooOld(1_100 * MS),
+            Timely::Taken,
+            Timely::Future,
+        ];
+        for cut in 0..=9 {
+            let mut intake = Intake::default();
+            let (rows_before, records_before) = (
+                trades.iter().filter(|(position, _)| *position < cut).count(),
+                market.iter().filter(|(position, _)| *position < cut).count(),
+            );
+            let mut judged = Vec::new();
+            for (rows, records) in
+                [(0..rows_before, &records[..records_before]), (rows_before..4, &records[records_before..])]
+            {
+                judged.extend(intake.admit_market(&columns, rows.clone(), records, 1_100, &limits));
+                intake.admit(&columns, rows, 1_100, &limits);
+                // What a snapshot keeps is enough.
+                intake = Intake::after(intake.max_event_time_ns(), intake.max_record_time_ns());
+            }
+            assert_eq!(judged, expected, "cut at {cut}");
+            assert_eq!(intake.max_record_time_ns(), Some(1_200 * MS));
         }
     }
 

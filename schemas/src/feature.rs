@@ -27,7 +27,8 @@ pub struct FeatureRow {
     pub null_share: f64,
     /// The share of columns whose bars are so many that where history began no longer shows (a weight below 1 %), 0 to 1.
     pub warm_share: f64,
-    /// How long before the newest possible bar the oldest of the joined bars closed, nanoseconds: 0 where none is missing.
+    /// How far the joined bars are behind, nanoseconds, the most of all: how long before the newest possible bar each closed, and
+    /// for how long before it nothing was told of the quotes, books and marks that the columns look at. 0 where nothing is missing.
     pub staleness_ns: i64,
     /// Open time of the instrument's first base bar: where averages, sums and recursions began.
     pub anchor_time_ns: i64,

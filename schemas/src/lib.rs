@@ -30,7 +30,7 @@ pub use feature::FeatureRow;
 pub use instrument::{Instrument, InstrumentError, InstrumentId};
 pub use interval::{Interval, UnknownInterval};
 pub use market::{BookUpdate, Funding, Level, Liquidation, Mark, MarketContent, MarketRecord, Quote};
-pub use outcome::{Counters, LateRecord, Reject, RejectReason, TickOutput};
+pub use outcome::{Counters, LateRecord, OWN_LETTERS, Reject, RejectReason, TickOutput};
 pub use row::{ColumnKind, ColumnSpec, Row, TableKind, TableSpec, Value};
 pub use trade::{AggressorSide, Amendment, Change, Correction, Trade, TradeKind};
 pub use trade_id::{TradeId, TradeIdError};

@@ -42,6 +42,9 @@ pub struct BookUpdate {
     pub previous_id: Option<u64>,
     /// Whether it is the whole book and not a change.
     pub is_snapshot: bool,
+    /// To how many levels a side the snapshot goes, where the venue tells of the best ones only; none where it tells of all. Of a
+    /// change, how many of the best levels the venue keeps known by its changes; none where these tell only what they change.
+    pub depth: Option<u32>,
     /// Bid levels, as they were sent.
     pub bids: Arc<[Level]>,
     /// Ask levels, as they were sent.
@@ -79,6 +82,9 @@ pub struct Liquidation {
     pub price_e8: i64,
     /// The quantity that this record tells of: what was filled since the one before it of the same order. Eight decimals, above zero.
     pub quantity_e8: i64,
+    /// Which of the equal ones of its message, from 0: venues number none, and two alike in one message are two, but one told in
+    /// two messages is one.
+    pub occurrence: u16,
 }
 
 /// What a record of a market says.
@@ -116,6 +122,9 @@ pub struct MarketRecord {
     pub instrument: Instrument,
     /// The venue's time, nanoseconds since the epoch, UTC. Where the venue sends none, that of the receipt.
     pub event_time_ns: i64,
+    /// Whether the venue sent no time, so that `event_time_ns` is that of the receipt. Such a time says when it was known at the
+    /// latest, and not when it was so.
+    pub is_timeless: bool,
     /// The source partition.
     pub partition: u32,
     /// Offset, line (from 1) or row (from 0) there.

@@ -2,8 +2,13 @@
 
 use crate::{AcceptedRows, AccountRecord, Amendment, BarVersion, Instrument, MarketRecord, Row, Trade, TradeColumns};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+
+/// Refused records of a message that each have a dead letter of their own, see [`Reject::gather`].
+pub const OWN_LETTERS: usize = 7;
 
 /// Why a record was rejected. The names are part of the contract: consumers filter on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -78,7 +83,11 @@ impl fmt::Display for RejectReason {
 }
 
 /// A dead letter: what came, from where, and why it was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+///
+/// A message may hold thousands of records, and each letter holds the whole message. So only [`OWN_LETTERS`] of those
+/// refused have one of their own, and the others share one for each reason. The sum of `records` over all letters of a
+/// reason is what [`Counters`] counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reject {
     /// The source partition.
     pub partition: u32,
@@ -86,12 +95,79 @@ pub struct Reject {
     pub position: u64,
     /// The kind of trouble.
     pub reason: RejectReason,
-    /// What exactly, for a person: `price: more than 8 decimal places`.
+    /// How many records of the message it speaks of, from 1. A message that could not be taken apart is one.
+    pub records: u64,
+    /// What exactly, for a person: `price: more than 8 decimal places`. Of several records, that of the first.
     pub detail: String,
-    /// The record as it was received, or canonical JSON where the source has no text (Parquet).
-    pub raw: Box<[u8]>,
+    /// The message as it was received, shared by its letters, or canonical JSON where the source has no text (Parquet).
+    pub raw: Arc<[u8]>,
     /// When it was received, where known.
     pub receive_time_ns: Option<i64>,
+}
+
+/// By source, reason and detail.
+impl Ord for Reject {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let key = |letter: &Self| (letter.partition, letter.position, letter.reason);
+        key(self)
+            .cmp(&key(other))
+            .then_with(|| self.detail.cmp(&other.detail))
+            .then_with(|| self.records.cmp(&other.records))
+            .then_with(|| self.receive_time_ns.cmp(&other.receive_time_ns))
+            // Letters of one message share their bytes, and to compare a large one as often as a sort asks takes minutes.
+            .then_with(|| if Arc::ptr_eq(&self.raw, &other.raw) { Ordering::Equal } else { self.raw.cmp(&other.raw) })
+    }
+}
+
+impl PartialOrd for Reject {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Reject {
+    /// Has this letter speak of what another of the same message and reason speaks of, too.
+    pub fn absorb(&mut self, records: u64) {
+        if self.records == 1 {
+            self.detail = format!("several records of the message, the first: {}", self.detail);
+        }
+        self.records += records;
+    }
+
+    /// Sorts letters and has those of a message share: the first [`OWN_LETTERS`] of single records stand, what else was
+    /// refused has one letter a reason. To gather again changes nothing.
+    pub fn gather(mut letters: Vec<Self>) -> Vec<Self> {
+        letters.sort();
+        let mut gathered: Vec<Self> = Vec::with_capacity(letters.len());
+        // Where the letters of the message at hand begin, its own ones, and those that are shared.
+        let (mut first, mut own, mut shared) = (0, 0, Vec::<usize>::new());
+        for letter in letters {
+            let is_same = gathered.get(first).is_some_and(|first| first.source() == letter.source());
+            if !is_same {
+                (first, own) = (gathered.len(), 0);
+                shared.clear();
+            }
+            if letter.records == 1 && own < OWN_LETTERS {
+                own += 1;
+                gathered.push(letter);
+                continue;
+            }
+            match shared.iter().find(|&&at| gathered[at].reason == letter.reason) {
+                Some(&at) => gathered[at].absorb(letter.records),
+                None => {
+                    shared.push(gathered.len());
+                    gathered.push(letter);
+                }
+            }
+        }
+        // A shared letter may have another detail now than it was sorted by.
+        gathered.sort();
+        gathered
+    }
+
+    const fn source(&self) -> (u32, u64) {
+        (self.partition, self.position)
+    }
 }
 
 /// A record that came after its bars were frozen.
@@ -149,7 +225,7 @@ pub struct Counters {
     pub duplicate: u64,
     /// Beyond the correction horizon.
     pub late: u64,
-    /// Dead letters.
+    /// Refused with a reason; the dead letters say of how many records each speaks.
     pub rejected: u64,
     /// Cancels and corrections still waiting for their trade.
     pub pending: u64,
@@ -159,7 +235,7 @@ pub struct Counters {
     pub amended: u64,
     /// Messages of types not handled, by type. Not part of `read`.
     pub ignored: BTreeMap<String, u64>,
-    /// Dead letters by reason.
+    /// Refused, by reason.
     pub rejected_by_reason: BTreeMap<RejectReason, u64>,
 }
 
@@ -187,10 +263,15 @@ impl Counters {
         }
     }
 
-    /// Counts a dead letter.
+    /// Counts a refused record.
     pub fn reject(&mut self, reason: RejectReason) {
-        self.rejected += 1;
-        *self.rejected_by_reason.entry(reason).or_default() += 1;
+        self.reject_all(reason, 1);
+    }
+
+    /// Counts refused records.
+    pub fn reject_all(&mut self, reason: RejectReason, records: u64) {
+        self.rejected += records;
+        *self.rejected_by_reason.entry(reason).or_default() += records;
     }
 }
 
@@ -219,4 +300,48 @@ pub struct TickOutput {
     pub account: Vec<AccountRecord>,
     /// All counts from the start of the run through this tick.
     pub counters: Counters,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(position: u64, reason: RejectReason, detail: &str, records: u64) -> Reject {
+        let raw = Arc::from(&b"[]"[..]);
+        Reject { partition: 0, position, reason, records, detail: detail.to_owned(), raw, receive_time_ns: None }
+    }
+
+    fn counts(letters: &[Reject]) -> BTreeMap<(u64, RejectReason), u64> {
+        letters.iter().fold(BTreeMap::new(), |mut counts, letter| {
+            *counts.entry((letter.position, letter.reason)).or_default() += letter.records;
+            counts
+        })
+    }
+
+    #[test]
+    fn a_message_has_few_letters_that_speak_of_all_its_records_in_any_order() {
+        use RejectReason::{Number, TooOld};
+        let mut letters: Vec<Reject> = (0..500).map(|n| letter(5, Number, &format!("record {n}"), 1)).collect();
+        letters.extend((0..300).map(|n| letter(5, TooOld, &format!("at {n}"), 1)));
+        letters.push(letter(5, Number, "several records of the message, the first: record 6", 40));
+        letters.extend((0..OWN_LETTERS as u64).map(|n| letter(6, Number, &format!("record {n}"), 1)));
+        letters.push(letter(7, Number, "alone", 1));
+        let expected = Reject::gather(letters.clone());
+        assert_eq!(counts(&expected), counts(&letters));
+        let of = |position| expected.iter().filter(|letter| letter.position == position).count();
+        assert_eq!((of(5), of(6), of(7)), (OWN_LETTERS + 2, OWN_LETTERS, 1));
+        let shared: Vec<_> = expected.iter().filter(|letter| letter.records > 1).collect();
+        let told: Vec<_> =
+            shared.iter().map(|letter| (letter.reason, letter.records, letter.detail.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (Number, 533, "several records of the message, the first: record 104"),
+                (TooOld, 300, "several records of the message, the first: at 0"),
+            ]
+        );
+        assert_eq!(Reject::gather(expected.clone()), expected, "once more");
+        letters.reverse();
+        assert_eq!(Reject::gather(letters), expected);
+    }
 }

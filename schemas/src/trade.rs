@@ -138,5 +138,5 @@ pub struct Amendment {
     /// When it was received, where known.
     pub receive_time_ns: Option<i64>,
     /// The record as received, for the rejects.
-    pub raw: Box<[u8]>,
+    pub raw: std::sync::Arc<[u8]>,
 }

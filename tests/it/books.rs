@@ -1,4 +1,5 @@
 //! Quotes, books, marks, funding and liquidations through the whole graph, beside a market of trades full of trouble.
 
+mod cuts;
 mod graph;
 mod market;

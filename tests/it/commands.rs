@@ -173,6 +173,7 @@ fn letters() -> Vec<TickOutput> {
         partition: 0,
         position,
         reason,
+        records: 1,
         detail: detail.to_owned(),
         raw: raw.into(),
         receive_time_ns,
@@ -199,7 +200,7 @@ malformed      2  2024-08-08T23:54:14.000Z  2024-08-08T23:54:15.500Z  trades[0]:
 oversized      1  2024-08-08T23:54:15.500Z  2024-08-08T23:54:15.500Z  trades[0]:10 message of 9000000 bytes, more than 8388608
 conflict       1  2024-08-08T23:54:15.500Z  2024-08-08T23:54:15.500Z  trades[0]:12 trade 5 was seen before
 
-7 dead letters; --show prints them whole, --replay FILE writes their raw bytes again
+7 refused records; --show prints them whole, --replay FILE writes their raw bytes again
 ";
 
 fn lake_of_letters(folder: &Path) {

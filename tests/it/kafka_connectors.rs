@@ -24,6 +24,18 @@ fn lines(blocks: &[MessageBlock]) -> Vec<String> {
     blocks.iter().flat_map(|block| (0..block.messages.len()).map(move |at| line(block, at))).collect()
 }
 
+/// Waits until readers of what is committed see so much: a commit is answered before its end stands in every partition.
+fn comes_to(seen: impl Fn() -> Vec<u64>, expected: impl Into<Vec<u64>>) {
+    let (begun, expected) = (Instant::now(), expected.into());
+    loop {
+        let seen = seen();
+        if seen == expected {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{seen:?} instead of {expected:?}");
+    }
+}
+
 /// All that a topic holds, by partition and offset.
 fn held(brokers: &str, topic: &str, isolation: Isolation) -> Vec<String> {
     let config = KafkaSourceConfig { isolation, ..KafkaSourceConfig::new(brokers, &[topic]) };

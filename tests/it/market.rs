@@ -247,6 +247,6 @@ pub fn amendment(instrument: &Instrument, record: &Record, partition: u32, posit
         partition,
         position,
         receive_time_ns: None,
-        raw: Box::from(&b"amendment"[..]),
+        raw: std::sync::Arc::from(&b"amendment"[..]),
     })
 }

@@ -15,7 +15,7 @@ use tidewheel::pipeline::PipelineConfig;
 use tidewheel::recovery::Settings;
 use tidewheel::snapshot::{self, SnapshotStore, SnapshotTimer};
 use tidewheel::ticks::{Chunk, TickConfig, Ticker};
-use tidewheel_operators::features::View;
+use tidewheel_operators::features::{QualityBounds, View};
 use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::{Interval, SECOND_NS};
 
@@ -89,7 +89,7 @@ impl Life<'_> {
             is_saved: true,
             views: vec![View::core_technical()],
             scoring: None,
-            min_quality: Some(MIN_QUALITY),
+            min_quality: Some(QualityBounds { least: Some(MIN_QUALITY), silent_after_ns: Some(90 * SECOND_NS) }),
             hourly_volume: false,
             risk: None,
         };
@@ -156,7 +156,7 @@ fn check(seed: u64, trades: usize, tick_ns: i64, is_keyed: bool) {
     let expected: BTreeMap<u64, String> =
         undisturbed.run(0..plan.len(), None, 1).iter().map(|tick| (tick.output.tick, said(tick))).collect();
     assert_eq!(expected.len(), plan.len());
-    for kind in ["quality_low", "quality_back"] {
+    for kind in ["quality_low", "quality_back", "instrument_silent", "instrument_back"] {
         assert!(expected.values().any(|said| said.contains(kind)), "there are rows of features, and events {kind}");
     }
 

@@ -4,5 +4,5 @@ mod desk;
 mod live;
 mod replayed;
 mod script;
-mod shelf;
+pub mod shelf;
 mod streams;

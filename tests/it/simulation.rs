@@ -1,5 +1,5 @@
-//! The fault campaign in process: a scripted source instead of a topic to read, the mock cluster instead of a broker, and
-//! everything else as it is (the graph, the log of ticks, snapshots, the lake, the sink), so that thousands of seeds are a matter
+//! The fault campaign in process: a scripted source instead of topics to read, the mock cluster instead of a broker, and
+//! everything else as it is (the graph, models that are promoted, the log of ticks, snapshots, the lake, the sink), so that thousands of seeds are a matter
 //! of minutes. Each life ends at a fault point or goes through to the end; what had not been made durable is cut into ticks
 //! anew by the next. In the end the lake holds what a run without faults makes of the ticks in the log, the topics too (the mock
 //! shows records that were rolled back, so that there they are compared as sets), and the counts are those of that run.
@@ -8,8 +8,11 @@
 //! TIDEWHEEL_TEST_SEEDS=5000 cargo test --release --test it simulation -- --nocapture
 //! ```
 
+mod commands;
+
 use crate::kafka_live::readers::{self, key_of, records, values_of};
 use crate::market::{Arrival, HORIZON_NS, Market, Record, SKEW_NS, amendment};
+use crate::scoring::shelf::Shelf;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidewheel::bindings::{self, Binding, Opening, SharedBindings};
 use tidewheel::config::Config;
-use tidewheel::engine::{self, SourceState, TickInput};
+use tidewheel::engine::{self, SourceState};
 use tidewheel::outbox::{LakeOutput, Outbox, SnapshotOutput};
 use tidewheel::pipeline::PipelineConfig;
 use tidewheel::recovery::{self, Committed, Settings};
@@ -33,7 +36,7 @@ use tidewheel_connectors::kafka::sink::{KafkaSink, KafkaSinkConfig};
 use tidewheel_connectors::lake::archive::Archive;
 use tidewheel_connectors::lake::{self, Lake, LakeConfig, OnExisting, rows};
 use tidewheel_connectors::source::DecodedChunk;
-use tidewheel_operators::features::View;
+use tidewheel_operators::features::QualityBounds;
 use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_schemas::{
     AccountContent, AccountRecord, AggressorSide, BarVersion, BookUpdate, CashMovement, FillAmendment, FillChange,
@@ -55,11 +58,14 @@ const TICKS: TickConfig = TickConfig {
 struct Script {
     arrivals: Vec<Arrival>,
     places: Vec<(u32, u64)>,
+    /// Those but that of the control topic, which follows them.
     partitions: u32,
+    /// Records of the control topic, each with the arrival that it comes before.
+    commands: Vec<(usize, String)>,
 }
 
 impl Script {
-    fn new(random: &mut ChaCha8Rng, seed: u64) -> Self {
+    fn new(random: &mut ChaCha8Rng, seed: u64, shelf: &Shelf) -> Self {
         let arrivals = Market::new(seed, random.random_range(50..400)).arrivals;
         let partitions = random.random_range(1..4);
         let mut ends = vec![0; partitions as usize];
@@ -69,7 +75,8 @@ impl Script {
             (partition, ends[partition as usize] - 1)
         });
         let places = places.collect();
-        Self { arrivals, places, partitions }
+        let commands = commands::commands(random, arrivals.len(), shelf);
+        Self { arrivals, places, partitions, commands }
     }
 
     /// The chunks of a tick.
@@ -95,11 +102,6 @@ impl Script {
         }
         chunks.into_values().map(Chunk::new).collect()
     }
-
-    fn tick(&self, ticker: &mut Ticker, tick: u64, range: Range<usize>) -> TickInput {
-        let pieces = self.chunks(range).into_iter().map(Chunk::take_all).collect();
-        ticker.tick(tick, pieces, &vec![true; self.partitions as usize])
-    }
 }
 
 /// What the market says beside an arrival.
@@ -112,13 +114,19 @@ fn beside(arrival: &Arrival, number: u64, partition: u32, position: u64) -> Mark
             last_id: number + 1,
             previous_id: None,
             is_snapshot: number.is_multiple_of(8),
+            depth: None,
             bids: Arc::new([level(99), level(98)]),
             asks: Arc::new([level(101)]),
         }),
         1 => MarketContent::Mark(Mark { mark_price_e8: Some(100 + number as i64), ..Mark::default() }),
         2 => {
             let side = AggressorSide::Sell;
-            MarketContent::Liquidation(Liquidation { side, price_e8: 100, quantity_e8: 1 + number as i64 })
+            MarketContent::Liquidation(Liquidation {
+                side,
+                price_e8: 100,
+                quantity_e8: 1 + number as i64,
+                occurrence: 0,
+            })
         }
         _ => {
             let (bid, ask) = (Some(level(99)), Some(level(101)));
@@ -128,6 +136,7 @@ fn beside(arrival: &Arrival, number: u64, partition: u32, position: u64) -> Mark
     MarketRecord {
         instrument: arrival.instrument.clone(),
         event_time_ns: arrival.time_ns,
+        is_timeless: false,
         partition,
         position,
         index: 0,
@@ -162,6 +171,7 @@ fn of_account(arrival: &Arrival, number: u64, partition: u32, position: u64) -> 
 const PLACE: &str = "script[0]";
 
 struct World<'a> {
+    shelf: &'a Shelf,
     broker: Option<&'a EmbeddedBroker>,
     prefix: String,
     folder: PathBuf,
@@ -202,7 +212,7 @@ impl World<'_> {
                 max_transaction_records,
                 ..KafkaSinkConfig::new(broker.bootstrap(), &self.prefix)
             };
-            KafkaSink::open(&sink, vec!["p".to_owned(); 4])
+            KafkaSink::open(&sink, vec!["p".to_owned(); 5])
         };
         let kafka = self.broker.map(open).transpose().map_err(|error| told(&error))?;
         let committed = Committed {
@@ -248,12 +258,14 @@ impl World<'_> {
             faults,
             status,
         };
+        let mut desk = commands::desk(self.shelf);
         let (mut ticker, first, state, mut at) = match plan.loaded {
             Some(loaded) => {
+                let active = desk.restore(&loaded.snapshot.source.ensembles).map_err(|error| told(&error))?;
                 let (tick, source) = (loaded.snapshot.tick, loaded.snapshot.source);
                 let ticker = Ticker::restore(TICKS, tick, &source);
                 let at = source.ends[PLACE] as usize;
-                (ticker, Some(engine::restore_tick(tick, &source, Vec::new())), Some(loaded.state), at)
+                (ticker, Some(engine::restore_tick(tick, &source, active)), Some(loaded.state), at)
             }
             None => (Ticker::new(TICKS), None, None, 0),
         };
@@ -262,7 +274,8 @@ impl World<'_> {
         let mut is_taken = first.is_none_or(|tick| engine.send(tick).is_continue());
         for binding in &plan.logged {
             let end = binding.ends[PLACE] as usize;
-            let input = self.script.tick(&mut ticker, binding.tick, at..end);
+            let of_tick = (binding.tick, at..end);
+            let (input, _) = commands::tick(&self.script, &mut desk, &mut ticker, of_tick, Some(&binding.control));
             assert_eq!(input.header.watermark_ns, binding.watermark_ns, "a logged tick made again");
             at = end;
             is_taken = is_taken && engine.send(input).is_continue();
@@ -271,11 +284,11 @@ impl World<'_> {
             let end = (at + random.random_range(1..40)).min(self.script.arrivals.len());
             let tick = (self.script.arrivals[end - 1].time_ns / 1_000_000) as u64 + 1;
             let tick = tick.max(ticker.last_tick().map_or(0, |last| last + 1));
-            let mut input = self.script.tick(&mut ticker, tick, at..end);
+            let (mut input, control) = commands::tick(&self.script, &mut desk, &mut ticker, (tick, at..end), None);
             at = end;
             let (watermark_ns, frozen_ns) = (input.header.watermark_ns, input.header.frozen_ns);
             let ends = BTreeMap::from([(PLACE.to_owned(), at as u64)]);
-            bindings.append(&Binding { tick, ends: ends.clone(), watermark_ns, ..Binding::default() });
+            bindings.append(&Binding { tick, ends: ends.clone(), watermark_ns, control, ..Binding::default() });
             if random.random_bool(0.3) {
                 input.header.save = timer.due(false);
             }
@@ -288,6 +301,7 @@ impl World<'_> {
                     counters,
                     watermark_ns,
                     frozen_ns,
+                    ensembles: desk.in_force(),
                     ..SourceState::default()
                 };
                 input.source.state = Some(Box::new(state));
@@ -304,10 +318,12 @@ impl World<'_> {
         let history = bindings::read(&recovery::bindings_folder(&self.folder), None).expect("a sound log");
         let (mut engine, outputs) = engine::start(1, &self.pipeline, None).expect("threads");
         let collector = std::thread::spawn(move || outputs.map(|tick| tick.output).collect::<Vec<_>>());
-        let (mut ticker, mut at) = (Ticker::new(TICKS), 0);
+        let (mut ticker, mut desk, mut at) = (Ticker::new(TICKS), commands::desk(self.shelf), 0);
         for binding in &history.ticks {
             let end = binding.ends[PLACE] as usize;
-            assert!(engine.send(self.script.tick(&mut ticker, binding.tick, at..end)).is_continue());
+            let of_tick = (binding.tick, at..end);
+            let (input, _) = commands::tick(&self.script, &mut desk, &mut ticker, of_tick, Some(&binding.control));
+            assert!(engine.send(input).is_continue());
             at = end;
         }
         assert_eq!(at, self.script.arrivals.len(), "the log holds all records");
@@ -315,7 +331,8 @@ impl World<'_> {
         collector.join().expect("the outputs are read to the end")
     }
 
-    fn compare(&self, seed: u64) {
+    /// Tells how many rows there are of each table.
+    fn compare(&self, seed: u64) -> BTreeMap<String, usize> {
         let ticks = self.undisturbed();
         let last = ticks.last().expect("there are ticks");
         let progress = lake::read::manifest(&self.lake()).expect("a lake").progress;
@@ -356,8 +373,8 @@ impl World<'_> {
                 .collect();
             assert!(found == expected, "seed {seed}: {interval}, {} in the topic, not {}", found.len(), expected.len());
         }
-        self.compare_rows(seed, &ticks);
         self.compare_market(seed, &ticks);
+        self.compare_rows(seed, &ticks)
     }
 
     /// The same of what the lake keeps of quotes, books, marks and liquidations, tick by tick.
@@ -377,7 +394,8 @@ impl World<'_> {
     }
 
     /// The same of the tables beside the bars.
-    fn compare_rows(&self, seed: u64, ticks: &[TickOutput]) {
+    fn compare_rows(&self, seed: u64, ticks: &[TickOutput]) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
         let state = lake::read::manifest(&self.lake()).expect("a lake");
         let sorted = |mut rows: Vec<(u64, Row)>| {
             rows.sort_by(|(tick, row), (other_tick, other)| (row.key(), tick).cmp(&(other.key(), other_tick)));
@@ -394,7 +412,7 @@ impl World<'_> {
             let found = sorted(rows::days(&state, spec).into_iter().flat_map(of_day).collect());
             let expected = sorted(ticks.iter().flat_map(of_table).collect());
             println!("{name}: {} rows", found.len());
-            assert!(!expected.is_empty(), "seed {seed}: {name} has rows");
+            counts.insert(name.clone(), expected.len());
             assert!(found == expected, "seed {seed}: {name}, {} rows in the lake, not {}", found.len(), expected.len());
             let Some(broker) = self.broker else { continue };
             let revision =
@@ -409,6 +427,7 @@ impl World<'_> {
                 .collect();
             assert!(found == expected, "seed {seed}: {name}, {} in the topic, not {}", found.len(), expected.len());
         }
+        counts
     }
 }
 
@@ -418,30 +437,38 @@ fn text_of(row: &Row) -> String {
     format!("{}|{}|{qualifier}{}", row.instrument.venue, row.instrument.symbol, row.event_time_ns / 1_000_000)
 }
 
-fn check(broker: Option<&EmbeddedBroker>, seed: u64, folder: &Path) -> u32 {
+/// Tells how many lives it took, and adds the rows of each table.
+fn check(
+    broker: Option<&EmbeddedBroker>,
+    shelf: &Shelf,
+    seed: u64,
+    folder: &Path,
+    rows: &mut BTreeMap<String, usize>,
+) -> u32 {
     let random = &mut ChaCha8Rng::seed_from_u64(seed);
     let prefix = format!("seed-{seed}");
-    let topics = ["bars.1s", "bars.5m", "features.core_technical", "events", "rejects", "late", "progress"];
-    for topic in topics.iter().filter(|_| broker.is_some()) {
-        let created = broker.map(|broker| broker.create_topic(&format!("{prefix}.{topic}"), 1));
-        created.transpose().expect("room for a topic");
-    }
     let pipeline = PipelineConfig {
         intervals: INTERVALS.to_vec(),
         lateness_ns: 10 * SECOND_NS,
         horizon_ns: HORIZON_NS,
         archive: true,
         is_saved: true,
-        views: vec![View::core_technical()],
-        scoring: None,
-        min_quality: Some(0.4),
+        views: commands::views(),
+        scoring: Some(commands::rules()),
+        min_quality: Some(QualityBounds { least: Some(0.4), silent_after_ns: None }),
         hourly_volume: false,
         risk: None,
     };
-    let script = Script::new(random, seed);
+    let script = Script::new(random, seed, shelf);
     let settings = Settings::of(&Config::default());
-    let tables = Tables::new(&pipeline.views, pipeline.min_quality);
-    let world = World { broker, prefix, folder: folder.to_owned(), script, pipeline, tables, settings };
+    let tables = Tables::of_run(&pipeline.views, pipeline.min_quality, true);
+    let names = tables.specs().iter().map(|spec| spec.name());
+    let names = names.chain(["bars.1s", "bars.5m", "rejects", "late", "progress"].map(str::to_owned));
+    for topic in names.filter(|_| broker.is_some()) {
+        let created = broker.map(|broker| broker.create_topic(&format!("{prefix}.{topic}"), 1));
+        created.transpose().expect("room for a topic");
+    }
+    let world = World { shelf, broker, prefix, folder: folder.to_owned(), script, pipeline, tables, settings };
     let points: Vec<&str> = POINTS
         .iter()
         .map(|(name, _)| *name)
@@ -459,7 +486,9 @@ fn check(broker: Option<&EmbeddedBroker>, seed: u64, folder: &Path) -> u32 {
         println!("seed {seed}, life {life}: {rules}");
         if world.live(random, life, &rules).unwrap_or_else(|error| panic!("seed {seed}, life {life}, {rules}: {error}"))
         {
-            world.compare(seed);
+            for (table, count) in world.compare(seed) {
+                *rows.entry(table).or_default() += count;
+            }
             return life;
         }
     }
@@ -472,7 +501,8 @@ fn thousands_of_crashes_in_process_leave_no_trace() {
     let (seeds, first) =
         (number_of("TIDEWHEEL_TEST_SEEDS").unwrap_or(SEEDS), number_of("TIDEWHEEL_TEST_SEED").unwrap_or(0));
     let begun = Instant::now();
-    let mut lives = 0;
+    let shelf = Shelf::new(commands::VERSIONS);
+    let (mut lives, mut rows) = (0, BTreeMap::new());
     // A cluster keeps everything in memory: a fresh one now and then.
     for seeds in (first..first + seeds).collect::<Vec<_>>().chunks(500) {
         let broker = EmbeddedBroker::start(&["unused"], 1).expect("the mock cluster starts");
@@ -480,8 +510,11 @@ fn thousands_of_crashes_in_process_leave_no_trace() {
             let fast = Path::new("/dev/shm");
             let folder = if fast.is_dir() { tempfile::tempdir_in(fast) } else { tempfile::tempdir() };
             let broker = (seed % TOPICS_EVERY == 0).then_some(&broker);
-            lives += check(broker, seed, folder.expect("a temporary folder").path());
+            let folder = folder.expect("a temporary folder");
+            lives += check(broker, &shelf, seed, folder.path(), &mut rows);
         }
     }
+    assert!(rows.values().all(|count| *count > 0), "every table had rows: {rows:?}");
+    println!("{rows:?}");
     println!("{seeds} seeds from {first}, {lives} lives, {:.1} s", begun.elapsed().as_secs_f64());
 }

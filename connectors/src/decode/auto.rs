@@ -7,7 +7,7 @@
 use super::fault::Fault;
 use super::json::{Kind, Object, Value};
 use super::output::Output;
-use super::{DECODERS, Format, JsonDecoder, Recognised, time};
+use super::{DECODERS, Format, JsonDecoder, Recognised, market, time};
 use crate::source::MessageBlock;
 
 /// Decodes all messages of a block with the decoder of a format, or with whichever knows them.
@@ -177,7 +177,8 @@ fn decode_note<'a>(
         return Ok(());
     };
     out.note_receive_time(time::parse_number(seconds, time::S).ok());
-    out.note_symbol(split(payload, b" -> ").and_then(|(address, _)| symbol_of(address)));
+    let asked = |key: &[u8]| split(payload, b" -> ").and_then(|(address, _)| asked_in(address, key));
+    out.note_question(asked(b"symbol="), asked(b"limit=").and_then(market::depth));
     let answer = answer.trim_ascii();
     let decoded = match answer.first() {
         // A list of something: one verdict on the whole, not one for each element.
@@ -194,11 +195,11 @@ fn decode_note<'a>(
     }
 }
 
-/// The symbol that an address asks for: `https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000`.
-fn symbol_of(address: &[u8]) -> Option<&[u8]> {
+/// What an address asks for under a key: `https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000`.
+fn asked_in<'a>(address: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     let query = address.split(|&byte| byte == b'?').nth(1)?;
     let mut parts = query.split(|byte| matches!(byte, b'&' | b' '));
-    parts.find_map(|part| part.strip_prefix(b"symbol=")).filter(|symbol| !symbol.is_empty())
+    parts.find_map(|part| part.strip_prefix(key)).filter(|value| !value.is_empty())
 }
 
 /// Whether an object, or the first of an array of objects, has a price and a quantity, or is a funding rate.

@@ -27,7 +27,7 @@ pub(super) fn decode<'a>(
         if !object.has(b"data") {
             return Ok(Recognised::No);
         }
-        if out.config.market && market::decode(kind, object, inner, out)? == Recognised::Yes {
+        if out.config.market && market::decode(&topic, object, inner, out)? == Recognised::Yes {
             return Ok(Recognised::Yes);
         }
         out.ignore(NAME, kind);

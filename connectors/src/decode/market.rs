@@ -135,6 +135,13 @@ fn whole(value: Value<'_>, name: &'static str) -> Result<u64, Fault> {
     u64::try_from(field::integer(value, name)?).map_err(|_| Fault::Value(name, "below zero"))
 }
 
+/// Levels a side that a stream or a question names: `5` in `btcusdt@depth5`, with what follows the digits; none where it names none.
+pub(super) fn depth(text: &[u8]) -> Option<u32> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let depth = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
+    (depth > 0).then_some(depth)
+}
+
 /// Refuses a range of updates that runs backwards.
 ///
 /// # Errors

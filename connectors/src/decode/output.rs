@@ -9,9 +9,10 @@ use super::fault::Fault;
 use super::time;
 use crate::source::{DecodedChunk, Message, MessageBlock};
 use std::collections::HashMap;
+use std::sync::Arc;
 use tidewheel_schemas::{
     AccountContent, AccountRecord, AggressorSide, Amendment, Change, DecimalError, Instrument, InstrumentError,
-    MarketContent, MarketRecord, Reject, RejectReason, Trade, TradeId, TradeKind, is_notional_in_range,
+    MarketContent, MarketRecord, OWN_LETTERS, Reject, RejectReason, Trade, TradeId, TradeKind, is_notional_in_range,
 };
 
 /// A trade as a decoder read it. Without an id, its place in the source names it.
@@ -42,6 +43,8 @@ pub(super) struct DecodedAmendment {
 #[derive(Clone, Debug)]
 pub(super) struct DecodedRecord {
     pub event_time_ns: Option<i64>,
+    /// Whether that is no time of the venue all the same.
+    pub is_timeless: bool,
     /// The payload's own receive time, used where the source tells none.
     pub receive_time_ns: Option<i64>,
     pub content: MarketContent,
@@ -88,8 +91,16 @@ pub(super) struct Output<'b> {
     noted_receive_time_ns: Option<i64>,
     /// The symbol that a note around the message at hand asked for.
     noted_symbol: Option<Box<[u8]>>,
+    /// How many levels a side of a book it asked for.
+    noted_depth: Option<u32>,
     /// Market records and records of accounts of the message at hand.
     records: u32,
+    /// The bytes of the message at hand, once something keeps them.
+    raw: Option<Arc<[u8]>>,
+    /// Dead letters of single records of the message at hand.
+    own_letters: usize,
+    /// Of those that the other refused records share, one a reason: where they are.
+    shared_letters: Vec<usize>,
 }
 
 impl<'b> Output<'b> {
@@ -111,7 +122,11 @@ impl<'b> Output<'b> {
             begun: 0,
             noted_receive_time_ns: None,
             noted_symbol: None,
+            noted_depth: None,
             records: 0,
+            raw: None,
+            own_letters: 0,
+            shared_letters: Vec::new(),
         }
     }
 
@@ -129,7 +144,11 @@ impl<'b> Output<'b> {
         self.begun = 0;
         self.noted_receive_time_ns = None;
         self.noted_symbol = None;
+        self.noted_depth = None;
         self.records = 0;
+        self.raw = None;
+        self.own_letters = 0;
+        self.shared_letters.clear();
     }
 
     /// Closes the message at hand: if nothing came of it, it counts as ignored.
@@ -156,9 +175,14 @@ impl<'b> Output<'b> {
         self.noted_receive_time_ns = receive_time_ns;
     }
 
-    /// Notes the symbol that was asked for, for answers that name none.
-    pub(super) fn note_symbol(&mut self, symbol: Option<&[u8]>) {
-        self.noted_symbol = symbol.map(Into::into);
+    /// Notes the symbol and the number of levels that were asked for, for answers that name none.
+    pub(super) fn note_question(&mut self, symbol: Option<&[u8]>, depth: Option<u32>) {
+        (self.noted_symbol, self.noted_depth) = (symbol.map(Into::into), depth);
+    }
+
+    /// How many levels a side the question of the message at hand asked for, where there is one that says so.
+    pub(super) const fn depth_asked(&self) -> Option<u32> {
+        self.noted_depth
     }
 
     /// The symbol of a message that names none: what was asked for, or as configured; empty where nobody knows.
@@ -221,7 +245,7 @@ impl<'b> Output<'b> {
             partition: self.block.partition,
             position: self.message.position,
             receive_time_ns: self.message.receive_time_ns.or(self.noted_receive_time_ns).or(found.receive_time_ns),
-            raw: self.block.payload(&self.message).into(),
+            raw: self.raw(),
         };
         self.chunk.amendments.push(amendment);
         self.has_ended = true;
@@ -244,6 +268,7 @@ impl<'b> Output<'b> {
         self.chunk.market.push(MarketRecord {
             instrument,
             event_time_ns,
+            is_timeless: found.is_timeless || found.event_time_ns.is_none(),
             partition: self.block.partition,
             position: self.message.position,
             index,
@@ -323,16 +348,35 @@ impl<'b> Output<'b> {
         self.dead_letter(fault.reason(), format!("record {number} of the message: {fault}"));
     }
 
+    /// As [`Reject::gather`] would have it, of letters in the order of the message: it may hold a hundred thousand.
     fn dead_letter(&mut self, reason: RejectReason, detail: String) {
-        self.chunk.rejects.push(Reject {
+        self.has_ended = true;
+        if self.own_letters == OWN_LETTERS {
+            let rejects = &mut self.chunk.rejects;
+            if let Some(&at) = self.shared_letters.iter().find(|&&at| rejects[at].reason == reason) {
+                rejects[at].absorb(1);
+                return;
+            }
+            self.shared_letters.push(rejects.len());
+        } else {
+            self.own_letters += 1;
+        }
+        let letter = Reject {
             partition: self.block.partition,
             position: self.message.position,
             reason,
+            records: 1,
             detail,
-            raw: self.block.payload(&self.message).into(),
+            raw: self.raw(),
             receive_time_ns: self.message.receive_time_ns.or(self.noted_receive_time_ns),
-        });
-        self.has_ended = true;
+        };
+        self.chunk.rejects.push(letter);
+    }
+
+    /// The bytes of the message at hand, copied once.
+    fn raw(&mut self) -> Arc<[u8]> {
+        let (block, message) = (self.block, self.message);
+        Arc::clone(self.raw.get_or_insert_with(|| block.payload(&message).into()))
     }
 
     /// The chunk, but for the raw messages.

@@ -75,6 +75,9 @@ pub fn render_market(record: &MarketRecord) -> Vec<u8> {
     let Instrument { venue, symbol } = &record.instrument;
     put(&mut line, format_args!(r#"{{"type":"{kind}","venue":"{venue}","symbol":"{symbol}""#));
     put(&mut line, format_args!(r#","event_time":{}"#, record.event_time_ns));
+    if record.is_timeless {
+        put(&mut line, format_args!(r#","timeless":true"#));
+    }
     match &record.content {
         MarketContent::Quote(quote) => {
             put_whole(&mut line, "update_id", quote.update_id);
@@ -104,6 +107,7 @@ pub fn render_market(record: &MarketRecord) -> Vec<u8> {
             }
             put_e8(&mut line, "price", Some(liquidation.price_e8));
             put_e8(&mut line, "quantity", Some(liquidation.quantity_e8));
+            put_whole(&mut line, "occurrence", Some(liquidation.occurrence.into()).filter(|number| *number > 0));
         }
     }
     end(line, record.receive_time_ns)
@@ -120,6 +124,7 @@ fn put_book(line: &mut String, update: &BookUpdate) {
     }
     put_whole(line, "last_id", Some(update.last_id));
     put_whole(line, "previous_id", update.previous_id);
+    put_whole(line, "depth", update.depth.map(u64::from));
     for (side, levels) in [("bids", &update.bids), ("asks", &update.asks)] {
         put(line, format_args!(r#","{side}":["#));
         for (number, Level { price_e8, quantity_e8 }) in levels.iter().enumerate() {

@@ -5,7 +5,7 @@ mod market;
 
 use super::*;
 use std::fmt::Write;
-use tidewheel_schemas::{Change, format_e8};
+use tidewheel_schemas::{Change, OWN_LETTERS, Reject, RejectReason, format_e8};
 
 /// One line for each thing that came out.
 pub(super) fn show(chunk: &DecodedChunk) -> String {
@@ -224,6 +224,34 @@ fn bad_records_are_refused_for_their_reason() {
     }
     let chunk = decode(&DecodeConfig::default(), None, b"{\"e\":\"\xff\"}");
     assert_eq!(show(&chunk), "malformed: not UTF-8 at byte 6");
+}
+
+#[test]
+fn a_message_full_of_bad_records_is_kept_a_few_times_only() {
+    const BAD: &str = r#"{"e":"markPriceUpdate","E":1723161255000,"s":"BTCUSDT","p":"-1","P":"-1","i":"1","r":"0.1","T":1723161260000}"#;
+    const WRONG: &str = r#"{"e":"trade","E":1,"T":1723161255342,"s":"BTCUSDT","t":1,"p":"x","q":"1","m":true}"#;
+    let records: Vec<&str> = (0..9_000).map(|n| if n % 3 == 2 { WRONG } else { BAD }).collect();
+    let message = format!("[{}]", records.join(","));
+    let chunk = decode(&DecodeConfig::default(), None, message.as_bytes());
+    let letters = &chunk.rejects;
+    assert_eq!(letters.iter().map(|letter| letter.records).sum::<u64>(), 9_000);
+    assert!(letters.len() <= OWN_LETTERS + RejectReason::ALL.len(), "{} letters", letters.len());
+    assert!(letters.iter().all(|letter| *letter.raw == *message.as_bytes()));
+    assert!(letters.iter().all(|letter| std::ptr::eq(&*letter.raw, &*letters[0].raw)), "its bytes are copied once");
+    let mut gathered = letters.clone();
+    gathered.sort();
+    assert_eq!(Reject::gather(letters.clone()), gathered, "what comes later has nothing to gather");
+    // One that holds only a few keeps a letter for each, which names it.
+    let few = decode(&DecodeConfig::default(), None, format!("[{BAD},{BAD}]").as_bytes());
+    assert_eq!(few.rejects.iter().map(|letter| letter.records).collect::<Vec<_>>(), [1, 1]);
+}
+
+#[test]
+fn a_message_of_many_cancels_is_copied_once() {
+    const CANCEL: &str = r#"{"type":"trade","op":"cancel","venue":"v","symbol":"S","trade_id":"1","sequence":1}"#;
+    let chunk = decode(&DecodeConfig::default(), None, format!("[{}]", [CANCEL; 100].join(",")).as_bytes());
+    assert_eq!((chunk.amendments.len(), chunk.rejects.len()), (100, 0));
+    assert!(chunk.amendments.iter().all(|amendment| std::ptr::eq(&*amendment.raw, &*chunk.amendments[0].raw)));
 }
 
 #[test]

@@ -105,6 +105,7 @@ impl Streams {
             out.push(MarketRecord {
                 instrument: instrument.clone(),
                 event_time_ns,
+                is_timeless: false,
                 partition: 0,
                 position: 0,
                 index: 0,
@@ -150,7 +151,7 @@ impl Streams {
         if kinds.liquidations && draws[2] == 0 {
             let trade = &event.trade;
             let (side, price_e8, quantity_e8) = (trade.side, trade.price_e8, trade.quantity_e8);
-            send(now_ns, MarketContent::Liquidation(Liquidation { side, price_e8, quantity_e8 }));
+            send(now_ns, MarketContent::Liquidation(Liquidation { side, price_e8, quantity_e8, occurrence: 0 }));
         }
     }
 }
@@ -180,6 +181,7 @@ impl State {
                 last_id: self.last_id,
                 previous_id: Some(previous_id),
                 is_snapshot: false,
+                depth: None,
                 bids: changed_bids,
                 asks: changed_asks,
             }
@@ -205,6 +207,7 @@ impl State {
             last_id: self.last_id,
             previous_id: None,
             is_snapshot: true,
+            depth: None,
             bids: all(&mut self.bids.iter().rev()),
             asks: all(&mut self.asks.iter()),
         });

@@ -113,6 +113,7 @@ mod tests {
             partition: 0,
             position,
             reason: RejectReason::Malformed,
+            records: 1,
             detail: "not JSON".to_owned(),
             raw: b"{".as_slice().into(),
             receive_time_ns: None,

@@ -260,6 +260,7 @@ fn accept(
                 partition: block.partition,
                 position: offset,
                 reason: RejectReason::Oversized,
+                records: 1,
                 detail: format!("message of {} bytes, more than {max_message_bytes}", payload.len()),
                 raw: payload[..payload.len().min(OVERSIZED_KEPT_BYTES)].into(),
                 receive_time_ns,

@@ -318,7 +318,15 @@ impl Compaction<'_> {
         for file in group {
             opened.push(bars_read::batches(self.layout, file, None)?);
         }
-        let inputs = opened.into_iter().flatten();
+        // Files of before some columns get them.
+        let with_all_columns = |batch: RecordBatch| match first.table {
+            Table::Rejects => Ok(rejects_file::with_records(batch)),
+            table if Table::MARKET.contains(&table) => {
+                market::with_all_columns(&batch, table).map_err(|error| LakeError::parquet("read", &path)(error.into()))
+            }
+            _ => Ok(batch),
+        };
+        let inputs = opened.into_iter().flatten().map(|batch| batch.and_then(with_all_columns));
         let written_rows = Cell::new(0);
         let counted = |batch: Result<RecordBatch, LakeError>| {
             batch.inspect(|batch| written_rows.set(written_rows.get() + batch.num_rows() as u64))

@@ -75,6 +75,12 @@ pub fn days(state: &LakeState, spec: &Arc<TableSpec>) -> BTreeSet<String> {
     files(state, &StoredRows { spec: Arc::clone(spec), number: 0 }).filter_map(day_of).collect()
 }
 
+/// How many versions of rows a day has.
+pub fn rows_in_day(state: &LakeState, spec: &Arc<TableSpec>, day: &str) -> u64 {
+    let stored = StoredRows { spec: Arc::clone(spec), number: 0 };
+    files(state, &stored).filter(|file| day_of(file).as_deref() == Some(day)).map(|file| file.rows).sum()
+}
+
 /// The versions of rows of a day that are wanted, each with its tick, by venue, symbol, event time and qualifier, and then in the order
 /// of publication. `number` is what the rows will name as their table.
 ///

@@ -21,6 +21,8 @@ pub struct Letter {
     pub position: u64,
     /// The kind of trouble.
     pub reason: RejectReason,
+    /// How many records of the message it speaks of.
+    pub records: u64,
     /// What exactly.
     pub detail: String,
     /// The record as it was received.
@@ -92,8 +94,9 @@ fn of_lake(stored: lake::StoredReject) -> Letter {
         // Of a record that was too large or broken off, no more was kept.
         is_cut: matches!(stored.reason, RejectReason::Oversized | RejectReason::Truncated),
         reason: stored.reason,
+        records: stored.records,
         detail: stored.detail,
-        raw: stored.raw.into(),
+        raw: stored.raw.to_vec(),
         receive_time_ns: stored.receive_time_ns,
     }
 }
@@ -125,12 +128,19 @@ struct Written {
     source: String,
     position: u64,
     reason: RejectReason,
+    #[serde(default = "one")]
+    records: u64,
     detail: String,
     raw: Option<String>,
     raw_base64: Option<String>,
     raw_bytes_total: u64,
     tick: u64,
     receive_time_ns: Option<i64>,
+}
+
+/// Letters were once of a record each, and did not say so.
+const fn one() -> u64 {
+    1
 }
 
 fn of_json(text: &[u8]) -> Result<Letter, String> {
@@ -147,6 +157,7 @@ fn of_json(text: &[u8]) -> Result<Letter, String> {
         source: written.source,
         position: written.position,
         reason: written.reason,
+        records: written.records,
         detail: written.detail,
         raw,
         is_cut,
@@ -202,7 +213,9 @@ mod tests {
             "raw":"{\"p\":\"-1\"}","raw_bytes_total":10,"tick":100,"receive_time_ns":5}"#;
         let letter = of_json(text).expect("a letter");
         assert_eq!((letter.raw.as_slice(), letter.is_cut), (&br#"{"p":"-1"}"#[..], false));
-        assert_eq!((letter.reason, letter.receive_time_ns), (RejectReason::Number, Some(5)));
+        assert_eq!((letter.reason, letter.receive_time_ns, letter.records), (RejectReason::Number, Some(5), 1));
+        let shared = String::from_utf8_lossy(text).replace(r#""detail""#, r#""records":40,"detail""#);
+        assert!(of_json(shared.as_bytes()).is_ok_and(|letter| letter.records == 40));
         let cut = String::from_utf8_lossy(text).replace(":10,", ":11,");
         assert!(of_json(cut.as_bytes()).is_ok_and(|letter| letter.is_cut));
         assert!(of_json(br#"{"open":"1.0"}"#).is_err_and(|error| error.contains("missing field")));

@@ -14,6 +14,8 @@ use tidewheel_connectors::kafka::publish::{Outgoing, Publisher};
 pub struct Target {
     to: To,
     written: u64,
+    /// Source and position of the message written last: its other letters hold it again.
+    last: Option<(String, u64)>,
     /// Of these no bytes were kept, or only the beginning.
     incomplete: u64,
     /// These hold line ends and are not JSON: no line of a file can hold them.
@@ -45,13 +47,18 @@ impl Target {
     }
 
     const fn new(to: To) -> Self {
-        Self { to, written: 0, incomplete: 0, many_lines: 0 }
+        Self { to, written: 0, last: None, incomplete: 0, many_lines: 0 }
     }
 
-    /// Writes a letter's raw bytes. False, and counted, where they cannot be written as they were.
+    /// Writes a letter's raw bytes. False where the letter before was of the same message; false, and counted, where they
+    /// cannot be written as they were.
     pub fn write(&mut self, letter: &Letter) -> Result<bool, CommandError> {
         if letter.is_cut || letter.raw.is_empty() {
             self.incomplete += 1;
+            return Ok(false);
+        }
+        let source = (letter.source.clone(), letter.position);
+        if self.last.as_ref() == Some(&source) {
             return Ok(false);
         }
         match &mut self.to {
@@ -77,6 +84,7 @@ impl Target {
             }
         }
         self.written += 1;
+        self.last = Some(source);
         Ok(true)
     }
 

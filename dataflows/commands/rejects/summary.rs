@@ -33,7 +33,7 @@ impl Summary {
             last_tick: letter.tick,
             sample: format!("{}:{} {}", letter.source, letter.position, letter.detail),
         });
-        of.count += 1;
+        of.count += letter.records;
         of.first_tick = of.first_tick.min(letter.tick);
         of.last_tick = of.last_tick.max(letter.tick);
     }
@@ -58,7 +58,7 @@ impl Summary {
         }
         table.write(out, "")?;
         let total: u64 = rows.iter().map(|(_, of)| of.count).sum();
-        writeln!(out, "\n{total} dead letters; --show prints them whole, --replay FILE writes their raw bytes again")
+        writeln!(out, "\n{total} refused records; --show prints them whole, --replay FILE writes their raw bytes again")
     }
 }
 
@@ -72,7 +72,8 @@ fn shortened(text: &str) -> String {
 /// Writes a letter whole. Bytes that are no text show as `\xff`.
 pub fn show(letter: &Letter, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}  {}:{}  at {}", letter.reason, letter.source, letter.position, time_text(letter.tick))?;
-    writeln!(out, "  {}", letter.detail)?;
+    let records = if letter.records > 1 { format!("{} times: ", letter.records) } else { String::new() };
+    writeln!(out, "  {records}{}", letter.detail)?;
     let cut = if letter.is_cut { " (only its beginning was kept)" } else { "" };
     writeln!(out, "  {} bytes{cut}: {}\n", letter.raw.len(), printable(&letter.raw))
 }

@@ -2,7 +2,7 @@
 
 use super::leaves::Leaves;
 use super::plan::Plan;
-use super::quality::{QualityChange, QualityState};
+use super::quality::{QualityBounds, QualityChange, QualityState, SilenceChange};
 use super::row::{row_of, tombstone_of};
 use super::series::Series;
 use super::{FeatureBar, View};
@@ -21,8 +21,8 @@ pub struct FeaturesConfig {
     pub views: Vec<View>,
     /// Whether snapshots will be asked for, so that changes are kept track of.
     pub is_saved: bool,
-    /// The quality below which the newest row of an instrument is told of, 0 to 1; see [`quality_of`](super::quality_of).
-    pub min_quality: Option<f64>,
+    /// What events tell of, if of anything.
+    pub min_quality: Option<QualityBounds>,
 }
 
 /// How much is held.
@@ -80,8 +80,11 @@ pub(super) struct Unsaved {
 pub struct FeatureLedger {
     pub(super) plan: Plan,
     pub(super) is_saved: bool,
-    min_quality: Option<f64>,
+    min_quality: Option<QualityBounds>,
     quality: Vec<QualityChange>,
+    silence: Vec<SilenceChange>,
+    /// Up to which watermark silence was looked for.
+    heard_ns: i64,
     pub(super) books: Vec<Book>,
     pub(super) numbers: FixedMap<Instrument, u32>,
     pub(super) frozen_ns: i64,
@@ -95,6 +98,8 @@ impl FeatureLedger {
             is_saved: config.is_saved,
             min_quality: config.min_quality,
             quality: Vec::new(),
+            silence: Vec::new(),
+            heard_ns: i64::MIN,
             books: Vec::new(),
             numbers: FixedMap::default(),
             frozen_ns: i64::MIN,
@@ -158,13 +163,16 @@ impl FeatureLedger {
             let book = &mut self.books[number];
             let published = rows.len();
             book.apply(&self.plan, self.is_saved, of_bars, of_minutes, &mut rows);
-            if let Some(bound) = self.min_quality {
-                self.quality.extend(book.judge(&rows[published..], bound, self.is_saved));
+            if let Some(bounds) = self.min_quality {
+                let (quality, silence) = (&mut self.quality, &mut self.silence);
+                book.judge(&rows[published..], &bounds, self.is_saved, quality, silence);
             }
         }
+        self.listen(header);
         // Instruments come in their order; a stable sort by view keeps it.
         rows.sort_by_key(|row: &FeatureRow| row.view);
         self.quality.sort_by_key(|change| change.view);
+        self.silence.sort_by(|left, right| (left.view, &left.instrument).cmp(&(right.view, &right.instrument)));
         rows.iter_mut().for_each(|row| row.tick = header.tick);
         rows
     }
@@ -172,6 +180,32 @@ impl FeatureLedger {
     /// What fell below the bound or is back since the last call, by view and instrument where that was each tick.
     pub fn take_quality(&mut self) -> Vec<QualityChange> {
         std::mem::take(&mut self.quality)
+    }
+
+    /// Which instruments fell silent since the last call, or have a row again, by view and instrument where that was each tick.
+    pub fn take_silence(&mut self) -> Vec<SilenceChange> {
+        std::mem::take(&mut self.silence)
+    }
+
+    /// Looks for instruments that have no rows any more. The end of the input makes none silent.
+    fn listen(&mut self, header: &TickHeader) {
+        let until_ns = header.watermark_ns;
+        let Some(after_ns) = self.min_quality.and_then(|bounds| bounds.silent_after_ns) else { return };
+        if until_ns <= self.heard_ns || header.is_last {
+            return;
+        }
+        self.heard_ns = until_ns;
+        for book in &mut self.books {
+            for (view, (state, plan)) in (0..).zip(book.quality.iter_mut().zip(&self.plan.views)) {
+                let due_after_ns = after_ns.saturating_add(plan.base_interval(&self.plan).duration_ns());
+                let Some(since_ns) = state.falls_silent(until_ns, due_after_ns) else { continue };
+                let instrument = book.instrument.clone();
+                self.silence.push(SilenceChange { view, instrument, is_silent: true, since_ns, until_ns });
+                if self.is_saved {
+                    book.unsaved.quality.insert(view, *state);
+                }
+            }
+        }
     }
 
     pub(super) fn add(&mut self, instrument: &Instrument) -> usize {
@@ -292,18 +326,24 @@ impl Book {
     }
 
     /// Judges the newest of the rows that a tick published, of each view.
-    fn judge(&mut self, published: &[FeatureRow], bound: f64, is_saved: bool) -> Vec<QualityChange> {
-        let mut changes = Vec::new();
+    fn judge(
+        &mut self,
+        published: &[FeatureRow],
+        bounds: &QualityBounds,
+        is_saved: bool,
+        quality: &mut Vec<QualityChange>,
+        silence: &mut Vec<SilenceChange>,
+    ) {
         // Those of a view lie together, ascending by time.
         for rows in published.chunk_by(|left, right| left.view == right.view) {
             let Some(newest) = rows.iter().rfind(|row| row.values.is_some()) else { continue };
             let state = &mut self.quality[usize::from(newest.view)];
-            changes.extend(state.judge(newest, bound));
+            silence.extend(state.take(newest));
+            quality.extend(bounds.least.and_then(|bound| state.judge(newest, bound)));
             if is_saved {
                 self.unsaved.quality.insert(newest.view, *state);
             }
         }
-        changes
     }
 
     /// The rows of a view that close at or after a time, as they stand.
@@ -366,7 +406,7 @@ impl Book {
         for (series, plan) in self.series.iter_mut().zip(&plan.series) {
             series.freeze(plan, frozen_ns);
         }
-        if let Some(interval) = plan.market_interval() {
+        if let Some(interval) = plan.market_interval().filter(|_| frozen_ns > i64::MIN) {
             // Longer bars that can still change need minutes that cannot.
             self.leaves.drop_before(interval.open_of(frozen_ns));
         }

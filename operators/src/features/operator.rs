@@ -1,6 +1,6 @@
 //! The feature ledger as a timely operator.
 
-use super::{FeatureLedger, FeatureSizes, FeaturesConfig, QualityChange, SavedFeatures};
+use super::{FeatureLedger, FeatureSizes, FeaturesConfig, QualityChange, SavedFeatures, SilenceChange};
 use crate::TickHeader;
 use crate::market::LeafChange;
 use crate::open_ticks::OpenTicks;
@@ -17,6 +17,8 @@ pub struct FeatureStreams<'scope> {
     pub rows: StreamVec<'scope, u64, FeatureRow>,
     /// What fell below the quality that is asked for, or is back, each message a tick's, ordered by view and instrument.
     pub quality: StreamVec<'scope, u64, QualityChange>,
+    /// Which instruments fell silent, or have rows again, likewise.
+    pub silence: StreamVec<'scope, u64, SilenceChange>,
     /// For a snapshot, where the tick asks for one.
     pub saved: StreamVec<'scope, u64, SavedFeatures>,
     /// How much is held, once a tick.
@@ -58,14 +60,16 @@ pub fn features<'scope>(
     let (saved, saved_stream) = builder.new_output::<Vec<SavedFeatures>>();
     let (sizes, sizes_stream) = builder.new_output::<Vec<FeatureSizes>>();
     let (quality, quality_stream) = builder.new_output::<Vec<QualityChange>>();
+    let (silence, silence_stream) = builder.new_output::<Vec<SilenceChange>>();
     let mut rows = OutputBuilder::from(rows);
     let mut quality = OutputBuilder::from(quality);
+    let mut silence = OutputBuilder::from(silence);
     let mut saved = OutputBuilder::from(saved);
     let mut sizes = OutputBuilder::from(sizes);
 
     let mut ledger = restored.map_or_else(|| FeatureLedger::new(config), |state| FeatureLedger::restore(config, state));
     builder.build(move |_| {
-        let mut open = OpenTicks::<Records, 4>::default();
+        let mut open = OpenTicks::<Records, 5>::default();
         move |frontiers| {
             versions.for_each(|time, data| {
                 let versions = &mut open.at(&time).records.versions;
@@ -76,10 +80,11 @@ pub fn features<'scope>(
             headers.for_each(|time, data| open.at(&time).header = data.pop());
 
             while let Some(tick) = open.take_complete(frontiers) {
-                let [rows_at, saved_at, sizes_at, quality_at] = &tick.capabilities;
+                let [rows_at, saved_at, sizes_at, quality_at, silence_at] = &tick.capabilities;
                 let mut changed = ledger.apply(&tick.header, &tick.records.versions, &tick.records.leaves);
                 rows.activate().session(rows_at).give_container(&mut changed);
                 quality.activate().session(quality_at).give_container(&mut ledger.take_quality());
+                silence.activate().session(silence_at).give_container(&mut ledger.take_silence());
                 if let Some(saving) = tick.header.save {
                     saved.activate().session(saved_at).give_container(&mut ledger.save(saving));
                 }
@@ -87,5 +92,11 @@ pub fn features<'scope>(
             }
         }
     });
-    FeatureStreams { rows: rows_stream, quality: quality_stream, saved: saved_stream, sizes: sizes_stream }
+    FeatureStreams {
+        rows: rows_stream,
+        quality: quality_stream,
+        silence: silence_stream,
+        saved: saved_stream,
+        sizes: sizes_stream,
+    }
 }

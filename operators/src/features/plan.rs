@@ -1,6 +1,7 @@
 //! What all views together ask for: each feature once an interval, and where a view finds its columns.
 
-use super::{Feature, FeatureBar, Kernel, Scope, State, View};
+use super::market_bar::MarketAges;
+use super::{Family, Feature, FeatureBar, Kernel, Scope, State, View};
 use tidewheel_schemas::Interval;
 
 /// What is computed, and how rows are made of it.
@@ -32,6 +33,22 @@ pub(super) struct ViewPlan {
     pub series: Vec<usize>,
     /// For each column its place in `series`, and the feature's place in the series.
     pub columns: Vec<(usize, usize)>,
+    /// For each of `series`, how old that is which the columns over it look at beside trades.
+    pub ages: Vec<Vec<AgeOf>>,
+}
+
+/// How old what a feature looks at is.
+pub(super) type AgeOf = fn(&MarketAges) -> Option<i64>;
+
+/// What a family looks at that is told anew as long as it holds. Flows are none of that, and a rate that was settled stands for
+/// hours.
+pub(super) fn age_of(family: &Family) -> Option<AgeOf> {
+    match family.inputs {
+        "quotes, book" => Some(|ages| ages.touch_ns),
+        "book" => Some(|ages| ages.book_ns),
+        "marks" => Some(|ages| ages.mark_ns),
+        _ => None,
+    }
 }
 
 impl Plan {
@@ -126,6 +143,11 @@ impl ViewPlan {
             (join, series[at].place_of(column.feature))
         });
         let columns = columns.collect();
-        Self { base: place(series, view.base), series: used, columns }
+        let ages_over = |at: &usize| {
+            let over = view.columns.iter().filter(|column| place(series, column.interval) == *at);
+            over.filter_map(|column| age_of(column.feature.family)).collect()
+        };
+        let ages = used.iter().map(ages_over).collect();
+        Self { base: place(series, view.base), series: used, columns, ages }
     }
 }

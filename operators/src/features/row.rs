@@ -1,8 +1,8 @@
 //! A row out of the bars that it joins.
 
-use super::plan::{Plan, ViewPlan};
+use super::plan::{AgeOf, Plan, ViewPlan};
 use super::series::Held;
-use super::{Feature, Scope};
+use super::{Feature, FeatureBar, Scope};
 use tidewheel_schemas::{FeatureRow, Instrument, Interval};
 
 /// The row of a view for a base bar. `at` gives, by the place of a series, its newest bar that had closed at a time; `base` is
@@ -20,11 +20,12 @@ pub(super) fn row_of<'a>(
     let close_time_ns = base.bar.close_time_ns;
     let mut joined = [None; Interval::ALL.len()];
     let mut staleness_ns = 0;
-    for (join, series) in joined.iter_mut().zip(&view.series) {
+    for ((join, series), ages) in joined.iter_mut().zip(&view.series).zip(&view.ages) {
         *join = at(*series, close_time_ns);
         if let Some(held) = join {
             let newest_possible = plan.series[*series].interval.open_of(close_time_ns);
-            staleness_ns = staleness_ns.max(newest_possible - held.bar.close_time_ns);
+            let since_close_ns = newest_possible - held.bar.close_time_ns;
+            staleness_ns = staleness_ns.max(since_close_ns + market_staleness_ns(held.bar, ages));
         }
     }
     let (mut nulls, mut ready, mut warm) = (0, 0, 0);
@@ -52,6 +53,15 @@ pub(super) fn row_of<'a>(
         anchor_time_ns: origin_ns(view.base).unwrap_or(base.bar.open_time_ns),
         values: Some(values),
     }
+}
+
+/// For how long before a bar nothing was told of what the features look at beside trades: what was told in the bar is fresh. In
+/// whole milliseconds, as tables keep it: a row whose staleness differs by less says nothing new.
+fn market_staleness_ns(bar: &FeatureBar, ages: &[AgeOf]) -> i64 {
+    let Some(market) = &bar.market else { return 0 };
+    let oldest_ns = ages.iter().filter_map(|age_of| age_of(&market.ages)).max().unwrap_or_default();
+    let before_ns = (oldest_ns - (bar.close_time_ns - bar.open_time_ns)).max(0);
+    before_ns - before_ns % 1_000_000
 }
 
 /// The version of a row that says its bar is gone.

@@ -53,7 +53,8 @@ impl FeatureLedger {
             let unsaved = std::mem::take(&mut book.unsaved);
             let shard = shard_of(book.instrument.id());
             let is_whole = saving.is_whole(shard);
-            if !is_whole && unsaved.bars.is_empty() && unsaved.leaves.is_empty() {
+            let is_empty = unsaved.bars.is_empty() && unsaved.leaves.is_empty() && unsaved.quality.is_empty();
+            if !is_whole && is_empty {
                 continue;
             }
             let part = shards.entry(shard).or_insert_with(|| SavedFeatures::nothing(shard, is_whole));

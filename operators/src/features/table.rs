@@ -82,6 +82,11 @@ const fn of(name: &'static str, family: &'static Family, kernel: Kernel) -> Feat
     Feature { name, version: 1, family, kernel }
 }
 
+/// A feature whose values are others than those of an earlier version were.
+const fn changed(version: u32, feature: Feature) -> Feature {
+    Feature { version, ..feature }
+}
+
 /// What Wilder's averages over 14 keep at each step.
 const WILDER_14: f64 = 13.0 / 14.0;
 
@@ -152,13 +157,13 @@ pub const FEATURES: &[Feature] = &[
     of("quote_intensity_1@per_second", &touch::INTENSITY, window(1, touch::intensity)),
     of("book_valid@close", &depth::VALID, window(1, depth::valid)),
     of("depth_imbalance_1@book", &depth::IMBALANCE, window(1, depth::imbalance::<0>)),
-    of("depth_imbalance_5@book", &depth::IMBALANCE, window(1, depth::imbalance::<1>)),
-    of("depth_imbalance_10@book", &depth::IMBALANCE, window(1, depth::imbalance::<2>)),
-    of("depth_imbalance_20@book", &depth::IMBALANCE, window(1, depth::imbalance::<3>)),
-    of("order_flow_imbalance_1@ofi", &order_flow::OFI, window(1, order_flow::ofi)),
-    of("order_flow_imbalance_15@ofi", &order_flow::OFI, window(15, order_flow::ofi)),
-    of("order_flow_imbalance_1@ofi_per_depth", &order_flow::PER_DEPTH, window(1, order_flow::per_depth)),
-    of("order_flow_imbalance_15@ofi_per_depth", &order_flow::PER_DEPTH, window(15, order_flow::per_depth)),
+    changed(2, of("depth_imbalance_5@book", &depth::IMBALANCE, window(1, depth::imbalance::<1>))),
+    changed(2, of("depth_imbalance_10@book", &depth::IMBALANCE, window(1, depth::imbalance::<2>))),
+    changed(2, of("depth_imbalance_20@book", &depth::IMBALANCE, window(1, depth::imbalance::<3>))),
+    changed(2, of("order_flow_imbalance_1@ofi", &order_flow::OFI, window(1, order_flow::ofi))),
+    changed(2, of("order_flow_imbalance_15@ofi", &order_flow::OFI, window(15, order_flow::ofi))),
+    changed(2, of("order_flow_imbalance_1@ofi_per_depth", &order_flow::PER_DEPTH, window(1, order_flow::per_depth))),
+    changed(2, of("order_flow_imbalance_15@ofi_per_depth", &order_flow::PER_DEPTH, window(15, order_flow::per_depth))),
     of("funding_rate@last", &perpetual::FUNDING, window(1, perpetual::funding)),
     of("funding_rate@settled", &perpetual::SETTLED, window(1, perpetual::settled)),
     of("minutes_to_funding@last", &perpetual::TO_FUNDING, window(1, perpetual::minutes_to_funding)),

@@ -1,192 +1,104 @@
 //! One instrument: the records of the correction horizon by minute, its book, and the leaves made of them.
 
-use super::history::{BookHistory, Change, HeldUpdate, Put, SavedBase};
-use super::leaf::{LastMark, LiquidationFlow, MarketLeaf, Touch, TouchFlow};
+use super::history::{BookHistory, Change, Put, SavedBase};
+use super::leaf::MarketLeaf;
+use super::minute::Minute;
+use super::{MarketSizes, Source};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use tidewheel_schemas::{Funding, Interval, Liquidation, Mark, MarketContent, Quote};
-
-/// Partition, position, index.
-pub(super) type Source = (u32, u64, u16);
-
-/// Orders quotes and tells them apart: event time, the venue's number, and where there is none the source.
-type QuoteKey = (i64, Option<u64>, Source);
+use tidewheel_schemas::{BookUpdate, Interval, MarketContent, Quote};
 
 /// A record without its instrument, as it is held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HeldRecord {
     pub event_time_ns: i64,
+    pub is_timeless: bool,
     pub source: Source,
     pub content: MarketContent,
 }
 
-/// The records of a minute but those of the book, each list ascending.
-#[derive(Clone, Debug, Default)]
-struct Minute {
-    quotes: Vec<(QuoteKey, Quote)>,
-    marks: Vec<(i64, Mark)>,
-    funding: Vec<(i64, Funding)>,
-    liquidations: Vec<((i64, Source), Liquidation)>,
-}
-
-impl Minute {
-    fn put(&mut self, event_time_ns: i64, source: Source, content: &MarketContent) -> Put {
-        match content {
-            MarketContent::Quote(quote) => {
-                let source = if quote.update_id.is_some() { Source::default() } else { source };
-                put(&mut self.quotes, (event_time_ns, quote.update_id, source), *quote, |_, _| None)
-            }
-            MarketContent::Mark(mark) => put(&mut self.marks, event_time_ns, *mark, joined),
-            MarketContent::Funding(funding) => put(&mut self.funding, event_time_ns, *funding, |_, _| None),
-            MarketContent::Liquidation(liquidation) => {
-                put(&mut self.liquidations, (event_time_ns, source), *liquidation, |_, _| None)
-            }
-            MarketContent::Book(_) => unreachable!("books have a history of their own"),
-        }
-    }
-
-    fn leaf(&self) -> MarketLeaf {
-        let touch = |((time_ns, _, _), quote): &(QuoteKey, Quote)| {
-            TouchFlow::of(Touch { time_ns: *time_ns, bid: quote.bid, ask: quote.ask })
-        };
-        let mut mark = LastMark::default();
-        self.marks.iter().for_each(|(time_ns, next)| mark.push(*time_ns, next));
-        let mut liquidations = LiquidationFlow::default();
-        self.liquidations.iter().for_each(|(_, liquidation)| liquidations.push(liquidation));
-        MarketLeaf {
-            quotes: self.quotes.iter().map(touch).reduce(|flow, next| flow.merge(&next)),
-            book: None,
-            mark,
-            settled_rate_e8: self.funding.last().map(|(_, funding)| funding.rate_e8),
-            liquidations: (liquidations.count > 0).then_some(liquidations),
-        }
-    }
-
-    const fn len(&self) -> usize {
-        self.quotes.len() + self.marks.len() + self.funding.len() + self.liquidations.len()
-    }
-
-    fn records(&self) -> impl Iterator<Item = HeldRecord> {
-        let record =
-            |event_time_ns: i64, source: Source, content: MarketContent| HeldRecord { event_time_ns, source, content };
-        let quotes = self
-            .quotes
-            .iter()
-            .map(move |((time, _, source), quote)| record(*time, *source, MarketContent::Quote(*quote)));
-        let marks =
-            self.marks.iter().map(move |(time, mark)| record(*time, Source::default(), MarketContent::Mark(*mark)));
-        let funding = self.funding.iter();
-        let funding =
-            funding.map(move |(time, funding)| record(*time, Source::default(), MarketContent::Funding(*funding)));
-        let liquidations = self
-            .liquidations
-            .iter()
-            .map(move |((time, source), liquidation)| record(*time, *source, MarketContent::Liquidation(*liquidation)));
-        quotes.chain(marks).chain(funding).chain(liquidations)
-    }
-}
-
-/// Puts a value into its place. Where one is there, `join` may make one of both.
-fn put<K: Ord, V: PartialEq>(list: &mut Vec<(K, V)>, key: K, value: V, join: fn(&V, &V) -> Option<V>) -> Put {
-    let at = match list.last() {
-        Some((last, _)) if *last >= key => list.partition_point(|(other, _)| *other < key),
-        _ => list.len(),
-    };
-    let Some((_, held)) = list.get_mut(at).filter(|(other, _)| *other == key) else {
-        list.insert(at, (key, value));
-        return Put::Taken;
-    };
-    if *held == value {
-        return Put::Duplicate;
-    }
-    match join(held, &value) {
-        Some(both) if both == *held => Put::Duplicate,
-        Some(both) => {
-            *held = both;
-            Put::Taken
-        }
-        None => Put::Conflict,
-    }
-}
-
-/// Two marks of one time are one where they do not contradict each other: venues tell parts by themselves.
-fn joined(held: &Mark, next: &Mark) -> Option<Mark> {
-    fn part(held: Option<i64>, next: Option<i64>) -> Option<Option<i64>> {
-        match (held, next) {
-            (Some(held), Some(next)) if held != next => None,
-            (held, next) => Some(held.or(next)),
-        }
-    }
-    Some(Mark {
-        mark_price_e8: part(held.mark_price_e8, next.mark_price_e8)?,
-        index_price_e8: part(held.index_price_e8, next.index_price_e8)?,
-        funding_rate_e8: part(held.funding_rate_e8, next.funding_rate_e8)?,
-        next_funding_time_ns: part(held.next_funding_time_ns, next.next_funding_time_ns)?,
-    })
-}
-
-/// The middle between bid and ask, eight decimals, rounded down; none where they cross or one is missing.
-pub(super) fn mid_e8(quote: &Quote) -> Option<i64> {
-    let (bid, ask) = (quote.bid?.price_e8, quote.ask?.price_e8);
-    // Prices are far below the greatest number.
-    (bid < ask).then(|| bid + (ask - bid) / 2)
-}
-
 #[derive(Clone, Debug, Default)]
 pub(super) struct InstrumentMarket {
+    /// Those that are not frozen, and the one before them: quotes that are told again are known by it.
     minutes: BTreeMap<i64, Minute>,
     book: Option<Box<BookHistory>>,
-    /// Minutes whose leaf may be another than was told.
+    /// Minutes whose leaf may be another than was told, since they were taken.
     dirty: BTreeSet<i64>,
     /// As they were told; those that can still change.
     leaves: BTreeMap<i64, MarketLeaf>,
-    /// What the last snapshot does not show.
-    pub unsaved: Vec<HeldRecord>,
+    /// Records held but those of the book.
+    records: usize,
+    /// As it was counted last.
+    pub counted: MarketSizes,
+    /// What the last snapshot does not show, each with the frozen minute at which it came.
+    pub unsaved: Vec<(i64, Vec<HeldRecord>)>,
 }
 
 impl InstrumentMarket {
     /// Takes a record that is not older than the frozen frontier.
-    pub fn put(&mut self, event_time_ns: i64, source: Source, content: &MarketContent) -> Put {
+    pub fn put(&mut self, record: &HeldRecord) -> Put {
+        let HeldRecord { event_time_ns, is_timeless, source, content } = record;
         if let MarketContent::Book(update) = content {
-            return self.book.get_or_insert_default().put(event_time_ns, update.clone());
+            return self.book.get_or_insert_default().put(*event_time_ns, *is_timeless, *source, update);
         }
-        let open_time_ns = Interval::M1.open_of(event_time_ns);
-        let put = self.minutes.entry(open_time_ns).or_default().put(event_time_ns, source, content);
+        let open_time_ns = Interval::M1.open_of(*event_time_ns);
+        let minute = self.minutes.entry(open_time_ns).or_default();
+        let before = minute.len();
+        let put = minute.put(record);
+        self.records += minute.len() - before;
         if put == Put::Taken {
             self.dirty.insert(open_time_ns);
+            // It may be told again in the next.
+            let next_ns = open_time_ns + Interval::M1.duration_ns();
+            let is_numbered = matches!(content, MarketContent::Quote(Quote { update_id: Some(_), .. }));
+            if is_numbered && self.is_numbered(next_ns) {
+                self.dirty.insert(next_ns);
+            }
         }
         put
     }
 
-    /// Folds what came for the book, and tells what became of its gaps.
-    pub fn settle(&mut self, frozen_minute_ns: i64) -> Vec<Change> {
-        let Some(book) = &mut self.book else { return Vec::new() };
-        book.settle(&mut self.dirty);
-        // The book may have stood since a minute that is frozen.
-        self.dirty = self.dirty.split_off(&frozen_minute_ns);
-        book.take_changes()
+    /// Folds what came for the book, and tells what became of its gaps, and which of the records are too old after all.
+    pub fn settle(&mut self) -> (Vec<Change>, Vec<Source>) {
+        let Some(book) = &mut self.book else { return Default::default() };
+        let too_old = book.settle(&mut self.dirty);
+        (book.take_changes(), too_old)
     }
 
-    /// Gives the leaves of minutes that ended by a time, where they are others than were given before; none where nothing is
-    /// left of one.
-    pub fn take_leaves(&mut self, end_ns: i64, mut give: impl FnMut(i64, Option<MarketLeaf>)) {
-        while let Some(&minute_ns) = self.dirty.first()
-            && minute_ns + Interval::M1.duration_ns() <= end_ns
-        {
-            self.dirty.pop_first();
-            let leaf = self.leaf_of(minute_ns);
-            let before = match leaf {
-                Some(leaf) => self.leaves.insert(minute_ns, leaf),
-                None => self.leaves.remove(&minute_ns),
-            };
-            if before != leaf {
-                give(minute_ns, leaf);
-            }
+    /// Keeps a record that was taken for the next snapshot.
+    pub fn keep_unsaved(&mut self, frozen_minute_ns: i64, record: HeldRecord) {
+        match self.unsaved.last_mut().filter(|(since_ns, _)| *since_ns == frozen_minute_ns) {
+            Some((_, records)) => records.push(record),
+            None => self.unsaved.push((frozen_minute_ns, vec![record])),
         }
     }
 
+    /// Takes back those that are too old after all.
+    pub fn drop_unsaved(&mut self, too_old: &BTreeSet<Source>) {
+        if let Some((_, records)) = self.unsaved.last_mut() {
+            records.retain(|record| !too_old.contains(&record.source));
+        }
+    }
+
+    /// The minutes whose leaf may have changed since the last call.
+    pub fn take_dirty(&mut self) -> BTreeSet<i64> {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// The leaf of a minute that ended, if it is another than was given before; none in it where nothing is left.
+    pub fn take_leaf(&mut self, minute_ns: i64) -> Option<Option<MarketLeaf>> {
+        let leaf = self.leaf_of(minute_ns);
+        let before = match leaf {
+            Some(leaf) => self.leaves.insert(minute_ns, leaf),
+            None => self.leaves.remove(&minute_ns),
+        };
+        (before != leaf).then_some(leaf)
+    }
+
     fn leaf_of(&self, minute_ns: i64) -> Option<MarketLeaf> {
-        let leaf = self.minutes.get(&minute_ns).map(Minute::leaf);
+        let before = self.minutes.get(&(minute_ns - Interval::M1.duration_ns()));
+        let of_minute = self.minutes.get(&minute_ns).map(|minute| minute.leaf(before));
+        let leaf = of_minute.filter(|leaf| *leaf != MarketLeaf::default());
         let book = self.book.as_ref().and_then(|book| book.flow_of(minute_ns));
         if book.is_none() {
             return leaf;
@@ -196,26 +108,34 @@ impl InstrumentMarket {
 
     /// The last middle between bid and ask of a minute, and the last mark price that the venue told in it, each with its time.
     pub fn marks_of(&self, minute_ns: i64) -> [Option<(i64, i64)>; 2] {
-        let Some(minute) = self.minutes.get(&minute_ns) else { return [None; 2] };
-        let mid = minute.quotes.iter().rev().find_map(|((time_ns, ..), quote)| Some((*time_ns, mid_e8(quote)?)));
-        let marks = minute.marks.iter().rev();
-        let venue = marks.clone().find_map(|(time_ns, mark)| Some((*time_ns, mark.mark_price_e8?)));
-        [mid, venue]
+        let before = self.minutes.get(&(minute_ns - Interval::M1.duration_ns()));
+        let minute = self.minutes.get(&minute_ns);
+        minute.map_or([None; 2], |minute| [minute.last_mid(before), minute.venue_mark_by(i64::MAX)])
+    }
+
+    /// Whether a quote with a number is held, with its time or another.
+    pub fn holds(&self, event_time_ns: i64, quote: &Quote) -> bool {
+        let (open_time_ns, minute_ns) = (Interval::M1.open_of(event_time_ns), Interval::M1.duration_ns());
+        let beside = open_time_ns.saturating_sub(minute_ns)..=open_time_ns.saturating_add(minute_ns);
+        self.minutes.range(beside).any(|(_, minute)| minute.holds(quote))
+    }
+
+    /// Whether a minute has quotes that may have been told in the one before it.
+    pub fn is_numbered(&self, minute_ns: i64) -> bool {
+        self.minutes.get(&minute_ns).is_some_and(Minute::is_numbered)
     }
 
     /// The mark price that the venue had told last by a time, as far as is held.
     pub fn venue_mark_at(&self, time_ns: i64) -> Option<i64> {
-        let marks = self
-            .minutes
-            .range(..=Interval::M1.open_of(time_ns))
-            .rev()
-            .flat_map(|(_, minute)| minute.marks.iter().rev().filter(|(at_ns, _)| *at_ns <= time_ns));
-        marks.filter_map(|(_, mark)| mark.mark_price_e8).next()
+        let mut minutes = self.minutes.range(..=Interval::M1.open_of(time_ns)).rev();
+        minutes.find_map(|(_, minute)| minute.venue_mark_by(time_ns)).map(|(_, price_e8)| price_e8)
     }
 
-    /// Drops minutes before one.
+    /// Freezes minutes before one.
     pub fn freeze(&mut self, frozen_minute_ns: i64) {
-        self.minutes = self.minutes.split_off(&frozen_minute_ns);
+        let kept = self.minutes.split_off(&frozen_minute_ns.saturating_sub(Interval::M1.duration_ns()));
+        let dropped = std::mem::replace(&mut self.minutes, kept);
+        self.records -= dropped.values().map(Minute::len).sum::<usize>();
         self.leaves = self.leaves.split_off(&frozen_minute_ns);
         self.dirty = self.dirty.split_off(&frozen_minute_ns);
         if let Some(book) = &mut self.book {
@@ -223,27 +143,44 @@ impl InstrumentMarket {
         }
     }
 
-    /// Records held but those of the book, updates of the book, levels.
-    pub fn sizes(&self) -> (usize, usize, usize) {
-        let records = self.minutes.values().map(Minute::len).sum();
+    /// What is held of it.
+    pub fn sizes(&self) -> MarketSizes {
         let book = self.book.as_ref();
-        (records, book.map_or(0, |book| book.len()), book.map_or(0, |book| book.levels()))
+        MarketSizes {
+            instruments: 1,
+            records: self.records,
+            updates: book.map_or(0, |book| book.len()),
+            levels: book.map_or(0, |book| book.levels()),
+            gaps: book.map_or(0, |book| book.gaps()),
+        }
     }
 
     /// All that is held.
     pub fn save(&self) -> (Option<SavedBase>, Vec<HeldRecord>) {
         let mut records: Vec<HeldRecord> = self.minutes.values().flat_map(Minute::records).collect();
-        let update = |held: &HeldUpdate| HeldRecord {
-            event_time_ns: held.event_time_ns,
+        let update = |(event_time_ns, is_timeless, update): (i64, bool, &BookUpdate)| HeldRecord {
+            event_time_ns,
+            is_timeless,
             source: Source::default(),
-            content: MarketContent::Book(held.update.clone()),
+            content: MarketContent::Book(update.clone()),
         };
-        records.extend(self.book.iter().flat_map(|book| book.held()).map(update));
+        records.extend(self.book.iter().flat_map(|book| book.updates()).map(update));
         (self.book.as_ref().map(|book| book.save()), records)
     }
 
-    /// Begins with a saved base.
+    /// Begins with what was saved of it whole.
     pub fn restore(base: Option<SavedBase>) -> Self {
         Self { book: base.map(|base| Box::new(BookHistory::restore(base))), ..Self::default() }
+    }
+
+    /// Takes what was taken before.
+    pub fn put_again(&mut self, records: &[HeldRecord]) {
+        for record in records {
+            let put = self.put(record);
+            debug_assert_eq!(put, Put::Taken, "what was saved was taken once");
+        }
+        if let Some(book) = &mut self.book {
+            book.forget_fresh();
+        }
     }
 }

@@ -115,6 +115,8 @@ pub const DEPTHS: [usize; 4] = [1, 5, 10, 20];
 pub struct BookClose {
     /// Whether it can be used.
     pub state: BookState,
+    /// How many levels a side of it are known; none for all.
+    pub depth: Option<u32>,
     /// Quantities of the best levels of the bids, as many as [`DEPTHS`] says or there are; eight decimals.
     pub bid_depth_e8: [i128; DEPTHS.len()],
     /// Likewise of the asks.
@@ -126,8 +128,26 @@ pub struct BookClose {
 pub struct BookFlow {
     /// The best prices after each update; without sides where the book is not whole.
     pub touches: TouchFlow,
+    /// Whether it was known from before its first touch to its last: no flow over a gap is the flow of the minute.
+    pub is_whole: bool,
     /// Where it ended.
     pub close: BookClose,
+}
+
+impl BookFlow {
+    const fn is_known(&self) -> bool {
+        !matches!(self.close.state, BookState::Unknown | BookState::Gap)
+    }
+
+    fn merge(&self, later: &Self) -> Self {
+        let is_whole = self.is_whole && later.is_whole;
+        Self { touches: self.touches.merge(&later.touches), is_whole, ..*later }
+    }
+
+    /// Only where it ends: nothing is missing of a flow that has not begun, if the book is known.
+    const fn closing(&self) -> Self {
+        Self { touches: self.touches.closing(), is_whole: self.is_known(), close: self.close }
+    }
 }
 
 /// The newest of what marks said, each by itself.
@@ -175,16 +195,17 @@ pub struct LiquidationFlow {
 }
 
 impl LiquidationFlow {
-    /// Takes another. One of unknown side counts as sold, as volumes of trades do.
+    /// Takes another. One of unknown side counts to neither sum.
     pub fn push(&mut self, liquidation: &Liquidation) {
         let quote_e16 = i128::from(liquidation.price_e8) * i128::from(liquidation.quantity_e8);
+        self.count += 1;
         let (base, quote) = match liquidation.side {
             AggressorSide::Buy => (&mut self.bought_e8, &mut self.bought_quote_e16),
-            _ => (&mut self.sold_e8, &mut self.sold_quote_e16),
+            AggressorSide::Sell => (&mut self.sold_e8, &mut self.sold_quote_e16),
+            AggressorSide::Unknown => return,
         };
         *base += i128::from(liquidation.quantity_e8);
         *quote += quote_e16;
-        self.count += 1;
     }
 
     const fn merge(&self, later: &Self) -> Self {
@@ -219,7 +240,7 @@ impl MarketLeaf {
     pub fn merge(&self, later: &Self) -> Self {
         Self {
             quotes: merge(self.quotes, later.quotes, |old, new| old.merge(&new)),
-            book: merge(self.book, later.book, |old, new| BookFlow { touches: old.touches.merge(&new.touches), ..new }),
+            book: merge(self.book, later.book, |old, new| old.merge(&new)),
             mark: self.mark.merge(&later.mark),
             settled_rate_e8: later.settled_rate_e8.or(self.settled_rate_e8),
             liquidations: merge(self.liquidations, later.liquidations, |old, new| old.merge(&new)),
@@ -231,7 +252,7 @@ impl MarketLeaf {
     pub fn closing(&self) -> Self {
         Self {
             quotes: self.quotes.map(|quotes| quotes.closing()),
-            book: self.book.map(|book| BookFlow { touches: book.touches.closing(), ..book }),
+            book: self.book.map(|book| book.closing()),
             liquidations: self.liquidations.map(|_| LiquidationFlow::default()),
             ..*self
         }

@@ -5,31 +5,45 @@
 //!   headers --------------------------/      \-- accepted, rejects, gaps, counts
 //! ```
 //!
-//! What is told apart, and in which order it counts:
+//! What leaves is a function of what is held, and of what is frozen: of the set of records, and not of the order in which they
+//! came. What is told apart, and in which order it counts:
 //!
 //! | record | identity | order |
 //! | --- | --- | --- |
-//! | quote | event time and the venue's number; its source where there is none | the same |
-//! | book | sequence, and whether it is a snapshot | sequence; a snapshot after the change of its number |
+//! | quote | event time, the venue's number; its source where there is no number | event time, then number; in a minute that has quotes without a time of the venue, number |
+//! | book | event time, sequence, whether it is a snapshot, how deep | numbering (`numbering.rs`), sequence, snapshots after changes, the deeper ones last |
 //! | mark | event time; parts that do not contradict each other are one | event time |
 //! | settled funding | event time | event time |
-//! | liquidation | its source | event time, source |
+//! | liquidation | event time, what it says, and which of the equal ones of its message it is | none needed |
 //!
-//! The same record again is a duplicate, another of the same identity is rejected as a conflict, and the first is kept. A leaf
-//! is given when its minute has ended by the watermark, since no bar is final before, and again when it changes.
+//! To the event time belongs whether it is that of the venue or of a receipt. The same record again, with the same time, is a
+//! duplicate. Another of the same identity is rejected as a conflict, and the first is kept: that alone depends on the order.
+//! What is told again with another time is accepted, and counts once: an update of a book in its numbering, a quote with a
+//! number in its minute and the one after it, each with its least time, and the venue's before that of a receipt. Two contents of
+//! one place in a book's sequence make the book unknown until a snapshot, since nobody knows which is right. An update whose place
+//! in the sequence is frozen is too old, though its own time is not.
 //!
-//! **State** is bounded by the correction horizon: its records, the levels of each book at the frozen frontier and at the end,
-//! and at checkpoints no more levels than there are updates. See [`MarketLedger::sizes`].
+//! A liquidation has no number: two equal ones of one message are two, but one told by two messages is one, so that the
+//! sum stays the lower bound it is. A leaf is given when its minute has ended by the watermark, since no bar is final before, and
+//! again when it changes.
+//!
+//! **State** is bounded by the correction horizon and a minute: its records and the gaps of books, the levels of each book at the
+//! frozen frontier and at the end, and at checkpoints no more levels than there are updates; a book has a bounded number of
+//! levels, and ten minutes of seconds tell when its numbers fall. See [`MarketLedger::sizes`].
 
 mod book;
 mod history;
 mod instrument;
 mod leaf;
+mod levels;
+mod minute;
+mod numbering;
 mod operator;
 mod saved;
 #[cfg(test)]
 mod tests;
 mod told;
+mod updates;
 
 pub use leaf::{BookClose, BookFlow, BookState, DEPTHS, LastMark, LiquidationFlow, MarketLeaf, Touch, TouchFlow};
 pub use operator::{MarketStreams, market};
@@ -41,8 +55,15 @@ use crate::risk::MarketChange;
 use history::{Change, Put};
 use instrument::{HeldRecord, InstrumentMarket};
 use serde::{Deserialize, Serialize};
-use tidewheel_schemas::{Counters, Instrument, Interval, MarketRecord, RejectReason};
+use std::collections::BTreeSet;
+use tidewheel_schemas::{Counters, Instrument, Interval, MarketContent, MarketRecord, RejectReason};
 use told::Watched;
+use updates::UpdateKey;
+
+/// Partition, position, index.
+type Source = (u32, u64, u16);
+
+const PLACE_IS_FROZEN: &str = "its place is before the correction horizon";
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,12 +103,16 @@ pub struct Refused {
 /// What happened to the sequence of a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum GapKind {
-    /// A change is missing: what the book says counts no more.
+    /// It is none any more: what was missing came late.
+    Mended,
+    /// A change is missing, or two updates contradict each other: what the book says counts no more.
     Lost,
+    /// Its numbers began again: what it said before counts no more.
+    Restarted,
+    /// It has more levels than are held of one: what it says counts no more.
+    Overfull,
     /// A snapshot came after it.
     Found,
-    /// What was missing came late.
-    Mended,
 }
 
 /// A gap in a book, or its end, at the tick at which it was noticed.
@@ -97,13 +122,22 @@ pub struct GapChange {
     pub instrument: Instrument,
     /// What happened.
     pub kind: GapKind,
-    /// The sequence of the change that did not follow.
+    /// When the numbering began that the sequence is of: the event time of its first update, nanoseconds; the least of all for the
+    /// first one.
+    pub epoch_ns: i64,
+    /// The sequence of the update that did not follow.
     pub sequence: u64,
-    /// The book's time, nanoseconds: of that change, or of the snapshot that ended it.
+    /// Whether that is a snapshot.
+    pub is_snapshot: bool,
+    /// How deep that goes; none for a whole book, and for changes.
+    pub depth: Option<u32>,
+    /// Why the book was not known: lost, restarted or overfull.
+    pub cause: GapKind,
+    /// The book's time, nanoseconds: of that update, or of the snapshot that ended it.
     pub time_ns: i64,
     /// The last update that the book had.
     pub last_id: u64,
-    /// The first of the change that did not follow.
+    /// The first of the update that did not follow.
     pub first_id: u64,
 }
 
@@ -116,8 +150,10 @@ pub struct MarketSizes {
     pub records: usize,
     /// Updates of books.
     pub updates: usize,
-    /// Levels of books, checkpoints included.
+    /// Levels of books and of their updates, checkpoints included.
     pub levels: usize,
+    /// Gaps of books.
+    pub gaps: usize,
 }
 
 impl MarketSizes {
@@ -127,6 +163,15 @@ impl MarketSizes {
         self.records += other.records;
         self.updates += other.updates;
         self.levels += other.levels;
+        self.gaps += other.gaps;
+    }
+
+    const fn subtract(&mut self, other: &Self) {
+        self.instruments -= other.instruments;
+        self.records -= other.records;
+        self.updates -= other.updates;
+        self.levels -= other.levels;
+        self.gaps -= other.gaps;
     }
 }
 
@@ -137,7 +182,7 @@ pub struct MarketOutcome {
     pub accepted: Vec<MarketRecord>,
     /// Those that were not, but for duplicates.
     pub refused: Vec<Refused>,
-    /// Gaps, by instrument and sequence.
+    /// Gaps, by instrument: first those that are mended, then by sequence.
     pub gaps: Vec<GapChange>,
     /// Leaves that changed, by instrument and time.
     pub leaves: Vec<LeafChange>,
@@ -157,6 +202,10 @@ pub struct MarketLedger {
     config: MarketConfig,
     numbers: FixedMap<Instrument, u32>,
     markets: Vec<(Instrument, InstrumentMarket)>,
+    /// Minutes whose leaf may be another than was told, with the number of the market.
+    due: BTreeSet<(i64, u32)>,
+    /// Over all markets, of those as they were after the last tick that changed them.
+    sizes: MarketSizes,
     counters: Counters,
     /// On a whole minute.
     frozen_ns: i64,
@@ -171,13 +220,8 @@ impl MarketLedger {
     }
 
     /// How much is held.
-    pub fn sizes(&self) -> MarketSizes {
-        let mut sizes = MarketSizes { instruments: self.markets.len(), ..MarketSizes::default() };
-        for (_, market) in &self.markets {
-            let (records, updates, levels) = market.sizes();
-            sizes.add(&MarketSizes { instruments: 0, records, updates, levels });
-        }
-        sizes
+    pub const fn sizes(&self) -> MarketSizes {
+        self.sizes
     }
 
     /// Applies the records of a tick, which may come in any order: they are sorted by source. At the tick of a restore nothing
@@ -195,35 +239,45 @@ impl MarketLedger {
             if self.config.tells {
                 outcome.told = self.tell();
             }
+            if !self.config.archive {
+                outcome.accepted.clear();
+            }
         }
         outcome.counters = self.counters.clone();
-        outcome.sizes = self.sizes();
+        outcome.sizes = self.sizes;
         outcome.saved = header.save.map(|saving| self.save(saving)).unwrap_or_default();
         outcome
     }
 
     fn take(&mut self, record: MarketRecord, frozen_ns: i64, changed: &mut Vec<u32>, outcome: &mut MarketOutcome) {
         let number = self.number_of(&record.instrument);
-        let market = &mut self.markets[number as usize].1;
-        let put = if record.event_time_ns < frozen_ns {
-            Put::TooOld
-        } else {
-            market.put(record.event_time_ns, record.source(), &record.content)
+        let held = HeldRecord {
+            event_time_ns: record.event_time_ns,
+            is_timeless: record.is_timeless,
+            source: record.source(),
+            content: record.content.clone(),
         };
+        if changed.last() != Some(&number) {
+            changed.push(number);
+        }
+        let market = &mut self.markets[number as usize].1;
+        // One price is not two.
+        let is_known = match &record.content {
+            MarketContent::Quote(quote) => self.config.tells && market.holds(record.event_time_ns, quote),
+            _ => false,
+        };
+        let put = if record.event_time_ns < frozen_ns { Put::TooOld } else { market.put(&held) };
         let (reason, detail) = match put {
             Put::Taken => {
                 self.counters.accepted += 1;
-                if changed.last() != Some(&number) {
-                    changed.push(number);
-                }
                 if self.config.tells {
-                    self.watched.take(number, &record);
+                    self.watched.take(number, &record, is_known);
                 }
                 if self.config.is_saved {
-                    let (event_time_ns, source) = (record.event_time_ns, record.source());
-                    market.unsaved.push(HeldRecord { event_time_ns, source, content: record.content.clone() });
+                    market.keep_unsaved(self.frozen_ns, held);
                 }
-                if self.config.archive {
+                // One of a book may be too old after all.
+                if self.config.archive || matches!(record.content, MarketContent::Book(_)) {
                     outcome.accepted.push(record);
                 }
                 return;
@@ -235,7 +289,7 @@ impl MarketLedger {
             Put::Conflict => {
                 (RejectReason::Conflict, "another record of the same identity was seen before; the first is kept")
             }
-            Put::TooOld => (RejectReason::TooOld, "its place is before the correction horizon"),
+            Put::TooOld => (RejectReason::TooOld, PLACE_IS_FROZEN),
         };
         self.counters.reject(reason);
         outcome.refused.push(Refused { record, reason, detail });
@@ -244,23 +298,64 @@ impl MarketLedger {
     fn settle(&mut self, mut changed: Vec<u32>, watermark_ns: i64, outcome: &mut MarketOutcome) {
         changed.sort_unstable();
         changed.dedup();
-        let frozen_ns = self.frozen_ns;
+        let mut too_old = BTreeSet::new();
         for number in changed {
-            let (instrument, market) = &mut self.markets[number as usize];
-            outcome.gaps.extend(market.settle(frozen_ns).into_iter().map(|change| GapChange::of(instrument, change)));
+            let (gaps, of_market) = self.settle_one(number);
+            too_old.extend(of_market);
+            let instrument = &self.markets[number as usize].0;
+            outcome.gaps.extend(gaps.into_iter().map(|change| GapChange::of(instrument, &change)));
         }
-        outcome.gaps.sort_by(|left, right| left.key().cmp(&right.key()));
-        if !self.config.has_leaves {
-            return;
+        if !too_old.is_empty() {
+            self.refuse(&too_old, outcome);
         }
+        outcome.gaps.sort_by_cached_key(GapChange::key);
         let leaves = &mut outcome.leaves;
-        for (instrument, market) in &mut self.markets {
-            market.take_leaves(watermark_ns, |open_time_ns, leaf| {
-                leaves.push(LeafChange { instrument: instrument.clone(), open_time_ns, leaf });
-            });
-        }
+        self.take_leaves(watermark_ns, |instrument, open_time_ns, leaf| {
+            leaves.push(LeafChange { instrument: instrument.clone(), open_time_ns, leaf });
+        });
         leaves
             .sort_by(|left, right| (&left.instrument, left.open_time_ns).cmp(&(&right.instrument, right.open_time_ns)));
+    }
+
+    /// Refuses records of this tick that were taken.
+    fn refuse(&mut self, too_old: &BTreeSet<Source>, outcome: &mut MarketOutcome) {
+        for record in outcome.accepted.extract_if(.., |record| too_old.contains(&record.source())) {
+            self.counters.accepted -= 1;
+            self.counters.reject(RejectReason::TooOld);
+            outcome.refused.push(Refused { record, reason: RejectReason::TooOld, detail: PLACE_IS_FROZEN });
+        }
+    }
+
+    /// Folds what came for the book of a market, and notes the minutes that may have changed.
+    fn settle_one(&mut self, number: u32) -> (Vec<Change>, BTreeSet<Source>) {
+        let market = &mut self.markets[number as usize].1;
+        let (changes, too_old) = market.settle();
+        let too_old: BTreeSet<Source> = too_old.into_iter().collect();
+        if !too_old.is_empty() {
+            market.drop_unsaved(&too_old);
+        }
+        // The book may have stood since a minute that is frozen.
+        let minutes = market.take_dirty();
+        let may_change = minutes.range(self.frozen_ns..);
+        if self.config.has_leaves {
+            self.due.extend(may_change.map(|minute_ns| (*minute_ns, number)));
+        }
+        count_again(&mut self.sizes, market);
+        (changes, too_old)
+    }
+
+    /// Gives the leaves of minutes that ended by a time, where they are others than were given before; none where nothing is
+    /// left of one.
+    fn take_leaves(&mut self, end_ns: i64, mut give: impl FnMut(&Instrument, i64, Option<MarketLeaf>)) {
+        while let Some(&(minute_ns, number)) = self.due.first()
+            && minute_ns + Interval::M1.duration_ns() <= end_ns
+        {
+            self.due.pop_first();
+            let (instrument, market) = &mut self.markets[number as usize];
+            if let Some(leaf) = market.take_leaf(minute_ns) {
+                give(instrument, minute_ns, leaf);
+            }
+        }
     }
 
     fn freeze(&mut self, frozen_ns: i64) {
@@ -270,8 +365,16 @@ impl MarketLedger {
         let (before, now) = (self.frozen_ns, Interval::M1.open_of(frozen_ns));
         self.frozen_ns = now;
         if now > before {
-            self.markets.iter_mut().for_each(|(_, market)| market.freeze(now));
+            self.freeze_minutes();
         }
+    }
+
+    fn freeze_minutes(&mut self) {
+        for (_, market) in &mut self.markets {
+            market.freeze(self.frozen_ns);
+            count_again(&mut self.sizes, market);
+        }
+        self.due = self.due.split_off(&(self.frozen_ns, 0));
     }
 
     fn number_of(&mut self, instrument: &Instrument) -> u32 {
@@ -285,25 +388,35 @@ impl MarketLedger {
     }
 }
 
+/// Takes a market's sizes into the sum, in place of those it was counted with before.
+fn count_again(sizes: &mut MarketSizes, market: &mut InstrumentMarket) {
+    sizes.subtract(&market.counted);
+    market.counted = market.sizes();
+    sizes.add(&market.counted);
+}
+
 impl GapChange {
-    fn of(instrument: &Instrument, change: Change) -> Self {
-        let (kind, gap) = match change {
-            Change::Lost(gap) => (GapKind::Lost, gap),
-            Change::Found(gap) => (GapKind::Found, gap),
-            Change::Mended(gap) => (GapKind::Mended, gap),
-        };
-        let found_ns = gap.found.map(|(_, time_ns)| time_ns).filter(|_| kind == GapKind::Found);
+    fn of(instrument: &Instrument, change: &Change) -> Self {
+        let Change { key: ((epoch_ns, sequence, is_snapshot, depth), cause), kind, gap } = *change;
+        let found_ns = gap.end.map(|end| end.time_ns).filter(|_| kind == GapKind::Found);
         Self {
             instrument: instrument.clone(),
             kind,
-            sequence: gap.key.0,
+            epoch_ns,
+            sequence,
+            is_snapshot,
+            depth: Some(depth).filter(|depth| is_snapshot && *depth != u32::MAX),
+            cause,
             time_ns: found_ns.unwrap_or(gap.time_ns),
             last_id: gap.last_id,
             first_id: gap.first_id,
         }
     }
 
-    const fn key(&self) -> (&Instrument, u64, GapKind) {
-        (&self.instrument, self.sequence, self.kind)
+    /// A gap that is none any more goes before those that took its place.
+    fn key(&self) -> (Instrument, bool, UpdateKey, GapKind, GapKind) {
+        let depth = self.depth.unwrap_or(u32::MAX);
+        let update = (self.epoch_ns, self.sequence, self.is_snapshot, depth);
+        (self.instrument.clone(), self.kind != GapKind::Mended, update, self.cause, self.kind)
     }
 }

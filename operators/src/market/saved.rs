@@ -1,9 +1,9 @@
 //! A ledger's part of a snapshot: the records held, and the books at the frozen frontier.
 //!
-//! Whole parts have all; the others the records that came since. Leaves and books are made of them again: the records that were
-//! frozen by then are frozen again, and give the same base.
+//! Whole parts have all; the others the records that came since, each with the frozen minute at which it came. Leaves and books
+//! are made of them again: what froze before a record came is frozen before it is taken again, so that it meets what it met.
 
-use super::history::{Put, SavedBase};
+use super::history::SavedBase;
 use super::instrument::{HeldRecord, InstrumentMarket};
 use super::{MarketConfig, MarketLedger};
 use crate::saved::{RestoredState, Saving, shard_of, since_whole};
@@ -26,7 +26,8 @@ struct SavedInstrument {
     instrument: Instrument,
     /// Only in whole parts, and where there is a book.
     base: Option<SavedBase>,
-    records: Vec<HeldRecord>,
+    /// By the frozen minute at which they came, ascending; of whole parts all at the least of all times.
+    records: Vec<(i64, Vec<HeldRecord>)>,
 }
 
 impl SavedMarket {
@@ -47,7 +48,8 @@ impl MarketLedger {
             if !is_whole && unsaved.is_empty() {
                 continue;
             }
-            let (base, records) = if is_whole { market.save() } else { (None, unsaved) };
+            let whole = is_whole.then(|| market.save());
+            let (base, records) = whole.map_or((None, unsaved), |(base, records)| (base, vec![(i64::MIN, records)]));
             let part = shards.entry(shard).or_insert_with(|| SavedMarket::nothing(shard, is_whole));
             part.markets.push(SavedInstrument { instrument: instrument.clone(), base, records });
         }
@@ -62,23 +64,27 @@ impl MarketLedger {
         let parts = std::mem::take(&mut state.market);
         for part in since_whole(parts, |part: &SavedMarket| (part.shard, part.is_whole)) {
             for saved in part.markets {
-                let number = ledger.number_of(&saved.instrument) as usize;
-                let market = &mut ledger.markets[number].1;
+                let number = ledger.number_of(&saved.instrument);
+                let market = &mut ledger.markets[number as usize].1;
                 if part.is_whole {
                     *market = InstrumentMarket::restore(saved.base);
                 }
-                for record in saved.records {
-                    let put = market.put(record.event_time_ns, record.source, &record.content);
-                    debug_assert_eq!(put, Put::Taken, "what was saved was taken once");
+                for (frozen_minute_ns, records) in saved.records {
+                    if frozen_minute_ns > i64::MIN {
+                        let _ = market.settle();
+                        market.freeze(frozen_minute_ns);
+                    }
+                    market.put_again(&records);
                 }
             }
         }
-        for (_, market) in &mut ledger.markets {
-            let _ = market.settle(i64::MIN);
-            market.freeze(frozen_minute_ns);
-            market.take_leaves(state.watermark_ns, |_, _| {});
+        let markets = ledger.markets.len();
+        for number in (0..).take(markets) {
+            let _ = ledger.settle_one(number);
         }
         ledger.frozen_ns = frozen_minute_ns;
+        ledger.freeze_minutes();
+        ledger.take_leaves(state.watermark_ns, |_, _, _| {});
         ledger
     }
 }

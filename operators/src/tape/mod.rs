@@ -250,7 +250,7 @@ impl Tape {
     ) {
         let Amendment { partition, position, raw, receive_time_ns, .. } = amendment;
         self.counters.reject(reason);
-        rejects.push(Reject { partition, position, reason, detail, raw, receive_time_ns });
+        rejects.push(Reject { partition, position, reason, records: 1, detail, raw, receive_time_ns });
     }
 
     fn take_changes(&mut self) -> (Vec<Upsert>, Vec<Upsert>) {

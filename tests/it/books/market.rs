@@ -29,6 +29,7 @@ pub fn beside(seed: u64, arrivals: &[Arrival], delay_ns: i64) -> Vec<(i64, Marke
             let record = MarketRecord {
                 instrument: instrument.clone(),
                 event_time_ns,
+                is_timeless: false,
                 partition: PARTITION,
                 position: records.len() as u64,
                 index: 0,
@@ -79,6 +80,7 @@ fn content(random: &mut ChaCha8Rng, last_id: &mut u64, event_time_ns: i64) -> Op
             side: if random.random_bool(0.5) { AggressorSide::Buy } else { AggressorSide::Sell },
             price_e8: 100_000_000_000,
             quantity_e8: random.random_range(1..1_000_000_000),
+            occurrence: 0,
         }),
     })
 }
@@ -87,7 +89,7 @@ fn book(random: &mut ChaCha8Rng, first_id: u64, last_id: u64, is_snapshot: bool)
     let levels = if is_snapshot { 12 } else { random.random_range(0..4) };
     let mut side = |towards: i64| (0..levels).map(|_| level(random, towards, !is_snapshot)).collect();
     let (bids, asks) = (side(-1), side(1));
-    BookUpdate { sequence: last_id, first_id, last_id, previous_id: None, is_snapshot, bids, asks }
+    BookUpdate { sequence: last_id, first_id, last_id, previous_id: None, is_snapshot, depth: None, bids, asks }
 }
 
 fn level(random: &mut ChaCha8Rng, towards: i64, may_go: bool) -> Level {

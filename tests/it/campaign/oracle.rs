@@ -5,6 +5,7 @@ use crate::kafka_live::program::Setup;
 use crate::kafka_live::readers::{key_of, payloads, records, values_of};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidewheel::bindings;
 use tidewheel::config::{Config, LogPlace};
@@ -108,7 +109,7 @@ fn topic_holds(setup: &Setup, interval: Interval, expected: &[BarVersion]) {
 
 /// Every dead letter once, with its tick.
 fn rejects_are(setup: &Setup, ticks: &[TickOutput]) {
-    let mut expected: Vec<(u64, RejectReason, Box<[u8]>)> = Vec::new();
+    let mut expected: Vec<(u64, RejectReason, Arc<[u8]>)> = Vec::new();
     for output in ticks {
         let of_tick = output.rejects.iter();
         expected.extend(of_tick.map(|reject| (output.tick, reject.reason, reject.raw.clone())));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tidewheel::tables::{EventKind, Tables};
 use tidewheel_connectors::generate::MarketConfig;
 use tidewheel_connectors::lake::{read, rows};
-use tidewheel_operators::features::{View, quality_of};
+use tidewheel_operators::features::{QualityBounds, View, quality_of};
 use tidewheel_schemas::{Instrument, Interval, Row, Value};
 
 const COLUMNS: [&str; 4] = ["return_1@simple", "sma_10@talib", "5m.return_1@log", "volume_imbalance_1@taker"];
@@ -71,7 +71,7 @@ fn rows_below_the_bound_raise_events_and_so_does_their_return() {
     // A thin market: of the rare symbols five minutes are missing here and there.
     let recorded = Recorded::new(MarketConfig { symbols: 60, trades_per_second: 1, ..market(61, 6_000, ALL_FAULTS) });
     let file = config(&recorded, &BOUND.to_string());
-    let tables = Tables::new(&[view()], Some(BOUND));
+    let tables = Tables::new(&[view()], QualityBounds::of(Some(BOUND), None));
     let mut first = None;
     for workers in ["1", "2", "4"] {
         let lake = recorded.folder().join(workers);
@@ -106,7 +106,7 @@ fn rows_below_the_bound_raise_events_and_so_does_their_return() {
 #[test]
 fn without_a_bound_there_is_no_table_and_a_bound_is_a_share() {
     assert_eq!(Tables::new(&[view()], None).specs().len(), 1);
-    assert_eq!(Tables::new(&[], Some(BOUND)).specs().len(), 0);
+    assert_eq!(Tables::new(&[], QualityBounds::of(Some(BOUND), None)).specs().len(), 0);
     let recorded = Recorded::new(market(62, 50, ALL_FAULTS));
     let file = config(&recorded, "1.5");
     let told = fails(replay(&recorded, &recorded.folder().join("lake"), &file, "1"), 1);

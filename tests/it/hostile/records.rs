@@ -3,7 +3,7 @@
 use super::{Case, TIME_S, trade};
 use crate::harness::program::bars;
 use std::collections::BTreeMap;
-use tidewheel_schemas::{Interval, RejectReason};
+use tidewheel_schemas::{Interval, OWN_LETTERS, RejectReason};
 
 /// The parts of a canonical trade; tests replace one of them.
 const FIELDS: [(&str, &str); 8] = [
@@ -173,6 +173,36 @@ fn of_trades_with_one_id_the_first_is_kept() {
     }
     let prices: Vec<(i64, u64)> = bars(&case.lake()).values().map(|bar| (bar.close_e8, bar.trade_count)).collect();
     assert_eq!(prices, [(100_00000000, 1), (101_00000000, 1)]);
+}
+
+#[test]
+fn a_message_of_thousands_that_are_refused_is_kept_a_few_times() {
+    let case = Case::new();
+    let mark = |after_s: i64, price: &str| {
+        let time = (TIME_S + after_s) * 1_000_000_000;
+        format!(
+            "{{\"type\":\"mark\",\"venue\":\"binance\",\"symbol\":\"BTCUSDT\",\"event_time\":{time},\"mark_price\":\"{price}\"}}"
+        )
+    };
+    let trade = |id: u32, price: u32| trade("BTCUSDT", id, 0, &price.to_string(), "1").trim_end().to_owned();
+    let mut records: Vec<String> = (0..1_000).map(|_| mark(0, "-1")).collect();
+    // Those of the next year are a minority, or the clock would go there.
+    records.extend((0..1_500).map(|n| if n % 3 == 2 { mark(100 * 86_400 + n, "5") } else { mark(0, "5") }));
+    records.extend((0..1_000).map(|n| trade(n, 100)));
+    // Other prices of the same.
+    records.extend((0..1_000).map(|n| trade(n, 101)));
+    let message = format!("[{}]\n", records.join(","));
+    let text = [&trade(5_000, 100), "\n", &message].concat();
+    let (counters, letters) = case.replay("array.jsonl", text, &["--intervals", "1m"]);
+    assert_eq!((counters.read, counters.accepted, counters.rejected), (4_501, 1_002, 2_500));
+    let mut by_reason = BTreeMap::new();
+    for letter in &letters {
+        assert_eq!((letter.position, &*letter.raw), (2, message.trim_end().as_bytes()));
+        *by_reason.entry(letter.reason).or_default() += letter.records;
+    }
+    assert_eq!(by_reason, counters.rejected_by_reason);
+    assert_eq!(by_reason.len(), 3, "{by_reason:?}");
+    assert!(letters.len() <= OWN_LETTERS + 3, "{} letters", letters.len());
 }
 
 #[test]

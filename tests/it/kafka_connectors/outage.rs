@@ -1,7 +1,7 @@
 //! A broker that dies with transactions open, is away for longer than they may be open, and does not end all of them.
 
-use super::held;
 use super::sink::{config, open, output};
+use super::{comes_to, held};
 use crate::harness::kafka::{Broker, PATIENCE};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -175,7 +175,7 @@ fn records_that_a_broker_forgot_to_roll_back_are_rolled_back_before_anything_is_
     next.write(&output(200, 2..4)).expect("the broker takes the records");
     next.advance(200, &Counters::default()).expect("the commit succeeds");
     assert_eq!(minutes(broker.address(), "forgotten", Isolation::ReadUncommitted), [1, 2, 3, 2, 3]);
-    assert_eq!(minutes(broker.address(), "forgotten", Isolation::ReadCommitted), [1, 2, 3]);
+    comes_to(|| minutes(broker.address(), "forgotten", Isolation::ReadCommitted), [1, 2, 3]);
 }
 
 /// Has the last transaction of the bars of a prefix look rolled back, which was committed.
@@ -200,11 +200,11 @@ fn of_committed_records_that_were_rolled_back_those_are_written_again_that_the_b
     std::mem::forget(sink);
     broker.configure("cut.bars.1m", &[("cleanup.policy", "compact,delete")]);
     roll_back_bars(&mut broker, "cut");
-    assert_eq!(minutes(broker.address(), "cut", Isolation::ReadCommitted), [1]);
+    comes_to(|| minutes(broker.address(), "cut", Isolation::ReadCommitted), [1]);
     // The first bar, its mark, and the first of the three.
     broker.delete_records("cut.bars.1m", 0, 3);
     assert_eq!(open(&config).committed_tick(), Some(200));
-    assert_eq!(minutes(broker.address(), "cut", Isolation::ReadCommitted), [3, 4]);
+    comes_to(|| minutes(broker.address(), "cut", Isolation::ReadCommitted), [3, 4]);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn where_another_sinks_records_lie_between_one_that_begins_anew_opens_and_others
     anew.begin_anew().expect("the broker answers");
     anew.write(&output(100, 1..3)).expect("the broker takes the records");
     anew.advance(100, &Counters::default()).expect("the commit succeeds");
-    assert_eq!(minutes(broker.address(), "shared", Isolation::ReadCommitted), [7, 1, 2]);
+    comes_to(|| minutes(broker.address(), "shared", Isolation::ReadCommitted), [7, 1, 2]);
     drop(anew);
     assert_eq!(open(&config).committed_tick(), Some(100));
 }
@@ -289,7 +289,7 @@ fn a_busy_and_an_idle_sink_outlive_an_outage_of_half_a_minute() {
     let (_, aborted_idle) = idle.join().expect("nothing but aborted transactions");
     assert!(aborted + aborted_idle < 5, "{aborted} and {aborted_idle} for one outage");
     let expected: Vec<u64> = (1..=ticks).collect();
-    assert_eq!(minutes(broker.address(), "busy", Isolation::ReadCommitted), expected);
+    comes_to(|| minutes(broker.address(), "busy", Isolation::ReadCommitted), expected);
 }
 
 #[test]
@@ -319,5 +319,5 @@ fn a_sink_that_is_to_stop_does_not_wait_for_its_broker_to_come_back() {
     assert_eq!(next.committed_tick(), Some(100));
     next.write(&output(200, 2..3)).expect("the broker takes the records");
     next.advance(200, &Counters::default()).expect("the commit succeeds");
-    assert_eq!(minutes(broker.address(), "stopped", Isolation::ReadCommitted), [1, 2]);
+    comes_to(|| minutes(broker.address(), "stopped", Isolation::ReadCommitted), [1, 2]);
 }

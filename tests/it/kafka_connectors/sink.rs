@@ -1,6 +1,6 @@
 //! Writing: what is visible when, what a restart finds, and who is kept out.
 
-use super::held;
+use super::{comes_to, held};
 use crate::harness::kafka::{broker, unique};
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -74,7 +74,7 @@ fn records_are_visible_when_committed_and_never_when_aborted() {
     sink.write(&output(100, 1..3)).expect("the broker takes the records");
     assert_eq!(minutes(&prefix, Isolation::ReadCommitted), [0; 0]);
     assert!(sink.commit(100, &counters).expect("the commit succeeds"));
-    assert_eq!(minutes(&prefix, Isolation::ReadCommitted), [1, 2]);
+    comes_to(|| minutes(&prefix, Isolation::ReadCommitted), [1, 2]);
     assert_eq!(sink.committed_tick(), Some(100));
 
     sink.write(&output(200, 5..6)).expect("the broker takes the records");
@@ -82,7 +82,7 @@ fn records_are_visible_when_committed_and_never_when_aborted() {
     assert_eq!(sink.committed_tick(), Some(100));
     sink.write(&output(200, 3..4)).expect("the broker takes the records");
     sink.commit(200, &counters).expect("the commit succeeds");
-    assert_eq!(minutes(&prefix, Isolation::ReadCommitted), [1, 2, 3]);
+    comes_to(|| minutes(&prefix, Isolation::ReadCommitted), [1, 2, 3]);
 
     // What is committed is not written again, and nothing to write is no transaction.
     sink.write(&output(200, 7..8)).expect("a tick of the past is passed over");
@@ -114,7 +114,7 @@ fn a_restart_finds_the_progress_and_rolls_back_what_was_open() {
         sink.write(&output(tick, bars)).expect("the broker takes the records");
     }
     sink.commit(200, &counters).expect("the commit succeeds");
-    assert_eq!(minutes(&prefix, Isolation::ReadCommitted), [1, 2]);
+    comes_to(|| minutes(&prefix, Isolation::ReadCommitted), [1, 2]);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_tick_larger_than_a_transaction_is_resumed_where_it_was_cut() {
     }
     // Eleven records: two transactions of four are committed, three records are not.
     drop(sink);
-    assert_eq!(minutes(&prefix, Isolation::ReadCommitted), (0..8).collect::<Vec<u64>>());
+    comes_to(|| minutes(&prefix, Isolation::ReadCommitted), (0..8).collect::<Vec<u64>>());
 
     // This time a commit after each tick: the first says that two records of later ticks are there already.
     let mut sink = open(&config);
@@ -141,7 +141,7 @@ fn a_tick_larger_than_a_transaction_is_resumed_where_it_was_cut() {
         done.push((sink.committed_tick(), sink.progress().records_done));
     }
     assert_eq!(done, [(Some(100), 2), (Some(200), 1), (Some(300), 0)]);
-    assert_eq!(minutes(&prefix, Isolation::ReadCommitted), (0..11).collect::<Vec<u64>>());
+    comes_to(|| minutes(&prefix, Isolation::ReadCommitted), (0..11).collect::<Vec<u64>>());
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_second_process_fences_the_first() {
     assert!(matches!(fenced, KafkaError::Fenced { .. }), "{fenced}");
     assert!(fenced.to_string().contains("another process has taken over this id"), "{fenced}");
     assert!(!fenced.is_transient());
-    assert_eq!(minutes(&prefix, Isolation::ReadCommitted), [3]);
+    comes_to(|| minutes(&prefix, Isolation::ReadCommitted), [3]);
 }
 
 #[test]
@@ -170,6 +170,7 @@ fn every_kind_of_record_has_its_topic_key_and_headers() {
         partition: 0,
         position: 9,
         reason: RejectReason::Malformed,
+        records: 1,
         detail: "not JSON".to_owned(),
         raw: b"{".as_slice().into(),
         receive_time_ns: Some(5),
@@ -191,7 +192,7 @@ fn every_kind_of_record_has_its_topic_key_and_headers() {
         "{bars:?}"
     );
     assert_eq!(bars[1], format!("{key} tick=100 revision=1 schema=tidewheel.bar.v1 nothing"));
-    let reject = r#"{"source":"trades[0]","position":9,"reason":"malformed","detail":"not JSON","raw":"{","raw_bytes_total":1,"tick":100,"receive_time_ns":5}"#;
+    let reject = r#"{"source":"trades[0]","position":9,"reason":"malformed","records":1,"detail":"not JSON","raw":"{","raw_bytes_total":1,"tick":100,"receive_time_ns":5}"#;
     assert_eq!(records(&format!("{prefix}.rejects"), 1), [format!("trades[0]:9 {reject}")]);
     let late = records(&format!("{prefix}.late"), 1);
     assert!(late[0].starts_with(r#"trades[0]:8 {"type":"trade","op":"insert","venue":"binance""#), "{late:?}");
@@ -233,7 +234,7 @@ fn without_transactions_progress_is_kept_all_the_same() {
     sink.commit(100, &Counters::default()).expect("the commit succeeds");
     drop(sink);
     assert_eq!(open(&config).committed_tick(), Some(100));
-    assert_eq!(minutes(&prefix, Isolation::ReadCommitted), [1, 2]);
+    comes_to(|| minutes(&prefix, Isolation::ReadCommitted), [1, 2]);
 }
 
 /// `key header=value... value` of the first records of a topic.

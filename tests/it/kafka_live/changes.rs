@@ -113,8 +113,9 @@ fn progress_of_a_former_run_leaves_nothing_out_of_a_new_one() {
         partition: 0,
         position,
         reason: RejectReason::Malformed,
+        records: 1,
         detail: "from a former run".to_owned(),
-        raw: Box::from(&b"x"[..]),
+        raw: std::sync::Arc::from(&b"x"[..]),
         receive_time_ns: None,
     };
     let output =

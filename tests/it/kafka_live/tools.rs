@@ -51,14 +51,14 @@ fn dead_letters_are_listed_from_their_topic_and_sent_again() {
     run.stop();
     let letters = format!("{}.rejects", setup.prefix);
     let listed = succeeds(tidewheel(&["rejects", &letters, "--brokers", brokers]));
-    has(&listed, &[&format!("{} dead letters", counters.rejected)]);
+    has(&listed, &[&format!("{} refused records", counters.rejected)]);
     for (reason, count) in &counters.rejected_by_reason {
         let row = listed.lines().find(|line| line.starts_with(reason.name())).unwrap_or_default();
         assert_eq!(row.split_whitespace().nth(1), Some(count.to_string().as_str()), "{reason}: {listed}");
     }
     // The same letters from the lake.
     let of_lake = succeeds(tidewheel(&["rejects", &setup.lake.display().to_string()]));
-    has(&of_lake, &[&format!("{} dead letters", counters.rejected)]);
+    has(&of_lake, &[&format!("{} refused records", counters.rejected)]);
 
     let again = broker().topic("again", 1);
     let arguments = ["rejects", &letters, "--brokers", brokers, "--reason", "conflict", "--to-topic", &again];

@@ -332,7 +332,7 @@ pub fn cut(arrivals: &[(i64, Coming)], begin: u64, shuffle: Option<&mut ChaCha8R
                 partition: 0,
                 position,
                 receive_time_ns: None,
-                raw: Box::default(),
+                raw: Arc::default(),
             }),
             Coming::Account(content, event_time_ns) => accounts.account.push(AccountRecord {
                 event_time_ns: *event_time_ns,

@@ -31,6 +31,7 @@ fn update(data: &Value) -> BookUpdate {
             last_id,
             previous_id: None,
             is_snapshot: true,
+            depth: None,
             bids,
             asks,
         };
@@ -42,6 +43,7 @@ fn update(data: &Value) -> BookUpdate {
         last_id,
         previous_id: number("pu"),
         is_snapshot: false,
+        depth: None,
         bids: levels(&data["b"]),
         asks: levels(&data["a"]),
     }
@@ -80,6 +82,7 @@ fn check(paths: &[&str]) {
     let record = |(at, update): (u64, &BookUpdate)| MarketRecord {
         instrument: Instrument::new("binance", "BTCUSDT").expect("a name"),
         event_time_ns: at as i64 * MINUTE_NS,
+        is_timeless: false,
         partition: 0,
         position: at,
         index: 0,

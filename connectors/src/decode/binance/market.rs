@@ -6,7 +6,7 @@
 //! | `bookTicker` | a quote; `u` orders quotes of one time | `T`, else `E`; spot has neither: the receive time |
 //! | `depthUpdate` | a change of the book from `U` to `u`; futures say in `pu` what it follows | `T`, else `E` |
 //! | partial depth (`@depth5`, `@depth10`, `@depth20`) | a snapshot of so many levels | `T`, `E`, else the receive time |
-//! | REST depth | a snapshot | the same |
+//! | REST depth | a snapshot; of as many levels as its question asks for, where a capture has it, else taken as the whole book | the same |
 //! | `markPriceUpdate`, alone or in `!markPrice@arr` | a mark; futures without funding send `r` empty | `E` |
 //! | `forceOrder` | a liquidation of what was filled (`z` at `ap`), else of the order (`q` at `p`) | `T` of the order |
 //! | REST `fundingRate` rows | a settled funding rate | `fundingTime` |
@@ -36,7 +36,7 @@ pub(super) fn event(
 ) -> Result<Recognised, Fault> {
     match kind {
         b"bookTicker" => quote(object, out)?,
-        b"depthUpdate" if stream.is_some_and(is_partial_depth) => {
+        b"depthUpdate" if stream.and_then(partial_depth).is_some() => {
             let last_id = market::update_id(object, "u", "last_id")?;
             snapshot(object, ("b", "a"), last_id, stream, out)?;
         }
@@ -81,10 +81,10 @@ pub(super) fn array(stream: &[u8], list: Value<'_>, out: &mut Output<'_>) -> Rec
     Recognised::Yes
 }
 
-/// `btcusdt@depth5`, `btcusdt@depth20@100ms`; but `btcusdt@depth` and `btcusdt@depth@100ms` are changes.
-fn is_partial_depth(stream: &[u8]) -> bool {
+/// The levels of `btcusdt@depth5`, `btcusdt@depth20@100ms`; but `btcusdt@depth` and `btcusdt@depth@100ms` are changes.
+fn partial_depth(stream: &[u8]) -> Option<u32> {
     let kind = stream.split(|&byte| byte == b'@').nth(1).unwrap_or_default();
-    kind.strip_prefix(b"depth").is_some_and(|levels| levels.first().is_some_and(u8::is_ascii_digit))
+    kind.strip_prefix(b"depth").and_then(market::depth)
 }
 
 fn quote(object: &Object<'_>, out: &mut Output<'_>) -> Result<(), Fault> {
@@ -105,6 +105,7 @@ fn change(object: &Object<'_>, stream: Option<&[u8]>, out: &mut Output<'_>) -> R
         last_id,
         previous_id: market::optional_update_id(object, "pu", "previous_id")?,
         is_snapshot: false,
+        depth: None,
         bids: market::levels(object, "b", "bids", false)?,
         asks: market::levels(object, "a", "asks", false)?,
     };
@@ -124,6 +125,7 @@ fn snapshot(
         last_id,
         previous_id: None,
         is_snapshot: true,
+        depth: stream.and_then(partial_depth).or(out.depth_asked()),
         bids: market::levels(object, bids, "bids", true)?,
         asks: market::levels(object, asks, "asks", true)?,
     };
@@ -171,7 +173,7 @@ fn liquidation(outer: &Object<'_>, out: &mut Output<'_>) -> Result<(), Fault> {
     }
     let side = field::side(&field::text(field::required(&object, "S", "side")?, "side")?)?;
     let event_time_ns = field::time_ns(field::required(&object, "T", "event_time")?, "event_time", MS_OR_US)?;
-    let content = MarketContent::Liquidation(Liquidation { side, price_e8, quantity_e8 });
+    let content = MarketContent::Liquidation(Liquidation { side, price_e8, quantity_e8, occurrence: 0 });
     emit(&object, None, Some(event_time_ns), content, out)
 }
 
@@ -199,5 +201,5 @@ fn emit(
         }),
     };
     let venue = out.venue_or(NAME);
-    out.market(venue, &symbol, DecodedRecord { event_time_ns, receive_time_ns: None, content })
+    out.market(venue, &symbol, DecodedRecord { event_time_ns, is_timeless: false, receive_time_ns: None, content })
 }

@@ -1,7 +1,8 @@
 //! Bybit's v5 streams beside the trades: `orderbook`, `tickers`, `allLiquidation` and the older `liquidation`.
 //!
 //! A book is ordered by `seq`, which goes on where `u` begins again at 1: that is a snapshot too, after a restart of the venue's
-//! service. Books of several depths of one symbol are several books: subscribe to one of them. A ticker's delta holds what has
+//! service. A book has as many levels as its topic names, and its deltas keep it so. Books of several depths of one symbol are
+//! several books: subscribe to one of them. A ticker's delta holds what has
 //! changed, so that its mark leaves the rest out; a quote is only made where both sides are there. Liquidations name the side
 //! of the position that was closed; the order that closed it has the other. Fields:
 //! <https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook>, `.../ticker`, `.../all-liquidation`.
@@ -12,17 +13,18 @@ use crate::decode::json::{Kind, Object};
 use crate::decode::output::{DecodedRecord, Output};
 use crate::decode::time::MS;
 use crate::decode::{Recognised, field, market};
+use std::collections::BTreeMap;
 use tidewheel_schemas::{BookUpdate, DecimalError, Liquidation, Mark, MarketContent, Quote, is_notional_in_range};
 
 /// Decodes a message of a topic; says no to topics of other kinds.
 pub(super) fn decode<'a>(
-    kind: &[u8],
+    topic: &[u8],
     object: &Object<'a>,
     inner: &mut Object<'a>,
     out: &mut Output<'_>,
 ) -> Result<Recognised, Fault> {
-    match kind {
-        b"orderbook" => book(object, inner, out)?,
+    match topic.split(|&byte| byte == b'.').next().unwrap_or_default() {
+        b"orderbook" => book(topic, object, inner, out)?,
         b"tickers" => ticker(object, inner, out)?,
         b"allLiquidation" | b"liquidation" => liquidations(object, inner, out)?,
         _ => return Ok(Recognised::No),
@@ -39,7 +41,7 @@ fn is_snapshot(object: &Object<'_>) -> Result<bool, Fault> {
     }
 }
 
-fn book<'a>(object: &Object<'a>, data: &mut Object<'a>, out: &mut Output<'_>) -> Result<(), Fault> {
+fn book<'a>(topic: &[u8], object: &Object<'a>, data: &mut Object<'a>, out: &mut Output<'_>) -> Result<(), Fault> {
     field::read_object(data, field::required(object, "data", "data")?)?;
     let last_id = market::update_id(data, "u", "last_id")?;
     let is_snapshot = is_snapshot(object)? || last_id == 1;
@@ -49,6 +51,7 @@ fn book<'a>(object: &Object<'a>, data: &mut Object<'a>, out: &mut Output<'_>) ->
         last_id,
         previous_id: None,
         is_snapshot,
+        depth: topic.split(|&byte| byte == b'.').nth(1).and_then(market::depth),
         bids: market::levels(data, "b", "bids", is_snapshot)?,
         asks: market::levels(data, "a", "asks", is_snapshot)?,
     };
@@ -92,10 +95,11 @@ fn liquidations<'a>(object: &Object<'a>, data: &mut Object<'a>, out: &mut Output
     let value = field::required(object, "data", "data")?;
     if value.kind() == Kind::Object {
         field::read_object(data, value)?;
-        return liquidation(data, out);
+        return liquidation(data, &mut Told::default(), out);
     }
+    let mut told = Told::default();
     for (number, element) in (1..).zip(field::elements(value, "data")?) {
-        if let Err(fault) = field::read_object(data, element).and_then(|()| liquidation(data, out)) {
+        if let Err(fault) = field::read_object(data, element).and_then(|()| liquidation(data, &mut told, out)) {
             out.reject_record(number, &fault);
         }
     }
@@ -103,7 +107,10 @@ fn liquidations<'a>(object: &Object<'a>, data: &mut Object<'a>, out: &mut Output
     Ok(())
 }
 
-fn liquidation(data: &Object<'_>, out: &mut Output<'_>) -> Result<(), Fault> {
+/// How often the message at hand told the same: symbol, time, side, price, quantity.
+type Told = BTreeMap<(Box<[u8]>, i64, Option<&'static str>, i64, i64), u16>;
+
+fn liquidation(data: &Object<'_>, told: &mut Told, out: &mut Output<'_>) -> Result<(), Fault> {
     let is_old = data.has(b"updatedTime");
     let key = |new: &'static str, old: &'static str| if is_old { old } else { new };
     let time = field::required(data, key("T", "updatedTime"), "event_time")?;
@@ -114,8 +121,13 @@ fn liquidation(data: &Object<'_>, out: &mut Output<'_>) -> Result<(), Fault> {
         return Err(Fault::Decimal("price times quantity", DecimalError::OutOfRange));
     }
     let side = field::opposite(field::side(&position)?);
-    let content = MarketContent::Liquidation(Liquidation { side, price_e8, quantity_e8 });
-    emit(data, key("s", "symbol"), field::time_ns(time, "event_time", MS)?, content, out)
+    let event_time_ns = field::time_ns(time, "event_time", MS)?;
+    let symbol = field::text(field::required(data, key("s", "symbol"), "symbol")?, "symbol")?;
+    let times = told.entry((Box::from(&*symbol), event_time_ns, side.name(), price_e8, quantity_e8)).or_default();
+    let occurrence = *times;
+    *times = times.saturating_add(1);
+    let content = MarketContent::Liquidation(Liquidation { side, price_e8, quantity_e8, occurrence });
+    emit(data, key("s", "symbol"), event_time_ns, content, out)
 }
 
 fn emit(
@@ -127,5 +139,6 @@ fn emit(
 ) -> Result<(), Fault> {
     let symbol = field::text(field::required(data, symbol, "symbol")?, "symbol")?;
     let venue = out.venue_or(NAME);
-    out.market(venue, &symbol, DecodedRecord { event_time_ns: Some(event_time_ns), receive_time_ns: None, content })
+    let event_time_ns = Some(event_time_ns);
+    out.market(venue, &symbol, DecodedRecord { event_time_ns, is_timeless: false, receive_time_ns: None, content })
 }

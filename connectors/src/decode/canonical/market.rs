@@ -14,8 +14,10 @@
 //!  "price":"61700.5","quantity":"0.25"}
 //! ```
 //!
-//! Without `event_time` the receive time counts: the record's own `receive_time`, or the source's. `sequence` orders a book's
-//! updates and is `last_id` where absent, `first_id` likewise. What a mark leaves out stays as it was.
+//! Without `event_time` the receive time counts: the record's own `receive_time`, or the source's. `timeless` says that an
+//! `event_time` is such a time. `sequence` orders a book's updates and is `last_id` where absent, `first_id` likewise. `depth` is
+//! how many levels a side a snapshot goes, where it is not the whole book; of a change, how many the venue keeps known by changes.
+//! `occurrence` tells equal liquidations of one message apart, from 0. What a mark leaves out stays as it was.
 
 use super::{named, receive_time_ns, time_ns};
 use crate::decode::fault::Fault;
@@ -48,6 +50,10 @@ pub(super) fn decode(kind: &[u8], object: &Object<'_>, out: &mut Output<'_>) -> 
     };
     let found = DecodedRecord {
         event_time_ns: time_ns(object, "event_time")?,
+        is_timeless: match field::optional(object, "timeless", "timeless")? {
+            Some(timeless) => field::boolean(timeless, "timeless")?,
+            None => false,
+        },
         receive_time_ns: receive_time_ns(object)?,
         content,
     };
@@ -72,6 +78,7 @@ fn book(object: &Object<'_>) -> Result<BookUpdate, Fault> {
         last_id,
         previous_id: market::optional_update_id(object, "previous_id", "previous_id")?,
         is_snapshot,
+        depth: small(object, "depth", 1)?,
         bids: market::levels(object, "bids", "bids", is_snapshot)?,
         asks: market::levels(object, "asks", "asks", is_snapshot)?,
     })
@@ -100,5 +107,13 @@ fn liquidation(object: &Object<'_>) -> Result<Liquidation, Fault> {
     if !is_notional_in_range(price_e8, quantity_e8) {
         return Err(Fault::Decimal("price times quantity", DecimalError::OutOfRange));
     }
-    Ok(Liquidation { side, price_e8, quantity_e8 })
+    let occurrence = small(object, "occurrence", 0)?.unwrap_or_default();
+    Ok(Liquidation { side, price_e8, quantity_e8, occurrence })
+}
+
+/// A number that fits the bits it is kept in, where it is there.
+fn small<T: TryFrom<u64>>(object: &Object<'_>, key: &'static str, least: u64) -> Result<Option<T>, Fault> {
+    let Some(number) = market::optional_update_id(object, key, key)? else { return Ok(None) };
+    let small = T::try_from(number).ok().filter(|_| number >= least);
+    small.map(Some).ok_or(Fault::Value(key, "out of range"))
 }

@@ -36,7 +36,7 @@ pub(super) fn decode(channel: &[u8], object: &Object<'_>, out: &mut Output<'_>) 
                 return Err(Fault::Decimal("price times quantity", DecimalError::OutOfRange));
             }
             let side = field::side(&field::text(field::required(object, "side", "side")?, "side")?)?;
-            MarketContent::Liquidation(Liquidation { side, price_e8, quantity_e8 })
+            MarketContent::Liquidation(Liquidation { side, price_e8, quantity_e8, occurrence: 0 })
         }
         _ => return Ok(Recognised::No),
     };
@@ -45,6 +45,7 @@ pub(super) fn decode(channel: &[u8], object: &Object<'_>, out: &mut Output<'_>) 
     let receive_time = field::optional(object, "receipt_timestamp", "receive_time")?;
     let found = DecodedRecord {
         event_time_ns: market::time_ns(object, "timestamp", "event_time", time::S)?,
+        is_timeless: false,
         receive_time_ns: receive_time.and_then(|value| field::time_ns(value, "receive_time", time::S).ok()),
         content,
     };

@@ -46,16 +46,16 @@ fn binance_with_times_of_its_own() {
             // Partial depth of the futures looks like a change, but is told by its stream.
             (
                 r#"{"stream":"btcusdt@depth5@500ms","data":{"e":"depthUpdate","E":1723161256299,"T":1723161256298,"s":"BTCUSDT","U":6,"u":9,"pu":4,"b":[["1","2"]],"a":[["2","3"]]}}"#,
-                r#"{"type":"book","venue":"binance","symbol":"BTCUSDT","event_time":1723161256298000000,"op":"snapshot","last_id":9,"bids":[["1","2"]],"asks":[["2","3"]]}"#,
+                r#"{"type":"book","venue":"binance","symbol":"BTCUSDT","event_time":1723161256298000000,"op":"snapshot","last_id":9,"depth":5,"bids":[["1","2"]],"asks":[["2","3"]]}"#,
             ),
             (
                 r#"https://dapi.binance.com/dapi/v1/depth?symbol=BCHUSD_PERP&limit=1000 -> 1626916404.543838: {"lastUpdateId":16,"E":1626916404580,"T":1626916404574,"symbol":"BCHUSD_PERP","pair":"BCHUSD","bids":[["427.9","169"]],"asks":[]}"#,
-                r#"{"type":"book","venue":"binance","symbol":"BCHUSD_PERP","event_time":1626916404574000000,"op":"snapshot","last_id":16,"bids":[["427.9","169"]],"asks":[],"receive_time":1626916404543838000}"#,
+                r#"{"type":"book","venue":"binance","symbol":"BCHUSD_PERP","event_time":1626916404574000000,"op":"snapshot","last_id":16,"depth":1000,"bids":[["427.9","169"]],"asks":[],"receive_time":1626916404543838000}"#,
             ),
             // Spot tells no time; the capture does, and the symbol that was asked for.
             (
                 r#"https://api.binance.com/api/v3/depth?limit=5&symbol=A -> 1633998512.320639: {"lastUpdateId":1,"bids":[],"asks":[["1","1"]]}"#,
-                r#"{"type":"book","venue":"binance","symbol":"A","event_time":1633998512320639000,"op":"snapshot","last_id":1,"bids":[],"asks":[["1","1"]],"receive_time":1633998512320639000}"#,
+                r#"{"type":"book","venue":"binance","symbol":"A","event_time":1633998512320639000,"timeless":true,"op":"snapshot","last_id":1,"depth":5,"bids":[],"asks":[["1","1"]],"receive_time":1633998512320639000}"#,
             ),
             (
                 r#"{"e":"markPriceUpdate","E":1562305380000,"s":"BTCUSDT","p":"11794.15000000","i":"11784.62659091","P":"11784.25641265","r":"-0.00038167","T":1562306400000}"#,
@@ -97,11 +97,11 @@ fn binance_by_receive_time() {
     check_received(&[
         (
             r#"{"stream":"btcusdt@bookTicker","data":{"u":50093239212,"s":"BTCUSDT","b":"61837.63000000","B":"3.78826000","a":"0.00000000","A":"0.00000000"}}"#,
-            r#"{"type":"quote","venue":"binance","symbol":"BTCUSDT","event_time":1723161254087891268,"update_id":50093239212,"bid_price":"61837.63","bid_quantity":"3.78826","receive_time":1723161254087891268}"#,
+            r#"{"type":"quote","venue":"binance","symbol":"BTCUSDT","event_time":1723161254087891268,"timeless":true,"update_id":50093239212,"bid_price":"61837.63","bid_quantity":"3.78826","receive_time":1723161254087891268}"#,
         ),
         (
             r#"{"stream":"bnbbtc@depth20@100ms","data":{"lastUpdateId":160,"bids":[["0.0024","10"]],"asks":[["0.0026","100"]]}}"#,
-            r#"{"type":"book","venue":"binance","symbol":"BNBBTC","event_time":1723161254087891268,"op":"snapshot","last_id":160,"bids":[["0.0024","10"]],"asks":[["0.0026","100"]],"receive_time":1723161254087891268}"#,
+            r#"{"type":"book","venue":"binance","symbol":"BNBBTC","event_time":1723161254087891268,"timeless":true,"op":"snapshot","last_id":160,"depth":20,"bids":[["0.0024","10"]],"asks":[["0.0026","100"]],"receive_time":1723161254087891268}"#,
         ),
         // An answer without a question, and no symbol configured.
         (r#"{"lastUpdateId":160,"bids":[["0.0024","10"]],"asks":[]}"#, "instrument: symbol is missing"),
@@ -109,7 +109,7 @@ fn binance_by_receive_time() {
     let config = DecodeConfig { symbol: Some("BTCUSDT".into()), ..DecodeConfig::default() };
     assert_eq!(
         received(r#"{"lastUpdateId":160,"bids":[["0.0024","10"]],"asks":[]}"#, &config),
-        r#"{"type":"book","venue":"binance","symbol":"BTCUSDT","event_time":1723161254087891268,"op":"snapshot","last_id":160,"bids":[["0.0024","10"]],"asks":[],"receive_time":1723161254087891268}"#
+        r#"{"type":"book","venue":"binance","symbol":"BTCUSDT","event_time":1723161254087891268,"timeless":true,"op":"snapshot","last_id":160,"bids":[["0.0024","10"]],"asks":[],"receive_time":1723161254087891268}"#
     );
     let quote = br#"{"u":1,"s":"A","b":"1","B":"2","a":"3","A":"4"}"#;
     assert_eq!(
@@ -173,16 +173,16 @@ fn bybit() {
         &[
             (
                 r#"{"topic":"orderbook.50.BTCUSDT","type":"snapshot","ts":1672304484978,"data":{"s":"BTCUSDT","b":[["16493.50","0.006"]],"a":[["16611.00","0.029"]],"u":18521288,"seq":7961638724},"cts":1672304484976}"#,
-                r#"{"type":"book","venue":"bybit","symbol":"BTCUSDT","event_time":1672304484976000000,"op":"snapshot","sequence":7961638724,"last_id":18521288,"bids":[["16493.5","0.006"]],"asks":[["16611","0.029"]]}"#,
+                r#"{"type":"book","venue":"bybit","symbol":"BTCUSDT","event_time":1672304484976000000,"op":"snapshot","sequence":7961638724,"last_id":18521288,"depth":50,"bids":[["16493.5","0.006"]],"asks":[["16611","0.029"]]}"#,
             ),
             (
                 r#"{"topic":"orderbook.50.BTCUSDT","type":"delta","ts":1672304484978,"data":{"s":"BTCUSDT","b":[],"a":[["16611.00","0"]],"u":18521289,"seq":7961638725}}"#,
-                r#"{"type":"book","venue":"bybit","symbol":"BTCUSDT","event_time":1672304484978000000,"op":"change","sequence":7961638725,"last_id":18521289,"bids":[],"asks":[["16611","0"]]}"#,
+                r#"{"type":"book","venue":"bybit","symbol":"BTCUSDT","event_time":1672304484978000000,"op":"change","sequence":7961638725,"last_id":18521289,"depth":50,"bids":[],"asks":[["16611","0"]]}"#,
             ),
             // The service was restarted: its numbers begin anew, the sequence goes on.
             (
                 r#"{"topic":"orderbook.50.BTCUSDT","type":"delta","ts":1672304484978,"data":{"s":"BTCUSDT","b":[],"a":[["16611.00","1"]],"u":1,"seq":7961638726}}"#,
-                r#"{"type":"book","venue":"bybit","symbol":"BTCUSDT","event_time":1672304484978000000,"op":"snapshot","sequence":7961638726,"last_id":1,"bids":[],"asks":[["16611","1"]]}"#,
+                r#"{"type":"book","venue":"bybit","symbol":"BTCUSDT","event_time":1672304484978000000,"op":"snapshot","sequence":7961638726,"last_id":1,"depth":50,"bids":[],"asks":[["16611","1"]]}"#,
             ),
             (
                 r#"{"topic":"orderbook.50.BTCUSDT","type":"update","ts":1672304484978,"data":{"u":1}}"#,
@@ -208,6 +208,13 @@ fn bybit() {
                 "{\"type\":\"liquidation\",\"venue\":\"bybit\",\"symbol\":\"ROSEUSDT\",\"event_time\":1739502302929000000,\"side\":\"buy\",\"price\":\"0.04499\",\"quantity\":\"20000\"}\n\
                  number: record 2 of the message: price: not positive",
             ),
+            // Two alike of one message are two.
+            (
+                r#"{"topic":"allLiquidation.A","type":"snapshot","ts":1739502303204,"data":[{"T":1739502302929,"s":"A","S":"Sell","v":"2","p":"3"},{"T":1739502302929,"s":"A","S":"Sell","v":"2","p":"3"},{"T":1739502302929,"s":"A","S":"Buy","v":"2","p":"3"}]}"#,
+                "{\"type\":\"liquidation\",\"venue\":\"bybit\",\"symbol\":\"A\",\"event_time\":1739502302929000000,\"side\":\"buy\",\"price\":\"3\",\"quantity\":\"2\"}\n\
+                 {\"type\":\"liquidation\",\"venue\":\"bybit\",\"symbol\":\"A\",\"event_time\":1739502302929000000,\"side\":\"buy\",\"price\":\"3\",\"quantity\":\"2\",\"occurrence\":1}\n\
+                 {\"type\":\"liquidation\",\"venue\":\"bybit\",\"symbol\":\"A\",\"event_time\":1739502302929000000,\"side\":\"sell\",\"price\":\"3\",\"quantity\":\"2\"}",
+            ),
             (
                 r#"{"topic":"liquidation.GALAUSDT","type":"snapshot","ts":1673251091825,"data":{"price":"0.03803","side":"Buy","size":"1637","symbol":"GALAUSDT","updatedTime":1673251091822}}"#,
                 r#"{"type":"liquidation","venue":"bybit","symbol":"GALAUSDT","event_time":1673251091822000000,"side":"sell","price":"0.03803","quantity":"1637"}"#,
@@ -227,7 +234,7 @@ fn cryptofeed() {
             ),
             (
                 r#"{"exchange":"BINANCE_FUTURES","symbol":"BTC-USDT-PERP","mark_price":30000.1,"rate":0.0001,"next_funding_time":1723190400.0,"predicted_rate":null,"timestamp":null,"receipt_timestamp":1723161255.5}"#,
-                r#"{"type":"mark","venue":"binance_futures","symbol":"BTC-USDT-PERP","event_time":1723161255500000000,"mark_price":"30000.1","funding_rate":"0.0001","next_funding_time":1723190400000000000,"receive_time":1723161255500000000}"#,
+                r#"{"type":"mark","venue":"binance_futures","symbol":"BTC-USDT-PERP","event_time":1723161255500000000,"timeless":true,"mark_price":"30000.1","funding_rate":"0.0001","next_funding_time":1723190400000000000,"receive_time":1723161255500000000}"#,
             ),
             (
                 r#"{"exchange":"BINANCE_FUTURES","symbol":"BTC-USDT-PERP","side":"sell","quantity":0.5,"price":30000.1,"id":null,"status":"filled","timestamp":1723161255.342,"receipt_timestamp":1723161255.5}"#,
@@ -301,6 +308,7 @@ fn random_record(random: &mut impl Rng, position: u64) -> MarketRecord {
                 last_id,
                 previous_id: some(random, |random| random.random_range(0..=i64::MAX as u64)),
                 is_snapshot,
+                depth: some(random, |random| random.random_range(1..=u32::MAX)).filter(|_| is_snapshot),
                 bids: levels(random),
                 asks: levels(random),
             })
@@ -319,11 +327,13 @@ fn random_record(random: &mut impl Rng, position: u64) -> MarketRecord {
             side: *[AggressorSide::Buy, AggressorSide::Sell, AggressorSide::Unknown].choose(random).expect("three"),
             price_e8: price(random),
             quantity_e8: number(random, 10_000_000_000),
+            occurrence: some(random, |random| random.random()).unwrap_or_default(),
         }),
     };
     MarketRecord {
         instrument: Instrument::new(["a", "binance"][random.random_range(0..2)], "BTC/USDT").expect("a name"),
         event_time_ns: time(random),
+        is_timeless: random.random(),
         partition: 5,
         position,
         index: 0,

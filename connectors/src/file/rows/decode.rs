@@ -11,6 +11,7 @@ use crate::source::DecodedChunk;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::fmt::Write;
+use std::sync::Arc;
 use tidewheel_schemas::{
     Amendment, Change, Correction, Instrument, PRICE_LIMIT_E8, Reject, RejectReason, Trade, TradeColumns, TradeId,
     TradeKind, is_notional_in_range,
@@ -101,8 +102,9 @@ impl<'a> ChunkDecoder<'a> {
             partition: self.context.partition,
             position: from,
             reason: RejectReason::Truncated,
+            records: 1,
             detail,
-            raw: Box::default(),
+            raw: Arc::default(),
             receive_time_ns: None,
         });
         self.chunk.end_position = to;
@@ -129,6 +131,7 @@ impl<'a> ChunkDecoder<'a> {
                         partition: self.context.partition,
                         position: batch.base + row as u64,
                         reason,
+                        records: 1,
                         detail,
                         raw: batch.json(row),
                         receive_time_ns: batch.receive_time(row),
@@ -371,7 +374,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The row as JSON with the canonical names: text in quotes, as Arrow prints it, so that decimals stay exact.
-    fn json(&self, row: usize) -> Box<[u8]> {
+    fn json(&self, row: usize) -> Arc<[u8]> {
         let mut json = String::from("{\"type\":\"trade\"");
         for ((role, _), array) in self.context.roles.iter().zip(self.source.columns()) {
             let _ = write!(json, ",\"{}\":", canonical_name(*role));

@@ -10,6 +10,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader,
 use parquet::errors::ParquetError;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tidewheel_schemas::{AccountRecord, MarketRecord, Reject, RejectReason};
 
 /// Rows of a piece of work: books may have many levels.
@@ -142,7 +143,7 @@ fn put_account(batch: &RecordBatch, table: Table, base: u64, chunk: &mut Decoded
 
 fn reject(partition: u32, position: u64, table: Table, (reason, detail): (RejectReason, String)) -> Reject {
     let detail = format!("row of {}: {detail}", table.name());
-    Reject { partition, position, reason, detail, raw: Box::default(), receive_time_ns: None }
+    Reject { partition, position, reason, records: 1, detail, raw: Arc::default(), receive_time_ns: None }
 }
 
 /// One reject for rows of a damaged file.
@@ -151,8 +152,9 @@ fn unreadable(partition: u32, from: u64, to: u64, detail: &str) -> DecodedChunk 
         partition,
         position: from,
         reason: RejectReason::Truncated,
+        records: 1,
         detail: format!("rows {from} to {} could not be read: {detail}", to.saturating_sub(1)),
-        raw: Box::default(),
+        raw: Arc::default(),
         receive_time_ns: None,
     };
     let mut chunk = DecodedChunk { rejects: vec![reject], end_position: to, ..DecodedChunk::default() };

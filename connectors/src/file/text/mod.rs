@@ -50,7 +50,7 @@ struct Cutter {
     awaits_header: bool,
     header: Option<Arc<str>>,
     /// The start of a message that is too long, while the rest of it passes by.
-    oversized: Option<Box<[u8]>>,
+    oversized: Option<Arc<[u8]>>,
     /// Messages of the block before, as a guess.
     expected_messages: usize,
 }
@@ -253,14 +253,14 @@ impl Cutter {
         }
     }
 
-    fn reject(&mut self, block: &mut MessageBlock, reason: RejectReason, detail: String, raw: Box<[u8]>) {
+    fn reject(&mut self, block: &mut MessageBlock, reason: RejectReason, detail: String, raw: Arc<[u8]>) {
         let (partition, position) = (self.partition, self.next_position);
-        block.rejects.push(Reject { partition, position, reason, detail, raw, receive_time_ns: None });
+        block.rejects.push(Reject { partition, position, reason, records: 1, detail, raw, receive_time_ns: None });
         self.next_position += 1;
     }
 }
 
-fn head(bytes: &[u8]) -> Box<[u8]> {
+fn head(bytes: &[u8]) -> Arc<[u8]> {
     bytes[..bytes.len().min(RAW_LIMIT_BYTES)].into()
 }
 

@@ -6,13 +6,14 @@ use tidewheel_schemas::{Amendment, Change, Instrument, LateRecord, Reject, Trade
 /// How much of a rejected record is written; its full length stands in `raw_bytes_total`.
 const RAW_LIMIT_BYTES: usize = 64 << 10;
 
-/// Writes a dead letter. The record is `raw` where it is text and `raw_base64` where it is not.
+/// Writes a dead letter, which speaks of `records` of a message. The message is `raw` where it is text and `raw_base64` where it is not.
 pub(super) fn reject_value(value: &mut Vec<u8>, reject: &Reject, source: &str, tick: u64) {
     let mut object = Object::begin(value);
     object
         .text("source", source)
         .integer("position", reject.position)
         .text("reason", reject.reason.name())
+        .integer("records", reject.records)
         .text("detail", &reject.detail);
     let kept = &reject.raw[..reject.raw.len().min(RAW_LIMIT_BYTES)];
     match text_of(kept, kept.len() < reject.raw.len()) {
@@ -139,6 +140,7 @@ mod tests {
             partition: 0,
             position: 7,
             reason: RejectReason::Number,
+            records: 1,
             detail: "price: not positive".to_owned(),
             raw: raw.into(),
             receive_time_ns: None,
@@ -154,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_reject_keeps_its_bytes_as_text_or_as_base64() {
-        let head = r#"{"source":"trades[3]","position":7,"reason":"number","detail":"price: not positive","#;
+        let head =
+            r#"{"source":"trades[3]","position":7,"reason":"number","records":1,"detail":"price: not positive","#;
         let cases: &[(&[u8], &str)] = &[
             (br#"{"p":"-1"}"#, r#""raw":"{\"p\":\"-1\"}","raw_bytes_total":10,"tick":100}"#),
             (b"", r#""raw":"","raw_bytes_total":0,"tick":100}"#),

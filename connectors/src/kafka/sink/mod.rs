@@ -180,7 +180,7 @@ impl KafkaSink {
         const FENCING_TIMEOUT: Duration = Duration::from_secs(120);
         let topics = Topics::ensure(config)?;
         // Before the progress is read: what a former process commits afterwards would not be seen.
-        let patience = Patience { stop };
+        let patience = Patience::until(stop);
         let mut writer = Writer::open(config, &patience, Some(FENCING_TIMEOUT))?;
         reached("kafka.fenced", &topics.progress.name)?;
         let committed = match config.transactions {
@@ -216,7 +216,7 @@ impl KafkaSink {
     /// While no broker answers a sink waits without end. When this is raised it gives up a few seconds later, with
     /// [`KafkaError::Unanswered`].
     pub fn stop_waiting_when(&mut self, stop: Arc<AtomicBool>) {
-        self.writer.set_patience(Patience { stop: Some(stop) });
+        self.writer.set_patience(Patience::until(Some(stop)));
     }
 
     /// Names the source partitions by number, for the keys of rejects and late records; a live source may find more of them.

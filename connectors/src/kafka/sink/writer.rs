@@ -102,7 +102,10 @@ impl Writer {
         let mut wait = self.patience.begin();
         loop {
             match self.producer.send(record) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    wait.answered();
+                    return Ok(());
+                }
                 Err((ClientError::MessageProduction(Code::QueueFull), returned)) => {
                     wait.go_on("continue", &self.transactional_id)?;
                     record = returned;
@@ -192,12 +195,15 @@ impl Writer {
         // Not `flush`: it looks only every tenth of a second whether the last record has arrived.
         loop {
             let in_flight = self.producer.in_flight_count();
-            if in_flight <= 0 || self.producer.context().has_failed_delivery() {
+            if self.producer.context().has_failed_delivery() {
                 break;
             }
             if in_flight < fewest {
-                // The broker answers.
-                (wait, fewest) = (self.patience.begin(), in_flight);
+                std::mem::replace(&mut wait, self.patience.begin()).answered();
+                fewest = in_flight;
+            }
+            if in_flight <= 0 {
+                break;
             }
             wait.go_on("deliver the records of", &self.transactional_id)?;
             self.producer.poll(Duration::from_millis(1));
@@ -219,7 +225,12 @@ impl Writer {
         loop {
             let error = match call(Patience::SLICE) {
                 Err(ClientError::Transaction(error)) if error.is_retriable() => error,
-                answer => return Ok(answer),
+                Ok(()) => {
+                    wait.answered();
+                    return Ok(Ok(()));
+                }
+                // A call that fails may not have been answered.
+                refused => return Ok(refused),
             };
             if limit.is_some_and(|limit| begun.elapsed() >= limit) {
                 return Ok(Err(ClientError::Transaction(error)));
@@ -284,6 +295,10 @@ impl Drop for Writer {
         // A courtesy to readers, who otherwise wait behind the open transaction until it times out.
         const COURTESY: Duration = Duration::from_secs(5);
         if !self.in_transaction {
+            return;
+        }
+        if self.patience.is_spent() {
+            tracing::warn!(transactional_id = self.transactional_id, "transaction left open, no broker answers");
             return;
         }
         if let Err(error) = abort_transaction(&self.producer, COURTESY) {

@@ -22,6 +22,7 @@ pub(super) fn rejects(batch: &RecordBatch, sources: &Sources) -> Result<Vec<(u64
             partition: sources.number_of(&stored.source)?,
             position: stored.position,
             reason: stored.reason,
+            records: stored.records,
             detail: stored.detail,
             raw: stored.raw,
             receive_time_ns: stored.receive_time_ns,
@@ -90,7 +91,7 @@ pub(super) fn trades(
                 taken.late.push((late, watermark_ns.value(row)));
             }
             (Record::Amendment { id, change, original_time_ns, sequence }, watermark_ns) => {
-                let raw = Box::default();
+                let raw = Arc::default();
                 let amendment = Amendment {
                     instrument,
                     id,

@@ -1,5 +1,7 @@
 //! Quotes, books, marks, funding and liquidations as Parquet rows in the order in which they arrived: by tick, source and
-//! position; and back. Replaying them gives the same features.
+//! position; and back. Made again as recorded they give the same features. So they do as input of another run, but for
+//! quotes of one time that the venue does not number and that came by several partitions: among these the source decides
+//! which is the last, and rows of a file are of one.
 //!
 //! All five tables have these columns:
 //!
@@ -8,6 +10,7 @@
 //! | `venue`, `symbol` | string | the instrument |
 //! | `event_time` | timestamp (us, UTC) | the venue's time, cut to microseconds |
 //! | `event_time_ns` | int64 | the same, exact |
+//! | `is_timeless` | boolean | whether the venue sent no time, so that both are that of the receipt |
 //! | its own | | below |
 //! | `tick` | int64 | when it was taken in, milliseconds since the epoch |
 //! | `source` | string | the source partition |
@@ -18,10 +21,13 @@
 //! | table | its own columns |
 //! | --- | --- |
 //! | `quotes` | `update_id` int64; `bid_price`, `ask_price` decimal(18,8); `bid_quantity`, `ask_quantity` decimal(20,8): null where a side is empty |
-//! | `books` | `is_snapshot` boolean; `sequence`, `first_id`, `last_id`, `previous_id` int64; `bids`, `asks` list of `price` decimal(18,8) and `quantity` decimal(20,8), zero where a change takes a level away |
+//! | `books` | `is_snapshot` boolean; `depth` int64: levels a side that a snapshot goes, or that the venue keeps known by a change; null for a whole book, and where it does not; `sequence`, `first_id`, `last_id`, `previous_id` int64; `bids`, `asks` list of `price` decimal(18,8) and `quantity` decimal(20,8), zero where a change takes a level away |
 //! | `marks` | `mark_price`, `index_price`, `funding_rate` decimal(18,8); `next_funding_time` timestamp (us, UTC), `next_funding_time_ns` int64: null where the message left them out |
 //! | `funding` | `funding_rate`, `mark_price` decimal(18,8) |
-//! | `liquidations` | `side` string, of the order that closed the position; `price` decimal(18,8); `quantity` decimal(20,8) |
+//! | `liquidations` | `side` string, of the order that closed the position; `price` decimal(18,8); `quantity` decimal(20,8); `occurrence` int64: which of the equal ones of its message, from 0 |
+//!
+//! Files of before there were `is_timeless`, `depth` and `occurrence` are read too: with a time of the venue, whole, the first.
+//! Compaction writes them so, since it joins them with later ones.
 
 mod read;
 mod write;
@@ -33,7 +39,9 @@ use super::columns::{name_type, optional, required, timestamp_type};
 use super::layout::Table;
 use super::origin;
 use super::parquet_file::FileKind;
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use std::sync::{Arc, LazyLock};
 use tidewheel_schemas::{MarketContent, MarketRecord};
 
@@ -51,12 +59,42 @@ pub(super) const fn table_of(record: &MarketRecord) -> Table {
     }
 }
 
+/// Columns that files may be without.
+const LATER: [&str; 3] = ["is_timeless", "depth", "occurrence"];
+
 /// The table whose columns these are, in any order.
 pub(crate) fn table_with(names: &[&str]) -> Option<Table> {
     Table::MARKET.into_iter().find(|&table| {
         let schema = schema(table);
-        schema.fields().len() == names.len() && names.iter().all(|name| schema.field_with_name(name).is_ok())
+        let is_there = |name: &String| LATER.contains(&name.as_str()) || names.contains(&name.as_str());
+        names.iter().all(|name| schema.field_with_name(name).is_ok())
+            && schema.fields().iter().all(|field| is_there(field.name()))
     })
+}
+
+/// The same rows with all columns, each in its place.
+///
+/// # Errors
+/// If a column is missing that all files have, or has rows of its own number.
+pub(super) fn with_all_columns(batch: &RecordBatch, table: Table) -> Result<RecordBatch, ArrowError> {
+    let rows = batch.num_rows();
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for field in schema(table).fields() {
+        if let Ok(at) = batch.schema().index_of(field.name()) {
+            fields.push(Arc::clone(&batch.schema().fields()[at]));
+            columns.push(Arc::clone(batch.column(at)));
+            continue;
+        }
+        let column: ArrayRef = match field.name().as_str() {
+            "is_timeless" => Arc::new(BooleanArray::from(vec![false; rows])),
+            "depth" => new_null_array(&DataType::Int64, rows),
+            "occurrence" => Arc::new(Int64Array::from(vec![0; rows])),
+            name => return Err(ArrowError::SchemaError(format!("column {name} is missing"))),
+        };
+        fields.push(Arc::clone(field));
+        columns.push(column);
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 static SCHEMAS: LazyLock<[SchemaRef; 5]> =
@@ -73,6 +111,7 @@ fn fields(table: Table) -> Vec<Field> {
         required("symbol", name_type()),
         required("event_time", timestamp_type()),
         required("event_time_ns", DataType::Int64),
+        required("is_timeless", DataType::Boolean),
     ];
     fields.extend(own_fields(table));
     fields.extend(origin::fields());
@@ -92,6 +131,7 @@ fn own_fields(table: Table) -> Vec<Field> {
         ],
         Table::Books => vec![
             required("is_snapshot", DataType::Boolean),
+            optional("depth", DataType::Int64),
             required("sequence", DataType::Int64),
             required("first_id", DataType::Int64),
             required("last_id", DataType::Int64),
@@ -107,7 +147,12 @@ fn own_fields(table: Table) -> Vec<Field> {
             optional("next_funding_time_ns", DataType::Int64),
         ],
         Table::Funding => vec![price("funding_rate"), price("mark_price")],
-        Table::Liquidations => vec![optional("side", name_type()), price("price"), quantity("quantity")],
+        Table::Liquidations => vec![
+            optional("side", name_type()),
+            price("price"),
+            quantity("quantity"),
+            required("occurrence", DataType::Int64),
+        ],
         _ => Vec::new(),
     }
 }

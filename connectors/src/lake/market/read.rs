@@ -33,6 +33,7 @@ pub(crate) struct StoredRecord<'a> {
 pub(crate) fn decode(batch: &RecordBatch, table: Table) -> Result<Vec<StoredRecord<'_>>, String> {
     let (venue, symbol, origins) = (strings(batch, "venue")?, strings(batch, "symbol")?, Origins::of(batch)?);
     let event_time_ns = numbers::<Int64Type>(batch, "event_time_ns")?;
+    let is_timeless = later(batch, "is_timeless", |column| column.as_boolean_opt())?;
     let own = Own::of(batch, table)?;
     let mut last: Option<Instrument> = None;
     let rows = (0..batch.num_rows()).map(|row| {
@@ -45,6 +46,7 @@ pub(crate) fn decode(batch: &RecordBatch, table: Table) -> Result<Vec<StoredReco
             Ok(MarketRecord {
                 instrument,
                 event_time_ns: time_ns(event_time, "event_time_ns")?,
+                is_timeless: is_timeless.is_some_and(|column| column.is_valid(row) && column.value(row)),
                 partition: 0,
                 position: origins.position(row),
                 index: origins.index(row).ok_or_else(beyond)?,
@@ -61,11 +63,28 @@ type Trouble = (RejectReason, String);
 
 /// The columns that only one table has.
 enum Own<'a> {
-    Quotes { update_id: &'a Int64Array, bid: Side<'a>, ask: Side<'a> },
+    Quotes {
+        update_id: &'a Int64Array,
+        bid: Side<'a>,
+        ask: Side<'a>,
+    },
     Books(Box<Books<'a>>),
-    Marks { mark: &'a Decimal128Array, index: &'a Decimal128Array, rate: &'a Decimal128Array, next_ns: &'a Int64Array },
-    Funding { rate: &'a Decimal128Array, mark: &'a Decimal128Array },
-    Liquidations { side: &'a StringArray, price: &'a Decimal128Array, quantity: &'a Decimal128Array },
+    Marks {
+        mark: &'a Decimal128Array,
+        index: &'a Decimal128Array,
+        rate: &'a Decimal128Array,
+        next_ns: &'a Int64Array,
+    },
+    Funding {
+        rate: &'a Decimal128Array,
+        mark: &'a Decimal128Array,
+    },
+    Liquidations {
+        side: &'a StringArray,
+        price: &'a Decimal128Array,
+        quantity: &'a Decimal128Array,
+        occurrence: Option<&'a Int64Array>,
+    },
 }
 
 struct Side<'a> {
@@ -75,6 +94,7 @@ struct Side<'a> {
 
 struct Books<'a> {
     is_snapshot: &'a BooleanArray,
+    depth: Option<&'a Int64Array>,
     sequence: &'a Int64Array,
     first_id: &'a Int64Array,
     last_id: &'a Int64Array,
@@ -102,6 +122,7 @@ impl<'a> Own<'a> {
                 ask: side("ask_price", "ask_quantity")?,
             },
             Table::Books => Self::Books(Box::new(Books {
+                depth: later(batch, "depth", |column| column.as_primitive_opt())?,
                 is_snapshot: column(batch, "is_snapshot")?.as_boolean_opt().ok_or("is_snapshot has a wrong type")?,
                 sequence: integers("sequence")?,
                 first_id: integers("first_id")?,
@@ -121,6 +142,7 @@ impl<'a> Own<'a> {
                 side: strings(batch, "side")?,
                 price: decimals("price")?,
                 quantity: decimals("quantity")?,
+                occurrence: later(batch, "occurrence", |column| column.as_primitive_opt())?,
             },
             other => return Err(format!("{} is no table of the market", other.name())),
         })
@@ -144,16 +166,19 @@ impl<'a> Own<'a> {
                 rate_e8: rate_e8(rate, row)?.ok_or_else(|| missing("funding_rate"))?,
                 mark_price_e8: price_e8(mark, row)?,
             }),
-            Self::Liquidations { side, price, quantity } => MarketContent::Liquidation(in_range(Liquidation {
-                side: match side.is_valid(row).then(|| side.value(row)) {
-                    None => AggressorSide::Unknown,
-                    Some("buy") => AggressorSide::Buy,
-                    Some("sell") => AggressorSide::Sell,
-                    Some(other) => return Err((RejectReason::Field, format!("side: {other:?} is unknown"))),
-                },
-                price_e8: price_e8(price, row)?.ok_or_else(|| missing("price"))?,
-                quantity_e8: quantity_e8(quantity, row, 1)?.ok_or_else(|| missing("quantity"))?,
-            })?),
+            Self::Liquidations { side, price, quantity, occurrence } => {
+                MarketContent::Liquidation(in_range(Liquidation {
+                    side: match side.is_valid(row).then(|| side.value(row)) {
+                        None => AggressorSide::Unknown,
+                        Some("buy") => AggressorSide::Buy,
+                        Some("sell") => AggressorSide::Sell,
+                        Some(other) => return Err((RejectReason::Field, format!("side: {other:?} is unknown"))),
+                    },
+                    price_e8: price_e8(price, row)?.ok_or_else(|| missing("price"))?,
+                    quantity_e8: quantity_e8(quantity, row, 1)?.ok_or_else(|| missing("quantity"))?,
+                    occurrence: small(*occurrence, row, 0, "occurrence")?.unwrap_or_default(),
+                })?)
+            }
         })
     }
 }
@@ -182,6 +207,7 @@ impl Books<'_> {
             last_id,
             previous_id: optional_id(self.previous_id, row)?,
             is_snapshot,
+            depth: small(self.depth, row, 1, "depth")?,
             bids: self.bids.levels(row, is_snapshot)?,
             asks: self.asks.levels(row, is_snapshot)?,
         })
@@ -221,6 +247,28 @@ fn eight_places<'a>(column: &'a Decimal128Array, name: &str) -> Result<&'a Decim
 
 fn value<T: ArrowPrimitiveType>(column: &PrimitiveArray<T>, row: usize) -> Option<T::Native> {
     column.is_valid(row).then(|| column.value(row))
+}
+
+/// A column that files may be without.
+fn later<'a, T>(
+    batch: &'a RecordBatch,
+    name: &str,
+    of: fn(&'a ArrayRef) -> Option<&'a T>,
+) -> Result<Option<&'a T>, String> {
+    let typed = |column| of(column).ok_or_else(|| format!("column {name} has a wrong type"));
+    batch.column_by_name(name).map(typed).transpose()
+}
+
+/// A number that fits the bits it is kept in.
+fn small<T: TryFrom<i64>>(
+    column: Option<&Int64Array>,
+    row: usize,
+    least: i64,
+    name: &str,
+) -> Result<Option<T>, Trouble> {
+    let Some(number) = column.and_then(|column| value(column, row)) else { return Ok(None) };
+    let small = T::try_from(number).ok().filter(|_| number >= least);
+    small.map(Some).ok_or_else(|| (RejectReason::Field, format!("{name}: out of range")))
 }
 
 /// A time that the graph can reckon with.

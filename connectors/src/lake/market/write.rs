@@ -58,6 +58,7 @@ fn make(rows: &[MarketRow<'_>], sources: &[String], table: Table) -> Result<Reco
         names(instrument, &symbols),
         timestamp(records().map(|record| record.event_time_ns.div_euclid(1_000)).collect()),
         int64(records().map(|record| record.event_time_ns).collect(), None),
+        Arc::new(records().map(|record| Some(record.is_timeless)).collect::<BooleanArray>()),
     ];
     columns.extend(own(rows, table)?);
     let origin = |(tick, record): &MarketRow<'_>| {
@@ -122,6 +123,7 @@ fn books(books: &[&BookUpdate]) -> Result<Vec<ArrayRef>, LakeError> {
     let all = |of: fn(&BookUpdate) -> u64| int64(books.iter().map(|book| of(book).cast_signed()).collect(), None);
     Ok(vec![
         Arc::new(is_snapshot),
+        optional_int64(values(books.iter().map(|book| book.depth.map(i64::from)))),
         all(|book| book.sequence),
         all(|book| book.first_id),
         all(|book| book.last_id),
@@ -169,6 +171,7 @@ fn liquidations(liquidations: &[&Liquidation]) -> Result<Vec<ArrayRef>, LakeErro
         optional_names(values(liquidations.iter().map(side)), &sides),
         prices(liquidations.iter().map(|liquidation| Some(liquidation.price_e8)))?,
         optional_quantity(values(liquidations.iter().map(|liquidation| Some(liquidation.quantity_e8)))),
+        int64(liquidations.iter().map(|liquidation| liquidation.occurrence.into()).collect(), None),
     ])
 }
 

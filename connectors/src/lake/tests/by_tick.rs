@@ -41,7 +41,7 @@ fn output(number: u64) -> TickOutput {
         partition: 1,
         position,
         receive_time_ns: Some(9),
-        raw: Box::default(),
+        raw: Arc::default(),
     };
     let correction = Correction { quantity_e8: Some(5), side: Some(AggressorSide::Unknown), ..Correction::default() };
     let amendments = vec![
@@ -53,8 +53,9 @@ fn output(number: u64) -> TickOutput {
         partition: 1,
         position: number,
         reason: RejectReason::Field,
+        records: 1,
         detail: "no price".into(),
-        raw: Box::from(&b"{"[..]),
+        raw: Arc::from(&b"{"[..]),
         receive_time_ns: None,
     };
     let bars = vec![

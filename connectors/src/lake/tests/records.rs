@@ -13,8 +13,9 @@ pub(super) fn reject(position: u64) -> Reject {
         partition: 1,
         position,
         reason: RejectReason::Number,
+        records: 1,
         detail: "price: more than 8 decimal places".into(),
-        raw: Box::from(&b"{\"p\":\"\xff\"}"[..]),
+        raw: Arc::from(&b"{\"p\":\"\xff\"}"[..]),
         receive_time_ns: (position == 2).then_some(5),
     }
 }
@@ -41,7 +42,7 @@ fn amendment(position: u64, change: Change) -> Amendment {
         partition: 0,
         position,
         receive_time_ns: None,
-        raw: Box::from(&b"{}"[..]),
+        raw: Arc::from(&b"{}"[..]),
     }
 }
 
@@ -167,6 +168,7 @@ fn rejects_read_back_with_their_raw_bytes() {
         detail: reject.detail,
         raw: reject.raw,
         receive_time_ns: reject.receive_time_ns,
+        records: reject.records,
     });
     assert_eq!(read, expected);
 }

@@ -18,7 +18,7 @@ pub const IMBALANCE: Family = Family {
     unit: "-1 to 1",
     inputs: "book",
     formula: "(B - A) / (B + A), B and A the quantities of the n best levels of bids and asks at the close; null where the book \
-              is not valid",
+              is not valid, or is known to fewer levels",
     source: "Cao, Hansch and Wang 2009",
     scope: Scope::Market,
 };

@@ -8,7 +8,7 @@ pub const OFI: Family = Family {
     unit: "base",
     inputs: "quotes, book",
     formula: "sum over the touches of n bars of [b >= b'] qb - [b <= b'] qb' - [a <= a'] qa + [a >= a'] qa', ' the touch before; of \
-              quotes where a bar has some, else of its book; null where that is not valid at a bar's close",
+              quotes where a bar has some, else of its book; null where that was not known all through a bar, or is not valid at its close",
     source: "Cont, Kukanov and Stoikov 2014",
     scope: Scope::Market,
 };

@@ -226,8 +226,10 @@ fn random_leaf(rng: &mut ChaCha8Rng, open_time_ns: i64) -> MarketLeaf {
         let states = [BookState::Valid, BookState::Valid, BookState::Valid, BookState::Gap, BookState::Unknown];
         let state = states[rng.random_range(0..states.len())];
         let mut depth = || [1, 2, 3, 4].map(|levels| i128::from(rng.random_range(1..1_000_000_000_i64)) * levels);
-        let close = BookClose { state, bid_depth_e8: depth(), ask_depth_e8: depth() };
-        BookFlow { touches: touches(rng), close }
+        let (bid_depth_e8, ask_depth_e8) = (depth(), depth());
+        let levels = [None, None, Some(5), Some(50)][rng.random_range(0..4)];
+        let close = BookClose { state, depth: levels, bid_depth_e8, ask_depth_e8 };
+        BookFlow { touches: touches(rng), is_whole: rng.random_bool(0.9), close }
     });
     let mut last_mark = LastMark::default();
     if rng.random_bool(0.5) {

@@ -64,7 +64,8 @@ pub fn rows(number: u16, view: &View, bars: &Bars, leaves: &Leaves) -> BTreeMap<
                 .map(|((bars, cells), column)| {
                     let at = bars.iter().rposition(|other| other.close_time_ns <= bar.close_time_ns)?;
                     let newest = bar.close_time_ns - bar.close_time_ns.rem_euclid(column.interval.duration_ns());
-                    staleness_ns = staleness_ns.max(newest - bars[at].close_time_ns);
+                    let since_told_ns = before_bar_ns(column, &bars[at]);
+                    staleness_ns = staleness_ns.max(newest - bars[at].close_time_ns + since_told_ns);
                     Some(cells[at])
                 })
                 .collect();
@@ -90,6 +91,18 @@ pub fn rows(number: u16, view: &View, bars: &Bars, leaves: &Leaves) -> BTreeMap<
         }
     }
     rows
+}
+
+/// For how long before a bar the last word was, of what a column looks at beside trades.
+fn before_bar_ns(column: &Column, bar: &FeatureBar) -> i64 {
+    let Some(ages) = bar.market.as_ref().map(|market| market.ages) else { return 0 };
+    let age_ns = match column.feature.family.inputs {
+        "marks" => ages.mark_ns,
+        "book" => ages.book_ns,
+        "quotes, book" => ages.touch_ns,
+        _ => None,
+    };
+    age_ns.map_or(0, |age_ns| (age_ns - column.interval.duration_ns()).max(0) / 1_000_000 * 1_000_000)
 }
 
 /// A column over all its bars.

@@ -25,7 +25,7 @@ fn bar(value: i64) -> Bar {
 }
 
 /// `1m@3=7`: the minute that opens at minute 3 has the value 7; `-` for none, `?` behind it where it is not final.
-fn version(text: &str) -> BarVersion {
+pub(super) fn version(text: &str) -> BarVersion {
     let (interval, rest) = text.split_once('@').expect("interval@");
     let (open, value) = rest.split_once('=').expect("open=value");
     let provisional = value.ends_with('?');
@@ -53,7 +53,7 @@ fn text(row: &FeatureRow) -> String {
     format!("{open}:{values}/{}", row.revision)
 }
 
-fn header(tick: usize, frozen_minute: i64) -> TickHeader {
+pub(super) fn header(tick: usize, frozen_minute: i64) -> TickHeader {
     TickHeader {
         tick: tick as u64,
         frozen_ns: frozen_minute * MINUTE_NS,

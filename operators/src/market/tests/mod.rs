@@ -1,5 +1,6 @@
 //! Markets: by hand, against a slow oracle on random ones, over workers and restarts, and on a real capture.
 
+mod marks_told;
 mod oracle;
 mod random;
 mod repairs;
@@ -28,6 +29,7 @@ fn record(event_time_ns: i64, position: u64, content: MarketContent) -> MarketRe
     MarketRecord {
         instrument: Instrument::new("binance", "BTCUSDT").expect("a name"),
         event_time_ns,
+        is_timeless: false,
         partition: 0,
         position,
         index: 0,
@@ -60,6 +62,7 @@ fn snapshot(last_id: u64, bids: &str, asks: &str) -> BookUpdate {
         last_id,
         previous_id: None,
         is_snapshot: true,
+        depth: None,
         bids: levels(bids),
         asks: levels(asks),
     }
@@ -73,6 +76,7 @@ fn change(first_id: u64, last_id: u64, previous_id: Option<u64>, bids: &str, ask
         last_id,
         previous_id,
         is_snapshot: false,
+        depth: None,
         bids: levels(bids),
         asks: levels(asks),
     }

@@ -1,5 +1,6 @@
 //! Random markets: three instruments whose books really change, told by the rules of spot, futures and a venue that starts again,
-//! with lost changes, snapshots now and then, partial marks, liquidations, and records that come late, twice, or contradict.
+//! with lost changes, snapshots now and then, some of them of few levels or without a time, numbers that begin again, partial
+//! marks, liquidations, and records that come late, twice, with another time, or contradict.
 
 use super::MINUTE_NS;
 use rand::prelude::*;
@@ -20,24 +21,28 @@ struct Venue {
     last_id: u64,
     /// Whether changes name the one before.
     names_previous: bool,
+    /// When its numbers began.
+    begun_ns: i64,
+    /// Quotes so far.
+    quotes: u64,
     middle: i64,
 }
 
 impl Venue {
     fn snapshot(&self) -> BookUpdate {
-        let levels = |side: &BTreeMap<i64, i64>| {
-            side.iter()
-                .map(|(price_e8, quantity_e8)| Level { price_e8: *price_e8, quantity_e8: *quantity_e8 })
-                .collect()
-        };
+        let level = |(price_e8, quantity_e8): (&i64, &i64)| Level { price_e8: *price_e8, quantity_e8: *quantity_e8 };
+        // Two of one number are the same.
+        let depth = self.last_id.is_multiple_of(3).then_some(self.last_id as u32 % 4 + 2);
+        let most = depth.map_or(usize::MAX, |depth| depth as usize);
         BookUpdate {
             sequence: self.last_id,
             first_id: self.last_id,
             last_id: self.last_id,
             previous_id: None,
             is_snapshot: true,
-            bids: levels(&self.bids),
-            asks: levels(&self.asks),
+            depth,
+            bids: self.bids.iter().rev().take(most).map(level).collect(),
+            asks: self.asks.iter().take(most).map(level).collect(),
         }
     }
 
@@ -78,6 +83,7 @@ impl Venue {
             last_id: self.last_id,
             previous_id: self.names_previous.then_some(previous),
             is_snapshot: false,
+            depth: None,
             bids: bids.into(),
             asks: asks.into(),
         }
@@ -99,6 +105,8 @@ pub fn market(rng: &mut ChaCha8Rng, minutes: i64, delay_ns: i64, has_troubles: b
         asks: BTreeMap::new(),
         last_id: 1_000,
         names_previous,
+        begun_ns: BEGIN_NS,
+        quotes: 0,
         middle: 1_000,
     });
     let mut arrivals: Vec<(i64, MarketRecord)> = Vec::new();
@@ -107,7 +115,12 @@ pub fn market(rng: &mut ChaCha8Rng, minutes: i64, delay_ns: i64, has_troubles: b
         // Now and then it is quiet for minutes.
         let step_ns = if rng.random_bool(0.002) { 4 * MINUTE_NS } else { rng.random_range(0..2 * SECOND_NS) };
         time_ns += step_ns / 1_000_000 * 1_000_000;
-        let venue = venues.choose_mut(rng).expect("three");
+        let number = rng.random_range(0..venues.len());
+        let venue = &mut venues[number];
+        // Its numbers begin again, without a rest, soon after the last time too.
+        if rng.random_bool(0.006) && time_ns > venue.begun_ns + 31 * SECOND_NS {
+            (venue.last_id, venue.begun_ns) = (rng.random_range(1..40), time_ns);
+        }
         let content = match rng.random_range(0..100) {
             0..50 => {
                 let change = venue.change(rng);
@@ -118,7 +131,10 @@ pub fn market(rng: &mut ChaCha8Rng, minutes: i64, delay_ns: i64, has_troubles: b
                 MarketContent::Book(change)
             }
             50..54 => MarketContent::Book(venue.snapshot()),
-            54..75 => MarketContent::Quote(venue.quote(Some(venue.last_id))),
+            54..75 => {
+                venue.quotes += 1;
+                MarketContent::Quote(venue.quote(Some(venue.last_id * 1_000 + venue.quotes % 1_000)))
+            }
             75..85 => MarketContent::Quote(venue.quote(None)),
             85..93 => {
                 let mut some = |number: i64| rng.random_bool(0.5).then_some(number);
@@ -136,16 +152,32 @@ pub fn market(rng: &mut ChaCha8Rng, minutes: i64, delay_ns: i64, has_troubles: b
                 MarketContent::Funding(Funding { rate_e8, mark_price_e8: None })
             }
             _ => MarketContent::Liquidation(Liquidation {
-                side: if rng.random_bool(0.5) { AggressorSide::Buy } else { AggressorSide::Sell },
+                side: match rng.random_range(0..5) {
+                    0 => AggressorSide::Unknown,
+                    1..3 => AggressorSide::Buy,
+                    _ => AggressorSide::Sell,
+                },
                 price_e8: 1_000 * 100_000_000,
-                quantity_e8: rng.random_range(1..1_000_000),
+                quantity_e8: rng.random_range(1..4) * 1_000,
+                occurrence: rng.random_range(0..2),
             }),
         };
         // The venue's clock wavers.
-        let event_time_ns = time_ns - rng.random_range(0..3) * 500_000_000;
+        let mut event_time_ns = time_ns - rng.random_range(0..3) * 500_000_000;
+        let is_timeless = match &content {
+            MarketContent::Book(update) => update.is_snapshot && rng.random_bool(0.4),
+            MarketContent::Quote(quote) => quote.update_id.is_some() && number == 2,
+            _ => false,
+        };
+        if is_timeless {
+            // Some are long on their way.
+            let way_ns = if rng.random_bool(0.1) { 3 * MINUTE_NS } else { 2 * SECOND_NS };
+            event_time_ns = time_ns + rng.random_range(0..way_ns) / 1_000_000 * 1_000_000;
+        }
         let record = MarketRecord {
             instrument: venue.instrument.clone(),
             event_time_ns,
+            is_timeless,
             partition: rng.random_range(0..2),
             position: arrivals.len() as u64,
             index: 0,
@@ -157,6 +189,12 @@ pub fn market(rng: &mut ChaCha8Rng, minutes: i64, delay_ns: i64, has_troubles: b
             arrival_ns += 4 * delay_ns;
         }
         arrivals.push((arrival_ns, record.clone()));
+        if rng.random_bool(0.1) && matches!(record.content, MarketContent::Quote(_) | MarketContent::Book(_)) {
+            let mut again = MarketRecord { position: arrivals.len() as u64, ..record.clone() };
+            again.event_time_ns += rng.random_range(-5..20) * 1_000_000_000;
+            again.is_timeless |= again.event_time_ns > record.event_time_ns && rng.random_bool(0.2);
+            arrivals.push((arrival_ns + rng.random_range(0..=delay_ns), again));
+        }
         if has_troubles && rng.random_bool(0.05) {
             let mut again = MarketRecord { position: arrivals.len() as u64, ..record };
             if rng.random_bool(0.5) {
@@ -173,11 +211,9 @@ pub fn market(rng: &mut ChaCha8Rng, minutes: i64, delay_ns: i64, has_troubles: b
                 MarketContent::Mark(_) => 0,
                 MarketContent::Funding(_) => 1,
                 MarketContent::Quote(Quote { update_id: Some(_), .. }) => 2,
-                MarketContent::Book(BookUpdate { is_snapshot: true, sequence, .. }) => 10 + sequence,
                 _ => return true,
             };
-            let time_ns = if kind < 10 { record.event_time_ns } else { 0 };
-            times.insert((record.instrument.clone(), kind, time_ns))
+            times.insert((record.instrument.clone(), kind, record.event_time_ns))
         });
     }
     arrivals.sort_by_key(|(arrival_ns, record)| (*arrival_ns, record.position));

@@ -1,33 +1,32 @@
 //! However records come, are cut into ticks, frozen, saved and restored: leaves and gaps are those of a computation from scratch,
 //! and nothing is given that did not change.
 
-use super::oracle::{self, Leaves};
+use super::oracle::{self, Gaps, Leaves};
 use super::random::{BEGIN_NS, market};
 use super::{MINUTE_NS, header};
 use crate::TickHeader;
-use crate::market::{GapChange, GapKind, MarketConfig, MarketLedger, MarketOutcome, SavedMarket};
+use crate::market::{GapChange, GapKind, MarketConfig, MarketLedger, MarketOutcome, MarketSizes, SavedMarket};
 use crate::saved::{RestoredState, Saving, shard_of, worker_of};
 use rand::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use tidewheel_schemas::{Instrument, MarketRecord, SECOND_NS};
+use tidewheel_schemas::{Counters, Instrument, MarketRecord, SECOND_NS};
 use timely::WorkerConfig;
 use timely::dataflow::InputHandle;
 use timely::dataflow::operators::{Input, Inspect, Probe};
 
 const CONFIG: MarketConfig = MarketConfig { archive: true, is_saved: true, has_leaves: true, tells: false };
 
-/// What readers know of gaps: whether each ended.
-type Gaps = BTreeMap<(Instrument, u64), bool>;
-
 fn take_gaps(known: &mut Gaps, gaps: &[GapChange], seed: u64) {
     for gap in gaps {
-        let key = (gap.instrument.clone(), gap.sequence);
+        let GapChange { epoch_ns, sequence, is_snapshot, depth, cause, .. } = *gap;
+        let key = (gap.instrument.clone(), epoch_ns, sequence, is_snapshot, depth, cause);
         let was = match gap.kind {
-            GapKind::Lost => known.insert(key, false).is_none(),
-            GapKind::Found => known.insert(key, true) == Some(false),
             GapKind::Mended => known.remove(&key).is_some(),
+            GapKind::Found => known.get_mut(&key).is_some_and(|is_found| !std::mem::replace(is_found, true)),
+            // Again where it was found, and is not any more.
+            kind => kind == cause && known.insert(key, false).is_none_or(|is_found| is_found),
         };
         assert!(was, "seed {seed}: {gap:?} was told out of order");
     }
@@ -71,7 +70,7 @@ fn ticks(
 
 #[test]
 fn leaves_and_gaps_are_those_of_a_computation_from_scratch() {
-    let (mut compared, mut restarts, mut refused, mut revised, mut mended) = (0, 0, 0, 0, 0);
+    let (mut compared, mut restarts, mut refused, mut revised, mut mended, mut again) = (0, 0, 0, 0, 0, 0);
     for seed in 0..24 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let horizon_ns = [2, 5, 15, 40][seed as usize % 4] * MINUTE_NS;
@@ -92,9 +91,13 @@ fn leaves_and_gaps_are_those_of_a_computation_from_scratch() {
                 .iter()
                 .filter(|change| leaves.contains_key(&(change.instrument.clone(), change.open_time_ns)))
                 .count();
+            again += outcome.gaps.iter().filter(|gap| gap.kind == GapKind::Restarted).count();
             mended += outcome.gaps.iter().filter(|gap| gap.kind == GapKind::Mended).count();
             take_leaves(&mut leaves, &outcome, seed);
             take_gaps(&mut gaps, &outcome.gaps, seed);
+            let mut sizes = MarketSizes::default();
+            ledger.markets.iter().for_each(|(_, market)| sizes.add(&market.sizes()));
+            assert_eq!(outcome.sizes, sizes, "seed {seed}: the sums of sizes are others");
             refused += outcome.refused.len();
             let counters = &outcome.counters;
             let now = (before.0 + counters.accepted, before.1 + counters.duplicate, before.2 + counters.rejected);
@@ -129,9 +132,9 @@ fn leaves_and_gaps_are_those_of_a_computation_from_scratch() {
         }
     }
     println!(
-        "{compared} leaves compared, {revised} revised, {refused} records refused, {mended} gaps mended, {restarts} restarts"
+        "{compared} leaves compared, {revised} revised, {refused} records refused, {mended} gaps mended, {again} numberings, {restarts} restarts"
     );
-    assert!(revised > 500 && refused > 200 && mended > 10 && restarts > 30, "the market was too quiet");
+    assert!(revised > 500 && refused > 200 && mended > 10 && again > 30 && restarts > 30, "the market was too quiet");
 }
 
 #[test]
@@ -168,6 +171,90 @@ fn the_answer_depends_on_the_set_alone() {
 }
 
 #[test]
+fn a_restart_at_any_tick_changes_nothing() {
+    let mut restarts = 0;
+    for seed in 500..512 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let horizon_ns = [2, 5, 15][seed as usize % 3] * MINUTE_NS;
+        let arrivals = market(&mut rng, 40, horizon_ns / 2, true);
+        let (mut ledger, mut again) = (MarketLedger::new(CONFIG), MarketLedger::new(CONFIG));
+        let mut parts: Vec<SavedMarket> = Vec::new();
+        let mut counted = Counters::default();
+        for (step, (header, records)) in (0u32..).zip(ticks(&mut rng, &arrivals, horizon_ns)) {
+            let expected = ledger.apply(&header, records.clone());
+            let found = again.apply(&header, records);
+            let refused = |outcome: &MarketOutcome| -> Vec<_> {
+                outcome.refused.iter().map(|refused| (refused.record.source(), refused.reason)).collect()
+            };
+            assert_eq!(refused(&found), refused(&expected), "seed {seed}, tick {}", header.tick);
+            assert_eq!(found.leaves, expected.leaves, "seed {seed}, tick {}", header.tick);
+            assert_eq!(found.gaps, expected.gaps, "seed {seed}, tick {}", header.tick);
+            assert!(found.accepted == expected.accepted, "seed {seed}, tick {}", header.tick);
+            let mut counters = counted.clone();
+            counters.add(&found.counters);
+            assert_eq!(counters, expected.counters, "seed {seed}, tick {}", header.tick);
+            // Checkpoints lie elsewhere.
+            let held = |sizes: &MarketSizes| (sizes.instruments, sizes.records, sizes.updates, sizes.gaps);
+            assert_eq!(held(&found.sizes), held(&expected.sizes), "seed {seed}, tick {}", header.tick);
+            let _ = ledger.save(Saving { every: 7, turn: step % 7 });
+            parts.extend(again.save(Saving { every: 7, turn: step % 7 }));
+            // What it has from the last whole parts, and from the beginning.
+            let state = RestoredState {
+                frozen_ns: header.frozen_ns,
+                watermark_ns: header.watermark_ns,
+                market: parts.clone(),
+                ..RestoredState::default()
+            };
+            again = MarketLedger::restore(CONFIG, &mut { state });
+            (counted, restarts) = (counters, restarts + 1);
+        }
+    }
+    assert!(restarts > 300, "{restarts}");
+}
+
+#[test]
+fn what_is_told_is_the_same_in_any_order_with_freezing_and_restarts() {
+    for seed in 600..640 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let in_order = market(&mut rng, 30, 0, false);
+        let mut told: Vec<(Leaves, Gaps)> = Vec::new();
+        for order in 0..4 {
+            // Each record within five minutes of its own time: but for the first order, that of time.
+            let mut arrivals = in_order.clone();
+            for (arrival_ns, record) in &mut arrivals {
+                *arrival_ns = record.event_time_ns.max(*arrival_ns) + rng.random_range(0..=order * 100) * SECOND_NS;
+            }
+            arrivals.sort_by_key(|(arrival_ns, record)| (*arrival_ns, record.position));
+            let mut ledger = MarketLedger::new(CONFIG);
+            let mut parts: Vec<SavedMarket> = Vec::new();
+            let (mut leaves, mut gaps) = (Leaves::new(), Gaps::new());
+            for (step, (header, records)) in (0u32..).zip(ticks(&mut rng, &arrivals, 10 * MINUTE_NS)) {
+                let outcome = ledger.apply(&header, records);
+                assert!(outcome.refused.is_empty(), "seed {seed}: {:?}", outcome.refused[0]);
+                take_leaves(&mut leaves, &outcome, seed);
+                take_gaps(&mut gaps, &outcome.gaps, seed);
+                parts.extend(ledger.save(Saving { every: 5, turn: step % 5 }));
+                if order % 2 == 1 {
+                    let state = RestoredState {
+                        frozen_ns: header.frozen_ns,
+                        watermark_ns: header.watermark_ns,
+                        market: parts.clone(),
+                        ..RestoredState::default()
+                    };
+                    ledger = MarketLedger::restore(CONFIG, &mut { state });
+                }
+            }
+            told.push((leaves, gaps));
+        }
+        assert!(told[0].0.len() > 40 && !told[0].1.is_empty(), "seed {seed}: {}", told[0].0.len());
+        for (order, found) in told.iter().enumerate() {
+            assert!(found.0 == told[0].0, "seed {seed}, order {order}: other leaves");
+            assert!(found.1 == told[0].1, "seed {seed}, order {order}: other gaps");
+        }
+    }
+}
+
+#[test]
 fn what_is_held_does_not_grow() {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let arrivals = market(&mut rng, 600, MINUTE_NS, false);
@@ -183,8 +270,8 @@ fn what_is_held_does_not_grow() {
         }
     }
     println!("records, updates, levels: at most {most:?}");
-    // About a record a second, over the horizon, a minute that is not over, and what comes in a tick.
-    assert!(most[1][0] + most[1][1] < 2 * 60 * 13 && most[1][2] < 3 * 3 * 2 * 60 + most[1][1]);
+    // About a record a second, over the horizon, two minutes more, and what comes in a tick; about ten levels an update.
+    assert!(most[1][0] + most[1][1] < 2 * 60 * 14 && most[1][2] < 3 * 3 * 2 * 60 + 12 * most[1][1]);
 }
 
 type Ticks = Vec<(TickHeader, Vec<MarketRecord>)>;
@@ -242,7 +329,7 @@ fn run(workers: usize, ticks: &Ticks, restored: &[SavedMarket]) -> BTreeMap<u64,
     let mut outcomes = std::mem::take(&mut *out.lock().expect("alive"));
     for outcome in outcomes.values_mut() {
         outcome.accepted.sort_by_key(MarketRecord::source);
-        outcome.gaps.sort_by(|left, right| left.key().cmp(&right.key()));
+        outcome.gaps.sort_by_cached_key(GapChange::key);
         outcome.leaves.sort_by_key(|change| (change.instrument.clone(), change.open_time_ns));
     }
     outcomes

@@ -7,7 +7,7 @@ use tidewheel_schemas::{
     AggressorSide, BookUpdate, Funding, Liquidation, Mark, MarketContent, MarketRecord, Quote, RejectReason, SECOND_NS,
 };
 
-fn ledger() -> MarketLedger {
+pub fn ledger() -> MarketLedger {
     MarketLedger::new(MarketConfig { archive: true, is_saved: false, has_leaves: true, tells: false })
 }
 
@@ -107,11 +107,13 @@ fn what_was_missing_may_come_late() {
     assert_eq!((closed.close.state, closed.touches.count), (BookState::Valid, 3));
     assert_eq!(closed.touches.last.bid, Some(level(99.0, 3.0)));
     // A book's place that is frozen is too old, though the record's own time is not.
-    ledger.apply(&header(4, 10 * MINUTE_NS, 11 * MINUTE_NS), Vec::new());
-    let late = book(700, 3, change(2, 2, Some(9), "98x1", ""));
-    let outcome = ledger.apply(&header(5, 10 * MINUTE_NS, 11 * MINUTE_NS), vec![late]);
+    let newest = book(595, 4, change(4, 6, None, "97x1", ""));
+    ledger.apply(&header(4, 9 * MINUTE_NS, 10 * MINUTE_NS), vec![newest]);
+    ledger.apply(&header(5, 10 * MINUTE_NS, 11 * MINUTE_NS), Vec::new());
+    let late = book(610, 3, change(5, 5, Some(9), "98x1", ""));
+    let outcome = ledger.apply(&header(6, 10 * MINUTE_NS, 11 * MINUTE_NS), vec![late]);
     assert_eq!(outcome.refused[0].reason, RejectReason::TooOld);
-    assert!(outcome.counters.accepted == 3 && outcome.counters.rejected == 1);
+    assert!(outcome.counters.accepted == 4 && outcome.counters.rejected == 1);
 }
 
 fn quote(bid: &str, ask: &str) -> Quote {
@@ -157,7 +159,7 @@ fn a_minute_by_hand() {
     let liquidation = |side, price: f64, quantity: f64| {
         let level = level(price, quantity);
         let (price_e8, quantity_e8) = (level.price_e8, level.quantity_e8);
-        MarketContent::Liquidation(Liquidation { side, price_e8, quantity_e8 })
+        MarketContent::Liquidation(Liquidation { side, price_e8, quantity_e8, occurrence: 0 })
     };
     records.push(at(9, 10, liquidation(AggressorSide::Sell, 100.0, 2.0)));
     records.push(at(9, 11, liquidation(AggressorSide::Sell, 99.0, 1.0)));
@@ -201,7 +203,10 @@ fn the_same_again_is_a_duplicate_and_another_of_the_same_identity_a_conflict() {
     let mark =
         |mark_price_e8, index_price_e8| MarketContent::Mark(Mark { mark_price_e8, index_price_e8, ..Mark::default() });
     let funding = |rate_e8| MarketContent::Funding(Funding { rate_e8, mark_price_e8: None });
-    let liquidation = MarketContent::Liquidation(Liquidation { side: AggressorSide::Buy, price_e8: 1, quantity_e8: 1 });
+    let liquidation = |occurrence| {
+        let side = AggressorSide::Buy;
+        MarketContent::Liquidation(Liquidation { side, price_e8: 1, quantity_e8: 1, occurrence })
+    };
     let contents = [
         (quote(Some(7), "99x1"), 'a'),
         (quote(Some(7), "99x1"), 'd'),
@@ -220,8 +225,10 @@ fn the_same_again_is_a_duplicate_and_another_of_the_same_identity_a_conflict() {
         (funding(3), 'a'),
         (funding(3), 'd'),
         (funding(4), 'c'),
-        (liquidation.clone(), 'a'),
-        (liquidation, 'a'),
+        // Two of one message are two; told by another message they are the same.
+        (liquidation(0), 'a'),
+        (liquidation(1), 'a'),
+        (liquidation(0), 'd'),
     ];
     let (mut accepted, mut duplicate, mut conflict) = (0, 0, 0);
     for (position, (content, fate)) in (0..).zip(contents) {
