@@ -1,8 +1,9 @@
 //! Ticks merged over the workers.
 
 use super::*;
+use tidewheel_operators::risk::{RefusedAccount, RiskOutcome};
 use tidewheel_operators::tape::TapeOutcome;
-use tidewheel_schemas::{AggressorSide, Change, Trade, TradeKind};
+use tidewheel_schemas::{AccountContent, AggressorSide, Change, OWN_LETTERS, OrderEnd, RejectReason, Trade, TradeKind};
 
 const HEADER: TickHeader = TickHeader {
     tick: 1,
@@ -42,6 +43,26 @@ fn late(symbol: &str, id: u64) -> LateRecord {
     LateRecord::Trade { instrument, trade, partition, position, receive_time_ns }
 }
 
+/// What a worker gave that had nothing but this.
+fn worker_tick(outcome: TapeOutcome, risk: Option<Box<RiskOutcome>>) -> WorkerTick {
+    WorkerTick {
+        tick: 1,
+        versions: Vec::new(),
+        open_bars: Vec::new(),
+        saved: Vec::new(),
+        features: Vec::new(),
+        events: Vec::new(),
+        saved_features: Vec::new(),
+        saved_hours: Vec::new(),
+        feature_sizes: FeatureSizes::default(),
+        scoring: tidewheel_operators::scoring::ScoringTick::default(),
+        hours: Vec::new(),
+        outcome,
+        market: tidewheel_operators::market::MarketOutcome::default(),
+        risk,
+    }
+}
+
 /// What workers made of the records of one message, which share its position: each its own instruments.
 fn merged(order: [usize; 3]) -> TickOutput {
     let part = |symbol: &str| {
@@ -50,22 +71,7 @@ fn merged(order: [usize; 3]) -> TickOutput {
             amendments: vec![amendment(symbol, 4), amendment(symbol, 5)],
             ..TapeOutcome::default()
         };
-        WorkerTick {
-            tick: 1,
-            versions: Vec::new(),
-            open_bars: Vec::new(),
-            saved: Vec::new(),
-            features: Vec::new(),
-            events: Vec::new(),
-            saved_features: Vec::new(),
-            saved_hours: Vec::new(),
-            feature_sizes: FeatureSizes::default(),
-            scoring: tidewheel_operators::scoring::ScoringTick::default(),
-            hours: Vec::new(),
-            outcome,
-            market: tidewheel_operators::market::MarketOutcome::default(),
-            risk: None,
-        }
+        worker_tick(outcome, None)
     };
     let parts = order.map(|worker| part(["AAAUSDT", "BBBUSDT", "CCCUSDT"][worker]));
     merge(&HEADER, SourceTick::default(), Vec::new(), parts.into(), None, None).output
@@ -80,4 +86,32 @@ fn records_of_one_message_come_out_in_one_order_whichever_worker_is_first() {
         assert_eq!(found.late, expected.late, "{order:?}");
         assert_eq!(found.amendments, expected.amendments, "{order:?}");
     }
+}
+
+/// A message may hold as many records of accounts as of any other kind.
+#[test]
+fn letters_of_accounts_share_the_bytes_of_their_message() {
+    let mut block = MessageBlock::default();
+    block.push(b"[a message of forty]", 7, None);
+    let raw = vec![Arc::new(block)];
+    let record = |index: u16| AccountRecord {
+        event_time_ns: 5,
+        partition: 0,
+        position: 7,
+        index,
+        receive_time_ns: None,
+        content: AccountContent::OrderEnd(OrderEnd { account: "a".into(), intent_id: index.to_string().into() }),
+    };
+    let reason = |index: u16| if index.is_multiple_of(2) { RejectReason::Number } else { RejectReason::Conflict };
+    let refused = |index| RefusedAccount { record: record(index), reason: reason(index), detail: format!("{index}") };
+    let risk = RiskOutcome { refused: (0..40).map(refused).collect(), ..RiskOutcome::default() };
+    let source = SourceTick { raw, ..SourceTick::default() };
+    let part = worker_tick(TapeOutcome::default(), Some(Box::new(risk)));
+    let tables = Tables::of_run(&[], None, false).with_risk(true, false).risk();
+    let letters = merge(&HEADER, source, Vec::new(), vec![part], None, tables).output.rejects;
+    assert_eq!(letters.len(), OWN_LETTERS + 2, "{letters:?}");
+    assert!(letters.iter().all(|letter| Arc::ptr_eq(&letter.raw, &letters[0].raw)));
+    assert_eq!(&*letters[0].raw, b"[a message of forty]");
+    let of = |reason| letters.iter().filter(|letter| letter.reason == reason).map(|letter| letter.records).sum::<u64>();
+    assert_eq!((of(RejectReason::Number), of(RejectReason::Conflict)), (20, 20));
 }

@@ -260,7 +260,9 @@ fn records_of_accounts_are_taken_unless_they_are_from_the_future() {
         // What an instrument is holds whenever it was said.
         (9_000, reference()),
     ];
-    let mut chunk = DecodedChunk { end_position: 100, ..DecodedChunk::default() };
+    let mut block = MessageBlock::default();
+    (0..10).for_each(|position| block.push(format!("message {position}").as_bytes(), position, None));
+    let mut chunk = DecodedChunk { end_position: 100, raw: Some(block), ..DecodedChunk::default() };
     for (position, (at, content)) in (0..).zip(records) {
         chunk.account.push(account(position, 0, at * second, None, content));
     }
@@ -274,6 +276,8 @@ fn records_of_accounts_are_taken_unless_they_are_from_the_future() {
     assert_eq!(told, [2, 4, 8].map(|position| (position, RejectReason::Future)));
     let detail = &input.source.rejects[1].detail;
     assert_eq!(detail, "fill: event time 103000000000 ns is 3000 ms beyond the tick that received it");
+    let bytes: Vec<_> = input.source.rejects.iter().map(|reject| (reject.records, &*reject.raw)).collect();
+    assert_eq!(bytes, [(1, &b"message 2"[..]), (1, b"message 4"), (1, b"message 8")]);
     let counters = input.source.counters;
     assert_eq!((counters.read, counters.accepted, counters.rejected), (10, 7, 3));
     assert!(counters.reconcile());
