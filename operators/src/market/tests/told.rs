@@ -54,7 +54,7 @@ fn may_freeze(rest: &[MarketRecord], all: &[MarketRecord]) -> i64 {
         let is_told_again = |other: &MarketRecord| other.content == record.content && other != record;
         let is_moved = record.is_timeless || all.iter().any(is_told_again);
         let follows =
-            |other: &&MarketRecord| is_moved && sequence(record).is_some() && sequence(*other) >= sequence(record);
+            |other: &&MarketRecord| is_moved && sequence(record).is_some() && sequence(other) >= sequence(record);
         all.iter().filter(follows).map(|other| other.event_time_ns).min().unwrap_or(i64::MAX).min(record.event_time_ns)
     };
     rest.iter().map(least).min().map_or(30 * MINUTE_NS, |least_ns| least_ns / MINUTE_NS * MINUTE_NS)
@@ -229,7 +229,7 @@ fn what_goes_on_with_the_old_numbers_does_not_come_back() {
         vec![timeless(book(100, snapshot(7_001, "99x3", "101x1")))],
         vec![timeless(book(500, snapshot(7_001, "99x3", "101x1")))],
     ] {
-        let (leaves, gaps) = in_every_order(&[&begin[..], &[after.clone()], &old].concat());
+        let (leaves, gaps) = in_every_order(&[&begin[..], std::slice::from_ref(&after), &old].concat());
         assert_eq!((gaps, minutes(&leaves)), (restarted(1), vec![(0, 1), (1, 2)]));
         assert_eq!(last_bid(&leaves, 1), new);
     }
