@@ -154,6 +154,11 @@ impl BookFold {
         true
     }
 
+    /// Whether what the book was is not known any more.
+    pub fn is_lost(&self) -> bool {
+        self.stand == Stand::Lost
+    }
+
     const fn is_known(&self) -> bool {
         matches!(self.stand, Stand::At(_) | Stand::AtSnapshot(_))
     }

@@ -232,7 +232,22 @@ impl BookHistory {
             }
             self.fold(dirty);
         }
+        #[cfg(test)]
+        self.check();
         too_old
+    }
+
+    /// What was done step by step is as if all that is held had come at once.
+    #[cfg(test)]
+    fn check(&self) {
+        let mut again = Self::restore(self.save());
+        for (event_time_ns, is_timeless, update) in self.updates() {
+            again.set.put(event_time_ns, is_timeless, update);
+        }
+        assert_eq!(again.number_again(&[]), []);
+        again.stale = Some(0);
+        again.fold(&mut BTreeSet::new());
+        assert_eq!((&again.held, &again.gaps), (&self.held, &self.gaps));
     }
 
     /// Those without a time that go right before a changed place have theirs from what follows. Gives the first whose time is
@@ -310,7 +325,8 @@ impl BookHistory {
     /// Undoes the fold from a held update on, and what of it lies before that as far as the checkpoint.
     fn go_back(&mut self, stale: usize, dirty: &mut BTreeSet<i64>) {
         dirty.extend(self.head.minute());
-        while let Some((_, fold)) = self.checkpoints.pop_back_if(|(after, _)| *after > stale) {
+        // Not from right before it either: with what goes there it may have made a gap by contradicting it.
+        while let Some((_, fold)) = self.checkpoints.pop_back_if(|(after, _)| *after >= stale) {
             self.checkpoint_levels -= fold.levels();
         }
         (self.folded, self.head) = match self.checkpoints.back() {
@@ -323,6 +339,8 @@ impl BookHistory {
         dirty.extend(again.into_keys());
         let before = self.key_before(self.folded);
         let undone = match before {
+            // What contradicts the last frozen update is not frozen, and its gap has the same place.
+            Some(before) if self.folded == 0 && !self.base.is_lost() => self.gaps.split_off(&(before, GapKind::Mended)),
             // No gap is of that kind, which comes after all that begin one.
             Some(before) => self.gaps.split_off(&(before, GapKind::Found)),
             None => std::mem::take(&mut self.gaps),
@@ -339,6 +357,10 @@ impl BookHistory {
     /// Freezes the updates of minutes before one.
     pub fn freeze(&mut self, frozen_minute_ns: i64) {
         debug_assert!(self.stale.is_none() && self.fresh.is_empty(), "updates are folded before they are frozen");
+        // What came since may wait behind what goes before it: a restart freezes the same minute again.
+        if self.frozen_ns.is_some_and(|frozen_ns| frozen_ns >= frozen_minute_ns) {
+            return;
+        }
         self.set.begin_from(frozen_minute_ns);
         let (mut time_ns, mut next_timed) = (self.base.time_ns, 0);
         let is_frozen = |at: &usize| {

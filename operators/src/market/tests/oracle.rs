@@ -138,6 +138,9 @@ impl Slow {
     }
 }
 
+/// Touches of a book, whether it was known all through, whether changes may be missing behind a snapshot, and where it ended.
+type OfMinute = (Vec<Touch>, (bool, bool), BookClose);
+
 /// When a numbering began, whether the time is a receipt's, the time, the update.
 type Numbered<'a> = (i64, bool, i64, &'a BookUpdate);
 
@@ -165,14 +168,14 @@ fn epochs(mut updates: Vec<Numbered<'_>>) -> Vec<Numbered<'_>> {
         }
         let is_past =
             |other: &&Numbered<'_>| other.3.sequence > update.sequence && second(other.2) + 30 < second(time_ns);
-        if !is_told && of_numbering.iter().any(|other| is_past(other)) {
+        if !is_told && of_numbering.iter().any(is_past) {
             continue;
         }
         if !is_told && past.is_some_and(|(least, greatest)| least <= update.sequence && update.sequence <= greatest) {
             continue;
         }
         if let (Some(old), Some(last)) = (old, last) {
-            let span = if is_told { 30 } else { 30 };
+            let span = if is_told { 30 } else { 600 };
             let follows = update.first_id <= last + 1 || update.previous_id.is_some_and(|previous| previous <= last);
             let is_nearer = update.sequence > last && update.sequence - last > u64::abs_diff(update.sequence, old);
             if second(time_ns) <= second(epoch_ns) + span && is_nearer && (update.is_snapshot || !follows) {
@@ -245,7 +248,7 @@ fn books(instrument: &Instrument, records: &[&MarketRecord], leaves: &mut Leaves
     let mut open_gap = None;
     let mut was_there = false;
     let (mut time_ns, mut epoch) = (i64::MIN, i64::MIN);
-    let mut minutes: BTreeMap<i64, (Vec<Touch>, (bool, bool), BookClose)> = BTreeMap::new();
+    let mut minutes: BTreeMap<i64, OfMinute> = BTreeMap::new();
     for (at, (epoch_ns, is_timeless, event_time_ns, update)) in updates.iter().enumerate() {
         let timed = updates[at..].iter().find(|(_, is_timeless, _, _)| !is_timeless);
         let own_ns = timed.map_or(*event_time_ns, |(_, _, next_ns, _)| *next_ns);

@@ -214,7 +214,8 @@ fn a_restart_at_any_tick_changes_nothing() {
 
 #[test]
 fn what_is_told_is_the_same_in_any_order_with_freezing_and_restarts() {
-    for seed in 600..640 {
+    // In the last a gap by a contradiction is taken back after a checkpoint right before it.
+    for seed in (600..640).chain([808]) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let in_order = market(&mut rng, 30, 0, false);
         let mut told: Vec<(Leaves, Gaps)> = Vec::new();
