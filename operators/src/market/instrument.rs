@@ -113,9 +113,18 @@ impl InstrumentMarket {
         minute.map_or([None; 2], |minute| [minute.last_mid(before), minute.venue_mark_by(i64::MAX)])
     }
 
-    /// Whether a quote with a number is held, with its time or another.
-    pub fn holds(&self, event_time_ns: i64, quote: &Quote) -> bool {
+    /// Whether the price of a quote is held, with its time or another, or that of a mark, which venues tell in parts.
+    pub fn holds_price(&self, event_time_ns: i64, content: &MarketContent) -> bool {
         let (open_time_ns, minute_ns) = (Interval::M1.open_of(event_time_ns), Interval::M1.duration_ns());
+        let quote = match content {
+            MarketContent::Quote(quote) => quote,
+            MarketContent::Mark(_) => {
+                let minute = self.minutes.get(&open_time_ns);
+                let last = minute.and_then(|minute| minute.venue_mark_by(event_time_ns));
+                return last.is_some_and(|(time_ns, _)| time_ns == event_time_ns);
+            }
+            _ => return false,
+        };
         let beside = open_time_ns.saturating_sub(minute_ns)..=open_time_ns.saturating_add(minute_ns);
         self.minutes.range(beside).any(|(_, minute)| minute.holds(quote))
     }

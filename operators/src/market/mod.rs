@@ -262,10 +262,7 @@ impl MarketLedger {
         }
         let market = &mut self.markets[number as usize].1;
         // One price is not two.
-        let is_known = match &record.content {
-            MarketContent::Quote(quote) => self.config.tells && market.holds(record.event_time_ns, quote),
-            _ => false,
-        };
+        let is_known = self.config.tells && market.holds_price(record.event_time_ns, &record.content);
         let put = if record.event_time_ns < frozen_ns { Put::TooOld } else { market.put(&held) };
         let (reason, detail) = match put {
             Put::Taken => {

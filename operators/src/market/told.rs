@@ -19,8 +19,8 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Takes a record that was taken in. Of a quote that was told before, with another time, no price is told again: two prices
-    /// confirm a fall, and one that came on two ways is one.
+    /// Takes a record that was taken in. Of a quote that was told before, with another time, and of another part of a mark, no
+    /// price is told again: two prices confirm a fall, and one that came on two ways is one.
     pub(super) fn take(&mut self, number: u32, record: &MarketRecord, is_known: bool) {
         let event_time_ns = record.event_time_ns;
         let (source, price_e8, key) = match &record.content {

@@ -74,6 +74,16 @@ fn a_quote_that_is_told_again_is_no_other_price_and_moves_no_mark() {
     };
     let told = tick(7, vec![nameless(241, 9), nameless(242, 10)]);
     assert_eq!(told[2..], ["print Mid 50.5@241s", "print Mid 50.5@242s", "counts 2 0"]);
+    // A mark is told in parts, each with the price or not.
+    let part = |position, index_price_e8| {
+        let mut record = mark(250, position, Some(49.0));
+        if let MarketContent::Mark(mark) = &mut record.content {
+            mark.index_price_e8 = index_price_e8;
+        }
+        record
+    };
+    let told = tick(8, vec![part(11, None), part(12, Some(1))]);
+    assert_eq!(told, ["Mid 5m 50.5@242s", "Venue 5m 49@250s", "print Venue 49@250s", "counts 2 0"]);
 }
 
 #[test]
