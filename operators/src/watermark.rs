@@ -161,8 +161,9 @@ mod tests {
             (&[(Some(90), "records"), (Some(40), "caught-up")], 90),
             // It never moves back.
             (&[(Some(91), "records"), (Some(60), "records caught-up")], 90),
-            // All idle: it stays.
-            (&[(Some(91), "caught-up"), (Some(60), "caught-up")], 90),
+            // All idle: what came while one was behind counts now, and then it stays.
+            (&[(Some(91), "caught-up"), (Some(60), "caught-up")], 91),
+            (&[(Some(91), "caught-up"), (Some(60), "caught-up")], 91),
         ]);
     }
 
