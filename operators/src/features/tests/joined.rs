@@ -32,7 +32,7 @@ fn views() -> Vec<View> {
 fn rows_are_those_of_a_computation_from_scratch() {
     let views = views();
     let (mut published, mut compared, mut restarts, mut alone) = (0, 0, 0, 0);
-    for seed in 500..512 {
+    for seed in 500..516 {
         let horizon = [20, 45, 90, 240][seed as usize % 4];
         let mut market = Market::new(seed, horizon);
         let config = FeaturesConfig { views: views.clone(), is_saved: true, min_quality: None };
