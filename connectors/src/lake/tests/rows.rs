@@ -31,6 +31,10 @@ pub(super) fn tables() -> Vec<Arc<TableSpec>> {
         spec("signals", None, TableKind::Fact, None),
         spec("events", None, TableKind::Fact, None),
         spec("control", None, TableKind::Fact, Some("record")),
+        spec("positions", None, TableKind::Fact, Some("holder")),
+        spec("risk", None, TableKind::Fact, Some("part")),
+        spec("risk_events", None, TableKind::Fact, Some("event")),
+        spec("order_decisions", None, TableKind::Fact, Some("intent")),
     ]
 }
 
