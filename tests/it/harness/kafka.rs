@@ -233,8 +233,19 @@ impl Broker {
             let created = wait(admin.create_topics([&new], &AdminOptions::new())).expect("the broker answers");
             match &created[..] {
                 [Err((_, RDKafkaErrorCode::TopicAlreadyExists))] if Instant::now() < deadline => {}
-                created => return assert_eq!(created, [Ok(topic.to_owned())]),
+                created => {
+                    assert_eq!(created, [Ok(topic.to_owned())]);
+                    break;
+                }
             }
+        }
+        // The controller has said so; a busy broker learns of it a moment later.
+        let is_known = || {
+            let metadata = admin.inner().fetch_metadata(Some(topic), PATIENCE).expect("the broker answers");
+            metadata.topics().iter().any(|found| found.error().is_none() && !found.partitions().is_empty())
+        };
+        while !is_known() {
+            assert!(Instant::now() < deadline, "topic {topic:?} does not show");
         }
     }
 
