@@ -2,9 +2,9 @@
 //! was known then, and beside it what became of the price.
 //!
 //! A label looks ahead, and no feature does: labels are made here, of the final bars in the lake, and never come near the graph.
-//! What is read: the view's table day by day, of a large day some instruments after the others, and the base interval's bars, of which the closes that labels of the range look at
-//! stay in memory: those of the instruments that are asked for, from the beginning of the range to the end of the longest
-//! label, or of all bars where a label counts bars.
+//! What is read: the view's table day by day, of a large day some instruments after the others, and the base interval's bars, of
+//! which the closes that labels look at stay in memory: those of the instruments that are asked for, from the beginning of the
+//! range to the end of the longest label, or of all bars where a label counts bars.
 
 use crate::models::contract_sha256;
 use std::cell::RefCell;

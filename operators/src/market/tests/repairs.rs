@@ -18,6 +18,13 @@ use timely::dataflow::operators::{Input, Inspect, Probe};
 
 const CONFIG: MarketConfig = MarketConfig { archive: true, is_saved: true, has_leaves: true, tells: false };
 
+/// A ledger begun again with parts that were saved till a tick.
+fn restored(header: &TickHeader, parts: &[SavedMarket]) -> MarketLedger {
+    let (frozen_ns, watermark_ns, market) = (header.frozen_ns, header.watermark_ns, parts.to_vec());
+    let state = RestoredState { frozen_ns, watermark_ns, market, ..RestoredState::default() };
+    MarketLedger::restore(CONFIG, &mut { state })
+}
+
 fn take_gaps(known: &mut Gaps, gaps: &[GapChange], seed: u64) {
     for gap in gaps {
         let GapChange { epoch_ns, sequence, is_snapshot, depth, cause, .. } = *gap;
@@ -108,13 +115,7 @@ fn leaves_and_gaps_are_those_of_a_computation_from_scratch() {
                 let bytes = postcard::to_allocvec(&saved).expect("it can be written");
                 parts.extend(postcard::from_bytes::<Vec<SavedMarket>>(&bytes).expect("it can be read"));
                 if rng.random_bool(0.5) {
-                    let state = RestoredState {
-                        frozen_ns: header.frozen_ns,
-                        watermark_ns: header.watermark_ns,
-                        market: parts.clone(),
-                        ..RestoredState::default()
-                    };
-                    ledger = MarketLedger::restore(CONFIG, &mut { state });
+                    ledger = restored(&header, &parts);
                     (before, restarts) = (now, restarts + 1);
                 }
             }
@@ -199,13 +200,7 @@ fn a_restart_at_any_tick_changes_nothing() {
             let _ = ledger.save(Saving { every: 7, turn: step % 7 });
             parts.extend(again.save(Saving { every: 7, turn: step % 7 }));
             // What it has from the last whole parts, and from the beginning.
-            let state = RestoredState {
-                frozen_ns: header.frozen_ns,
-                watermark_ns: header.watermark_ns,
-                market: parts.clone(),
-                ..RestoredState::default()
-            };
-            again = MarketLedger::restore(CONFIG, &mut { state });
+            again = restored(&header, &parts);
             (counted, restarts) = (counters, restarts + 1);
         }
     }
@@ -236,13 +231,7 @@ fn what_is_told_is_the_same_in_any_order_with_freezing_and_restarts() {
                 take_gaps(&mut gaps, &outcome.gaps, seed);
                 parts.extend(ledger.save(Saving { every: 5, turn: step % 5 }));
                 if order % 2 == 1 {
-                    let state = RestoredState {
-                        frozen_ns: header.frozen_ns,
-                        watermark_ns: header.watermark_ns,
-                        market: parts.clone(),
-                        ..RestoredState::default()
-                    };
-                    ledger = MarketLedger::restore(CONFIG, &mut { state });
+                    ledger = restored(&header, &parts);
                 }
             }
             told.push((leaves, gaps));
