@@ -1,7 +1,9 @@
 //! What a book keeps of an account beside its positions: cash, samples, and which sums are its own.
 
+use super::Refusal;
 use super::{AccountBook, MINUTE_NS};
 use crate::equity::Curve;
+use crate::positions::FillLog;
 use crate::scenarios::PnlVector;
 use crate::valuation::{Cell, Group};
 use serde::{Deserialize, Serialize};
@@ -9,8 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidewheel_schemas::{CashMovement, Instrument};
 
-/// Refused fills of more instruments than this leave no further faults on an account: one is enough to stop it.
-const REFUSED_LIMIT: usize = 100;
+/// Lost fills of more instruments than this leave no further faults on an account: one is enough to stop it.
+const LOST_LIMIT: usize = 100;
+
+/// So many accounts a book has at most: names come from outside.
+const ACCOUNTS_LIMIT: usize = 10_000;
+
+/// Fills of so many instruments without reference data wait in an account at most, and so many of each.
+const WAITING_LIMIT: usize = 100;
+const WAITING_FILLS_LIMIT: usize = 1_000;
 
 /// Amounts by currency.
 pub(super) type Amounts = BTreeMap<Arc<str>, i128>;
@@ -44,7 +53,10 @@ pub(super) struct Account {
     pub(super) samples: BTreeMap<i64, Sample>,
     /// Samples behind the horizon.
     pub(super) curve: Curve,
-    pub(super) refused: BTreeSet<Instrument>,
+    /// Instruments of fills that never count: more or less is held than is known, until somebody has seen to it.
+    pub(super) lost: BTreeSet<Instrument>,
+    /// Fills that wait for the reference data of their instruments, however long.
+    pub(super) waiting: BTreeMap<Instrument, FillLog>,
     /// Numbers of its positions.
     pub(super) positions: Vec<usize>,
     pub(super) cells: BTreeMap<CellKey, usize>,
@@ -55,10 +67,26 @@ pub(super) struct Account {
 
 impl Account {
     /// Puts a fault on the account.
-    pub(super) fn refuse(&mut self, instrument: &Instrument) {
-        if self.refused.len() < REFUSED_LIMIT {
-            self.refused.insert(instrument.clone());
+    pub(super) fn lose(&mut self, instrument: &Instrument) {
+        if self.lost.len() < LOST_LIMIT {
+            self.lost.insert(instrument.clone());
         }
+    }
+
+    /// The fills of an instrument that wait for its reference data; none if too many do.
+    pub(super) fn waiting_log(&mut self, instrument: &Instrument) -> Option<&mut FillLog> {
+        let is_known = self.waiting.contains_key(instrument);
+        if !is_known && self.waiting.len() >= WAITING_LIMIT {
+            return None;
+        }
+        let log = self.waiting.entry(instrument.clone()).or_default();
+        (log.len() < WAITING_FILLS_LIMIT).then_some(log)
+    }
+
+    /// Instruments of which more or less is held than the positions say.
+    pub(super) fn uncertain(&self) -> impl Iterator<Item = &Instrument> {
+        let waiting = self.waiting.iter().filter(|(_, log)| log.effective().next().is_some());
+        self.lost.iter().chain(waiting.map(|(instrument, _)| instrument))
     }
 }
 
@@ -75,6 +103,15 @@ pub(super) fn add(amounts: &mut Amounts, currency: &Arc<str>, amount: i128) {
 }
 
 impl AccountBook {
+    /// The number of an account, which is made if it is new and the book is not full.
+    pub(super) fn admit(&mut self, name: &Arc<str>) -> Result<usize, Refusal> {
+        let is_known = self.account_numbers.contains_key(name);
+        if !is_known && self.accounts.len() >= ACCOUNTS_LIMIT {
+            return Err(Refusal::TooManyAccounts);
+        }
+        Ok(self.account(name))
+    }
+
     /// The number of an account, which is made if it is new. A new one had nothing in the minutes sampled so far.
     pub(super) fn account(&mut self, name: &Arc<str>) -> usize {
         if let Some(&number) = self.account_numbers.get(name) {
@@ -91,7 +128,8 @@ impl AccountBook {
             fees: BTreeMap::new(),
             samples,
             curve: Curve::default(),
-            refused: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             positions: Vec::new(),
             cells: BTreeMap::new(),
             tops: BTreeMap::new(),

@@ -7,7 +7,7 @@ use super::held::shown;
 use super::{AccountBook, Known, Outcome, Refusal};
 use crate::exact::{ONE_E8, POSITIONS_LIMIT};
 use crate::positions::{
-    Contract, Entry, EntryKey, EntryKind, FillState, Logged, OutOfRange, Position, Prepared, bounded,
+    Contract, Entry, EntryKey, EntryKind, FillLog, FillState, Logged, OutOfRange, Position, Prepared, bounded,
 };
 use crate::valuation::{Cell, MarkHistory};
 use std::collections::BTreeMap;
@@ -48,6 +48,7 @@ impl AccountBook {
             self.pairs.add(&reference);
             self.instrument_numbers.insert(reference.instrument.clone(), number);
             let marks = std::array::from_fn(|_| MarkHistory::default());
+            let instrument = reference.instrument.clone();
             self.instruments.push(Known {
                 reference,
                 marks,
@@ -55,6 +56,7 @@ impl AccountBook {
                 positions: Vec::new(),
                 open: 0,
             });
+            self.take_waiting(&instrument, number);
             return Ok(Outcome::Applied);
         };
         let known = &mut self.instruments[number];
@@ -77,12 +79,15 @@ impl AccountBook {
 
     pub(super) fn fill(&mut self, fill: &Fill) -> Result<Outcome, Refusal> {
         check_fill(fill)?;
-        let instrument = self.known_to(&fill.holder.account, &fill.instrument)?;
+        let account = self.admit(&fill.holder.account)?;
+        let Ok(instrument) = self.known(&fill.instrument) else {
+            return self.wait(account, &fill.instrument, &fill.fill_id, "fill", |log| log.with_fill(fill));
+        };
+        let log = self.logs.entry((account, instrument)).or_default();
         if fill.event_time_ns < self.frozen_ns {
-            return Ok(Outcome::Late);
+            return Ok(if log.counted(fill) { Outcome::Duplicate } else { Outcome::Late });
         }
-        let account = self.account(&fill.holder.account);
-        let logged = self.logs.entry((account, instrument)).or_default().with_fill(fill);
+        let logged = log.with_fill(fill);
         self.take_logged(account, instrument, &fill.fill_id, logged, "fill")
     }
 
@@ -104,21 +109,60 @@ impl AccountBook {
             }
             oldest_ns = oldest_ns.min(fill.event_time_ns);
         }
-        let instrument = self.known_to(account, instrument)?;
+        let account = self.admit(account)?;
+        let Ok(number) = self.known(instrument) else {
+            let with_change = |log: &FillLog| log.with_change(fill_id, change, event_time_ns);
+            return self.wait(account, instrument, fill_id, "correction", with_change);
+        };
+        let log = self.logs.entry((account, number)).or_default();
         if oldest_ns < self.frozen_ns {
-            return Ok(Outcome::Late);
+            return Ok(if log.changed(fill_id, change) { Outcome::Duplicate } else { Outcome::Late });
         }
-        let account = self.account(account);
-        let logged = self.logs.entry((account, instrument)).or_default().with_change(fill_id, change, event_time_ns);
-        self.take_logged(account, instrument, fill_id, logged, "correction")
+        let logged = log.with_change(fill_id, change, event_time_ns);
+        // A correction that cannot be is refused when it comes, not its fill afterwards.
+        if let FillChange::Correct { fill, .. } = change {
+            entry_of(fill, &Contract::from(&self.instruments[number].reference))?;
+        }
+        self.take_logged(account, number, fill_id, logged, "correction")
     }
 
-    /// The number of an instrument; if there is none, a fault on the account: it holds more than is known.
-    fn known_to(&mut self, account: &Arc<str>, instrument: &Instrument) -> Result<usize, Refusal> {
-        self.known(instrument).inspect_err(|_| {
-            let account = self.account(account);
-            self.accounts[account].refuse(instrument);
-        })
+    /// Keeps what is known of a fill whose instrument has no reference data, until it comes.
+    fn wait(
+        &mut self,
+        account: usize,
+        instrument: &Instrument,
+        fill_id: &Arc<str>,
+        what: &'static str,
+        logged: impl FnOnce(&FillLog) -> Logged,
+    ) -> Result<Outcome, Refusal> {
+        let account = &mut self.accounts[account];
+        let Some(log) = account.waiting_log(instrument) else {
+            account.lose(instrument);
+            return Err(Refusal::UnknownInstrument(instrument.clone()));
+        };
+        match logged(log) {
+            Logged::Duplicate => Ok(Outcome::Duplicate),
+            Logged::Conflict => Err(Refusal::Conflict(what)),
+            Logged::Changed(state) => {
+                log.put(fill_id.clone(), *state);
+                Err(Refusal::UnknownInstrument(instrument.clone()))
+            }
+        }
+    }
+
+    /// Takes the fills that waited for the reference data of an instrument, also those of before the horizon: nothing of it was held so
+    /// far.
+    fn take_waiting(&mut self, instrument: &Instrument, number: usize) {
+        for account in 0..self.accounts.len() {
+            let Some(log) = self.accounts[account].waiting.remove(instrument) else { continue };
+            let fills: Vec<Fill> = log.effective().cloned().collect();
+            for fill in fills {
+                if self.replace_fill(number, None, Some(&fill)).is_err() {
+                    self.accounts[account].lose(instrument);
+                }
+            }
+            self.logs.insert((account, number), log);
+        }
     }
 
     fn take_logged(
@@ -201,7 +245,9 @@ impl AccountBook {
             (None, None) => unreachable!("a position that has no number is fresh"),
         };
         let prepared = position.prepare(without.as_ref(), with.as_ref().map(|(key, entry)| (key, entry)))?;
-        let cell = shown(prepared.holding(), position, self.price_e8(instrument))?;
+        // A fill is not lost because of the mark of now: then the position has none.
+        let cell = shown(prepared.holding(), position, self.price_e8(instrument))
+            .or_else(|_| shown(prepared.holding(), position, None))?;
         let position = match (fresh, number) {
             (Some(fresh), _) => Err(fresh),
             (None, number) => Ok(number.expect("a position that is not fresh has a number")),
@@ -287,7 +333,7 @@ impl AccountBook {
         if movement.event_time_ns < self.frozen_ns {
             return Ok(Outcome::Late);
         }
-        let number = self.account(&movement.account);
+        let number = self.admit(&movement.account)?;
         let account = &self.accounts[number];
         match account.movements.get(&movement.id) {
             Some(known) if *known == movement => return Ok(Outcome::Duplicate),

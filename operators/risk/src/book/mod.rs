@@ -18,8 +18,9 @@
 //! So a fill costs one position, a mark the positions of its instrument, a close one scenario of them, whatever else the book holds.
 //! Once a minute of event time every position is looked at for the equity samples.
 //!
-//! What it says depends on the set of records inside the horizon, not on their order. Three things are by arrival, since nothing else
-//! could be: which of two records of one identity is the conflict, what is late, and fills that came before their reference.
+//! What it says depends on the set of records inside the horizon, not on their order. Two things are by arrival, since nothing else
+//! could be: which of two records of one identity is the conflict, and what is late. A fill that comes before the reference data of its
+//! instrument waits for it; one that never counts leaves a fault on its account, since something else is held than is known.
 
 mod account;
 mod apply;
@@ -155,10 +156,14 @@ impl AccountBook {
     pub fn apply(&mut self, event: BookEvent) -> Result<Outcome, Refusal> {
         match event {
             BookEvent::Reference(reference) => self.reference(reference),
-            BookEvent::Fill(fill) => self.fill(&fill),
+            BookEvent::Fill(fill) => {
+                let taken = self.fill(&fill);
+                self.note_lost(&fill.holder.account, &fill.instrument, taken)
+            }
             BookEvent::FillChange { account, instrument, fill_id, change, original_time_ns, event_time_ns } => {
                 let oldest_ns = original_time_ns.map_or(event_time_ns, |original| original.min(event_time_ns));
-                self.fill_change(&account, &instrument, &fill_id, &change, event_time_ns, oldest_ns)
+                let taken = self.fill_change(&account, &instrument, &fill_id, &change, event_time_ns, oldest_ns);
+                self.note_lost(&account, &instrument, taken)
             }
             BookEvent::Cash(movement) => self.cash(movement),
             BookEvent::Funding(funding) => self.funding(funding),
@@ -170,10 +175,48 @@ impl AccountBook {
         }
     }
 
-    /// Drops the faults that refused fills left on an account, once somebody has seen to them. Gives how many there were.
-    pub fn clear_refused(&mut self, account: &str) -> usize {
+    /// Puts a fault on the account of a fill, or of a change of one, that cannot even be given to the book.
+    pub fn lose(&mut self, event: &BookEvent) {
+        let (account, instrument) = match event {
+            BookEvent::Fill(fill) => (&fill.holder.account, &fill.instrument),
+            BookEvent::FillChange { account, instrument, .. } => (account, instrument),
+            _ => return,
+        };
+        if let (false, Ok(number)) = (account.is_empty(), self.admit(account)) {
+            self.accounts[number].lose(instrument);
+        }
+    }
+
+    /// A fill that was not taken, and is not known, leaves a fault: something else is held than is known.
+    fn note_lost(
+        &mut self,
+        account: &Arc<str>,
+        instrument: &Instrument,
+        taken: Result<Outcome, Refusal>,
+    ) -> Result<Outcome, Refusal> {
+        // What waits for reference data is a fault as long as it waits.
+        let is_lost = match &taken {
+            Ok(outcome) => *outcome == Outcome::Late,
+            Err(Refusal::UnknownInstrument(_)) => false,
+            Err(_) => !account.is_empty(),
+        };
+        if is_lost {
+            let number = self.admit(account)?;
+            self.accounts[number].lose(instrument);
+        }
+        taken
+    }
+
+    /// Accounts on which lost fills left faults, by name.
+    pub fn accounts_with_lost_fills(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.accounts.iter().filter(|account| !account.lost.is_empty()).map(|account| &account.name)
+    }
+
+    /// Drops the faults that lost fills left on an account, once somebody has seen to them. Gives how
+    /// many there were.
+    pub fn clear_lost(&mut self, account: &str) -> usize {
         let Some(&number) = self.account_numbers.get(account) else { return 0 };
-        std::mem::take(&mut self.accounts[number].refused).len()
+        std::mem::take(&mut self.accounts[number].lost).len()
     }
 
     /// The number of an instrument.

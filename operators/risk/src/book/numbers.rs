@@ -144,7 +144,7 @@ impl AccountBook {
         let account = &self.accounts[number];
         let mut rates = Rates::new(self, &account.base_currency, None);
         let mut scopes = self.gather(account);
-        let mut faults: BTreeSet<BookFault> = account.refused.iter().cloned().map(BookFault::RefusedFills).collect();
+        let mut faults: BTreeSet<BookFault> = account.uncertain().cloned().map(BookFault::RefusedFills).collect();
         let all = scopes.remove(&Group::Account).unwrap_or_default();
         self.add_mark_faults(account, &all, &mut faults);
 

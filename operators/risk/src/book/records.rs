@@ -133,10 +133,10 @@ pub struct ExpiredChange {
     pub fill_id: Arc<str>,
 }
 
-/// Why a record was refused. The book is as it was before, but for the fault it may leave on the account.
+/// Why a record was refused. The book is as it was before, but that a fill, or a change of one, leaves a fault on its account.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no reference data. For a fill, the account keeps a fault until someone clears it.
+    /// There is no reference data. A fill, and what became of it, waits until there is some, with a fault on its account.
     #[error("no reference data of instrument {0:?}")]
     UnknownInstrument(Instrument),
     /// Zero or below where a positive number is needed, or zero where a movement is.
@@ -160,6 +160,9 @@ pub enum Refusal {
     /// A time that is not on its grid.
     #[error("{0} is not aligned")]
     Misaligned(&'static str),
+    /// More accounts than a book has room for.
+    #[error("too many accounts")]
+    TooManyAccounts,
     /// More positions than a book can sum.
     #[error("too many positions")]
     TooManyPositions,
@@ -188,7 +191,7 @@ pub enum BookFault {
         /// So many are needed.
         need: usize,
     },
-    /// Fills of an instrument without reference data were refused: more is held than is known.
+    /// Fills of an instrument do not count: they wait for its reference data, or could not be taken. Something else is held than is known.
     RefusedFills(Instrument),
     /// Equity is not above zero, so that no ratio is of any meaning.
     NoEquity,

@@ -127,6 +127,16 @@ impl AccountBook {
                 fill_id,
             }));
         }
+        for account in &mut self.accounts {
+            for (instrument, log) in &mut account.waiting {
+                expired.extend(log.freeze_waiting(frozen_ns).into_iter().map(|fill_id| ExpiredChange {
+                    account: account.name.clone(),
+                    instrument: instrument.clone(),
+                    fill_id,
+                }));
+            }
+            account.waiting.retain(|_, log| !log.is_empty());
+        }
         self.logs.retain(|_, log| !log.is_empty());
         for known in &mut self.instruments {
             known.marks.iter_mut().for_each(|marks| marks.freeze(frozen_ns));

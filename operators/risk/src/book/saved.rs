@@ -40,7 +40,8 @@ struct SavedAccount {
     movements: Vec<CashMovement>,
     samples: Vec<(i64, Sample)>,
     curve: Curve,
-    refused: BTreeSet<Instrument>,
+    lost: BTreeSet<Instrument>,
+    waiting: Vec<(Instrument, FillLog)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +75,8 @@ impl AccountBook {
                     movements: account.movements.values().cloned().collect(),
                     samples: account.samples.iter().map(|(time, sample)| (*time, sample.clone())).collect(),
                     curve: account.curve,
-                    refused: account.refused.clone(),
+                    lost: account.lost.clone(),
+                    waiting: account.waiting.iter().map(|(of, log)| (of.clone(), log.clone())).collect(),
                 })
                 .collect(),
             positions: (self.positions.iter())
@@ -113,7 +115,7 @@ impl AccountBook {
                 account.movements.insert(movement.id.clone(), movement);
             }
             (account.samples, account.curve) = (saved.samples.into_iter().collect(), saved.curve);
-            account.refused = saved.refused;
+            (account.lost, account.waiting) = (saved.lost, saved.waiting.into_iter().collect());
         }
         for SavedPosition { holder, instrument, position } in saved.positions {
             let number = book.add_position(holder, instrument, position);

@@ -155,11 +155,11 @@ impl Breakers {
         who: &str,
         sent_ns: i64,
     ) -> Result<Reset, ResetRefusal> {
-        if self.is_cleared(id) {
-            return Err(ResetRefusal::AlreadyCleared);
-        }
         let found = self.standings.iter_mut().find(|(_, standing)| standing.trips().iter().any(|trip| trip.id == id));
-        let ((rule, scope), standing) = found.ok_or(ResetRefusal::UnknownTrip)?;
+        let Some(((rule, scope), standing)) = found else {
+            // One that stands may have the name of one that was cleared.
+            return Err(if self.is_cleared(id) { ResetRefusal::AlreadyCleared } else { ResetRefusal::UnknownTrip });
+        };
         let rungs = policy.rungs(*rule, scope);
         let (from, to) = match standing.reset(policy, &rungs, now, id, who, sent_ns)? {
             Some(levels) => levels,
@@ -182,10 +182,13 @@ impl Breakers {
         self.cleared.iter().any(|cleared| cleared == id)
     }
 
-    /// A scope that is no more, such as a closed position: no reading of it is expected. What it latched stays.
+    /// A scope that is no more, such as a closed position: no reading of it is expected. What it latched stays, and can be reset: nothing
+    /// will ever say that it is well.
     pub fn retire(&mut self, scope: &Scope) {
         self.read_ns.retain(|(_, known), _| known != scope);
         self.standings.retain(|(_, known), standing| known != scope || !standing.trips().is_empty());
+        let of_it = self.standings.iter_mut().filter(|((_, known), _)| known == scope);
+        of_it.for_each(|(_, standing)| standing.retire());
     }
 
     /// What each rule above green adds to its scope's level.

@@ -5,6 +5,7 @@ use super::trip_id;
 use crate::levels::{Contribution, Level, Scope};
 use crate::policy::{Policy, Rungs};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The tick that something is judged at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +95,6 @@ pub enum ResetRefusal {
 /// A latched trip, and who asked for it to be reset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Awaiting {
-    id: String,
     who: String,
     since_ns: i64,
 }
@@ -106,14 +106,24 @@ pub struct Standing {
     cause: Cause,
     /// Since when the value is below the clear threshold of the level, nanoseconds.
     well_since_ns: Option<i64>,
+    /// Nothing will be measured any more, so that only a reset is missing.
+    is_retired: bool,
     /// The latched trips, ascending by level.
     latched: Vec<Trip>,
-    awaiting: Option<Awaiting>,
+    /// By the trip's name.
+    awaiting: BTreeMap<String, Awaiting>,
 }
 
 impl Default for Standing {
     fn default() -> Self {
-        Self { level: Level::Green, cause: Cause::Value, well_since_ns: None, latched: Vec::new(), awaiting: None }
+        Self {
+            level: Level::Green,
+            cause: Cause::Value,
+            well_since_ns: None,
+            is_retired: false,
+            latched: Vec::new(),
+            awaiting: BTreeMap::new(),
+        }
     }
 }
 
@@ -137,10 +147,15 @@ impl Standing {
         now: Now,
         value: Result<f64, Fault>,
     ) -> Step {
+        self.is_retired = false;
         let rungs = policy.rungs(rule, scope);
         let asked = value.as_ref().map_or(policy.hysteresis.on_fault, |value| rungs.asked(*value));
         if asked > self.level {
             return Step::Rose(self.rise(policy, rule, scope, now, &value, asked));
+        }
+        if asked == self.level && value.is_ok() && matches!(self.cause, Cause::Fault(_)) {
+            // By now it is what was measured that holds it there.
+            self.cause = Cause::Value;
         }
         let is_well = value.as_ref().is_ok_and(|value| rungs.is_clear(self.level, *value));
         if !is_well || self.level == Level::Green {
@@ -203,6 +218,11 @@ impl Standing {
         self.level = rungs.below(self.level).max(held);
     }
 
+    /// Nothing will be measured any more.
+    pub(super) const fn retire(&mut self) {
+        self.is_retired = true;
+    }
+
     /// Switched by a person.
     pub(super) fn kill(
         &mut self,
@@ -258,23 +278,27 @@ impl Standing {
             if let Some(higher) = self.latched[at + 1..].last() {
                 return Err(ResetRefusal::HigherStands(higher.id.clone()));
             }
-            if self.well_since_ns.is_none() {
+            if self.well_since_ns.is_none() && !self.is_retired {
                 return Err(ResetRefusal::StillBreached);
             }
         }
         if trip.level == Level::Black && !self.is_confirmed(policy, now, id, who)? {
-            self.awaiting = Some(Awaiting { id: id.to_owned(), who: who.to_owned(), since_ns: now.time_ns });
+            self.awaiting.insert(id.to_owned(), Awaiting { who: who.trim().to_owned(), since_ns: now.time_ns });
             return Ok(None);
         }
         let from = self.level;
         self.latched.remove(at);
-        self.awaiting = None;
+        self.awaiting.remove(id);
         if is_manual {
             let highest = self.latched.last();
             self.level = highest.map_or(Level::Green, |trip| trip.level);
             self.cause = highest.map_or(Cause::Value, |trip| trip.cause.clone());
         } else {
             self.sink(rungs);
+            if self.is_retired && self.latched.is_empty() {
+                // No dwell time will ever lead down.
+                self.level = Level::Green;
+            }
             // The value was well for the level that was left; for the next one it must be so anew.
             self.well_since_ns = None;
         }
@@ -284,10 +308,10 @@ impl Standing {
     /// Whether somebody else asked for the same reset, not too long ago.
     fn is_confirmed(&self, policy: &Policy, now: Now, id: &str, who: &str) -> Result<bool, ResetRefusal> {
         let waits_ns = i64::try_from(policy.hysteresis.confirmation_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-        let first = self.awaiting.as_ref().filter(|first| first.id == id);
+        let first = self.awaiting.get(id);
         match first.filter(|first| now.time_ns.saturating_sub(first.since_ns) <= waits_ns) {
             None => Ok(false),
-            Some(first) if first.who == who => Err(ResetRefusal::SamePerson),
+            Some(first) if first.who == who.trim() => Err(ResetRefusal::SamePerson),
             Some(_) => Ok(true),
         }
     }

@@ -20,6 +20,8 @@ use crate::policy::{History, Policy, Problem};
 use crate::regimes::{BarReturn, RegimeChange, Regimes};
 use crate::switches::{ControlAnswer, ControlEvent, Controls};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use tidewheel_schemas::OrderIntent;
 
 /// What comes in a tick. Lists may be in any order.
@@ -148,8 +150,13 @@ impl Desk {
     }
 
     /// Takes the orders of people alone, before the rest of their tick: the policy that they set says how the tick's book is valued.
-    pub fn take_controls(&mut self, now: Now, controls: Vec<ControlEvent>) -> Vec<RiskEvent> {
-        let (answers, trips) = self.controls.take(controls, now, &mut self.policies, &mut self.breakers);
+    pub fn take_controls(
+        &mut self,
+        now: Now,
+        controls: Vec<ControlEvent>,
+        lost: &mut BTreeSet<Arc<str>>,
+    ) -> Vec<RiskEvent> {
+        let (answers, trips) = self.controls.take(controls, now, &mut self.policies, &mut self.breakers, lost);
         let answers = answers.into_iter().map(RiskEvent::Control);
         answers.chain(trips.into_iter().map(RiskEvent::Breaker)).collect()
     }
@@ -157,7 +164,7 @@ impl Desk {
     /// Takes a tick. The book holds what it came to.
     pub fn tick(&mut self, input: TickInput, book: &impl Book) -> TickFacts {
         let now = Now { tick: input.tick, time_ns: input.time_ns };
-        let mut events = self.take_controls(now, input.controls);
+        let mut events = self.take_controls(now, input.controls, &mut BTreeSet::new());
         let policy = &self.policies.current().policy;
 
         events.extend(self.decisions.progress(&input.progress).into_iter().map(RiskEvent::Progress));

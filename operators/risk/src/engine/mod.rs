@@ -178,8 +178,7 @@ impl RiskEngine {
     /// Takes a tick.
     pub fn tick(&mut self, tick: EngineTick) -> EngineFacts {
         let now = Now { tick: tick.tick, time_ns: tick.time_ns };
-        let mut facts = EngineFacts { events: self.desk.take_controls(now, tick.controls), ..EngineFacts::default() };
-        self.follow_policy();
+        let mut facts = EngineFacts { events: self.take_controls(now, tick.controls), ..EngineFacts::default() };
 
         let mut taken = self.take_records(now, tick.records, &mut facts);
         self.take_prints(tick.prints, &mut taken);
@@ -224,12 +223,31 @@ impl RiskEngine {
         facts
     }
 
-    /// Lets the book reckon as the policy in force says.
-    fn follow_policy(&mut self) {
+    /// Takes the orders of people, and reckons by the policy that they leave in force.
+    fn take_controls(&mut self, now: Now, controls: Vec<ControlEvent>) -> Vec<RiskEvent> {
+        let lost: BTreeSet<Arc<str>> = self.book.accounts_with_lost_fills().cloned().collect();
+        let mut left = lost.clone();
+        let events = self.desk.take_controls(now, controls, &mut left);
+        for account in lost.difference(&left) {
+            self.book.clear_lost(account);
+        }
+        if self.follow_policy() {
+            // What is reckoned otherwise now is no correction of what was known.
+            self.past.rebase(&self.book);
+        }
+        events
+    }
+
+    /// Lets the book reckon as the policy in force says, and tells whether the past looks otherwise by it.
+    fn follow_policy(&mut self) -> bool {
         let policy = &self.desk.policies().current().policy;
         let stale_after_ns = i64::try_from(policy.staleness.mark_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+        let day_offset_ns = i64::from(policy.day_boundary_minutes) * 60_000_000_000;
+        let before = self.book.config();
+        let is_other = before.mark_source != policy.marks || before.day_offset_ns != day_offset_ns;
         self.book.set_marks(policy.marks, stale_after_ns);
-        self.book.set_day_offset(i64::from(policy.day_boundary_minutes) * 60_000_000_000);
+        self.book.set_day_offset(day_offset_ns);
+        is_other
     }
 
     /// Reckons the numbers of all accounts; gives the strategies that are no more.

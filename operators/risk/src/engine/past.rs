@@ -57,6 +57,17 @@ impl Past {
         corrected
     }
 
+    /// Takes all minutes as they are reckoned now: by another policy, which corrects nothing.
+    pub(super) fn rebase(&mut self, book: &AccountBook) {
+        for account in book.accounts() {
+            for (time_ns, curve) in book.curves(account) {
+                if let Some(minute) = self.minutes.get_mut(&(time_ns, account.clone())) {
+                    (minute.as_known, minute.as_corrected) = (losses(&curve), losses(&curve));
+                }
+            }
+        }
+    }
+
     /// Forgets what corrections cannot reach; gives the oldest tick that is left.
     pub(super) fn forget_until(&mut self, frozen_ns: i64) -> Option<u64> {
         self.minutes.retain(|(time_ns, _), _| *time_ns > frozen_ns);

@@ -76,6 +76,7 @@ impl RiskEngine {
             let is_ahead = ahead_ns > horizon_ns;
             if is_ahead {
                 let why = RefusedWhy::FromTheFuture { ahead_ns };
+                self.book.lose(record);
                 facts.refused.push(Refused { record: record.clone(), why });
             }
             !is_ahead
@@ -171,6 +172,14 @@ impl RiskEngine {
         }
         let Some(Outcome::Applied) = self.apply(record.clone(), taken, facts) else { return };
         match record {
+            BookEvent::Reference(reference) => {
+                // What waited for it counts now.
+                let holders = self.book.holders(&reference.instrument);
+                let touched = holders.map(|holder| (holder.clone(), reference.instrument.clone()));
+                let before = taken.touched.len();
+                taken.touched.extend(touched);
+                taken.is_correcting |= taken.touched.len() > before;
+            }
             BookEvent::Cash(movement) => cash.push(movement),
             BookEvent::Funding(funding) => {
                 let holders = self.book.holders(&funding.instrument);

@@ -7,6 +7,9 @@ use std::collections::VecDeque;
 /// How many versions are kept. The rest is in the control topic and the lake.
 const KEPT: usize = 64;
 
+/// So much greater than the one in force a version may be at most: a slip must not use up all numbers.
+const FARTHEST: u64 = 1_000_000;
+
 /// A version and what is known of its coming.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InForce {
@@ -46,6 +49,14 @@ pub enum NotTaken {
     /// Another document has this version.
     #[error("version {0} is in force with other contents")]
     Conflict(u64),
+    /// Its number is so much greater that few would be left.
+    #[error("version {given} is more than a million above {in_force}")]
+    TooFar {
+        /// Of the document.
+        given: u64,
+        /// What is in force.
+        in_force: u64,
+    },
     /// It contradicts itself.
     #[error("the policy has {} problems", .0.len())]
     Invalid(Vec<Problem>),
@@ -93,7 +104,7 @@ impl History {
     /// Puts a newer version in force. The same one once more changes nothing.
     ///
     /// # Errors
-    /// If it is older, another of the same version, or contradicts itself.
+    /// If it is older, much newer, another of the same version, or contradicts itself.
     pub fn apply(&mut self, next: InForce) -> Result<Taken, NotTaken> {
         let in_force = &self.current().policy;
         if next.policy == *in_force {
@@ -105,6 +116,9 @@ impl History {
         }
         if given < in_force {
             return Err(NotTaken::Older { given, in_force });
+        }
+        if given - in_force > FARTHEST {
+            return Err(NotTaken::TooFar { given, in_force });
         }
         let problems = next.policy.problems();
         if !problems.is_empty() {

@@ -1,7 +1,7 @@
 //! What is known of the fills of one account and instrument inside the correction horizon: which are right, which came twice.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tidewheel_schemas::{Fill, FillChange};
 
@@ -40,12 +40,17 @@ pub enum Logged {
     Conflict,
 }
 
+/// So many ids behind the horizon are remembered, so that a fill that comes again is told from one that was never counted.
+const FORGOTTEN_LIMIT: usize = 1_000;
+
 /// The fills of one account and instrument, by id.
 ///
-/// **State**: bounded by the correction horizon.
+/// **State**: bounded by the correction horizon; and the newest 1,000 ids behind it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FillLog {
     fills: BTreeMap<Arc<str>, FillState>,
+    /// Those behind the horizon, and whether they were cancelled.
+    forgotten: VecDeque<(Arc<str>, bool)>,
 }
 
 impl FillLog {
@@ -59,9 +64,27 @@ impl FillLog {
         self.fills.len()
     }
 
-    /// Whether none is.
+    /// Whether nothing is.
     pub fn is_empty(&self) -> bool {
-        self.fills.is_empty()
+        self.fills.is_empty() && self.forgotten.is_empty()
+    }
+
+    /// The fills that count, by id.
+    pub fn effective(&self) -> impl Iterator<Item = &Fill> {
+        self.fills.values().filter_map(FillState::effective)
+    }
+
+    /// Whether a fill of before the horizon came in time.
+    pub fn counted(&self, fill: &Fill) -> bool {
+        let is_same = |state: &FillState| state.original.as_ref() == Some(fill);
+        self.fills.get(&fill.fill_id).is_some_and(is_same) || self.forgotten.iter().any(|(id, _)| *id == fill.fill_id)
+    }
+
+    /// Whether a change of a fill of before the horizon came in time. Of corrections that is not remembered.
+    pub fn changed(&self, id: &str, change: &FillChange) -> bool {
+        let is_cancelled = |is_cancelled: bool| is_cancelled && matches!(change, FillChange::Cancel);
+        self.fills.get(id).is_some_and(|state| is_cancelled(state.is_cancelled))
+            || self.forgotten.iter().any(|(other, cancelled)| **other == *id && is_cancelled(*cancelled))
     }
 
     /// What a fill makes of the state of its id.
@@ -108,9 +131,18 @@ impl FillLog {
             let is_kept = state.newest_ns >= frozen_ns;
             if !is_kept && state.original.is_none() {
                 expired.push(id.clone());
+            } else if !is_kept {
+                self.forgotten.push_back((id.clone(), state.is_cancelled));
             }
             is_kept
         });
+        self.forgotten.drain(..self.forgotten.len().saturating_sub(FORGOTTEN_LIMIT));
         expired
+    }
+
+    /// As [`freeze`](Self::freeze), of fills that do not count yet: those that will are kept.
+    pub fn freeze_waiting(&mut self, frozen_ns: i64) -> Vec<Arc<str>> {
+        let expired = self.fills.extract_if(.., |_, state| state.newest_ns < frozen_ns && state.effective().is_none());
+        expired.filter(|(_, state)| state.original.is_none()).map(|(id, _)| id).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! What people order the mill to do: set a policy, kill a scope, reset a trip; and what becomes of each order.
+//! What people order the mill to do: set a policy, kill a scope, reset a trip, clear lost fills; and what becomes of each order.
 //!
 //! An order is a record on the control topic with a name, who and why; nothing acts beside it. It is taken or refused with a reason, at
 //! its tick, before anything else of the tick. The orders of a tick go by (time, name), not by arrival. That the sender is who he says
@@ -8,13 +8,17 @@ use crate::breakers::{BreakerEvent, Breakers, Now, Reset, ResetRefusal, Rule};
 use crate::levels::{Level, Scope};
 use crate::policy::{History, InForce, NotTaken, Policy, Taken};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How many orders are remembered, so that one that comes again does nothing.
 const REMEMBERED: usize = 4_096;
 
-/// The longest text of an order, bytes.
+/// The longest reason of an order, bytes.
 const TEXT_LIMIT: usize = 1_024;
+
+/// The longest name of an order, a person, an account or a scope, bytes: trips are named by several of them.
+const NAME_LIMIT: usize = 256;
 
 /// An order to the mill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +54,11 @@ pub enum Order {
         /// The trip's name.
         trip: String,
     },
+    /// Says that somebody has seen to the fills of an account that were lost: its numbers are trusted again.
+    Clear {
+        /// The account.
+        account: Arc<str>,
+    },
 }
 
 impl Order {
@@ -59,6 +68,7 @@ impl Order {
             Self::SetPolicy(policy) => format!("policy {}", policy.version),
             Self::Kill { scope, level } => format!("kill {scope} {level}"),
             Self::Reset { trip } => format!("reset {trip}"),
+            Self::Clear { account } => format!("clear {account}"),
         }
     }
 }
@@ -133,6 +143,8 @@ struct Remembered {
     who: String,
     why: String,
     order: String,
+    /// Two documents may have one version.
+    policy: Option<Box<Policy>>,
 }
 
 /// The orders that came. State: the newest 4,096 by their time, each of at most some kilobytes.
@@ -144,21 +156,22 @@ pub struct Controls {
 }
 
 impl Controls {
-    /// Takes a tick's orders.
+    /// Takes a tick's orders. Accounts that are cleared are taken out of those with lost fills.
     pub fn take(
         &mut self,
         mut orders: Vec<ControlEvent>,
         now: Now,
         policies: &mut History,
         breakers: &mut Breakers,
+        lost: &mut BTreeSet<Arc<str>>,
     ) -> (Vec<ControlAnswer>, Vec<BreakerEvent>) {
         // The rest of the key orders different orders under one name.
         orders.sort_by_cached_key(|order| {
-            (order.time_ns, order.id.clone(), order.who.clone(), order.order.summary(), order.why.clone())
+            (order.time_ns, order.id.clone(), order.who.clone(), format!("{:?}", order.order), order.why.clone())
         });
         let (mut answers, mut events) = (Vec::new(), Vec::new());
         for order in orders {
-            let outcome = self.outcome(&order, now, policies, breakers, &mut events);
+            let outcome = self.outcome(&order, now, policies, breakers, lost, &mut events);
             answers.push(ControlAnswer {
                 order: order.order.summary(),
                 id: order.id,
@@ -179,6 +192,7 @@ impl Controls {
         now: Now,
         policies: &mut History,
         breakers: &mut Breakers,
+        lost: &mut BTreeSet<Arc<str>>,
         events: &mut Vec<BreakerEvent>,
     ) -> ControlOutcome {
         if let Err(refusal) = self.admit(order, now, &policies.current().policy) {
@@ -212,24 +226,33 @@ impl Controls {
                 Ok(Reset::AwaitsSecond) => ControlOutcome::AwaitsSecond,
                 Err(reason) => ControlOutcome::Refused(ControlRefusal::Reset(reason)),
             },
+            Order::Clear { account } if lost.remove(account) => ControlOutcome::Done,
+            Order::Clear { .. } => ControlOutcome::Already,
         }
     }
 
     /// Whether an order may be looked at: an error without a reason says that it came before.
     fn admit(&self, order: &ControlEvent, now: Now, policy: &Policy) -> Result<(), Option<ControlRefusal>> {
-        for (name, text) in [("id", &order.id), ("who", &order.who), ("why", &order.why)] {
-            if text.trim().is_empty() || text.len() > TEXT_LIMIT {
+        for (name, text, limit) in
+            [("id", &order.id, NAME_LIMIT), ("who", &order.who, NAME_LIMIT), ("why", &order.why, TEXT_LIMIT)]
+        {
+            if text.trim().is_empty() || text.len() > limit {
                 return Err(Some(ControlRefusal::Incomplete(name.to_owned())));
             }
         }
         let incomplete = |name: &str| Err(Some(ControlRefusal::Incomplete(name.to_owned())));
         let people = match &order.order {
             Order::SetPolicy(_) => &policy.people.policy,
-            Order::Kill { scope, .. } if !scope.is_whole() => return incomplete("scope"),
+            Order::Kill { scope, .. } if !scope.is_whole() || scope.to_string().len() > NAME_LIMIT => {
+                return incomplete("scope");
+            }
             Order::Kill { level, .. } if *level < Level::Red => return incomplete("level"),
             Order::Kill { .. } => &policy.people.kill,
             Order::Reset { trip } if trip.is_empty() || trip.len() > TEXT_LIMIT => return incomplete("trip"),
-            Order::Reset { .. } => &policy.people.reset,
+            Order::Clear { account } if account.is_empty() || account.len() > NAME_LIMIT => {
+                return incomplete("account");
+            }
+            Order::Reset { .. } | Order::Clear { .. } => &policy.people.reset,
         };
         if let Some(remembered) = self.remembered.get(&order.id) {
             let is_same = *remembered == Remembered::of(order);
@@ -272,7 +295,8 @@ impl Controls {
 impl Remembered {
     fn of(event: &ControlEvent) -> Self {
         let order = event.order.summary();
-        Self { time_ns: event.time_ns, who: event.who.clone(), why: event.why.clone(), order }
+        let policy = if let Order::SetPolicy(policy) = &event.order { Some(policy.clone()) } else { None };
+        Self { time_ns: event.time_ns, who: event.who.clone(), why: event.why.clone(), order, policy }
     }
 }
 

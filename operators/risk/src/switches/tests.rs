@@ -2,22 +2,24 @@
 
 use super::*;
 use crate::breakers::{Measure, Reading};
+use crate::policy::Ratio;
 
 struct Room {
     policies: History,
     breakers: Breakers,
     controls: Controls,
+    lost: BTreeSet<Arc<str>>,
 }
 
 impl Room {
     fn new(policy: Policy) -> Self {
         let policies = History::new(policy, "test", "begin").expect("a valid policy");
-        Self { policies, breakers: Breakers::default(), controls: Controls::default() }
+        Self { policies, breakers: Breakers::default(), controls: Controls::default(), lost: BTreeSet::new() }
     }
 
     fn give(&mut self, second: i64, orders: Vec<ControlEvent>) -> Vec<ControlOutcome> {
         let now = now(second);
-        let (answers, _) = self.controls.take(orders, now, &mut self.policies, &mut self.breakers);
+        let (answers, _) = self.controls.take(orders, now, &mut self.policies, &mut self.breakers, &mut self.lost);
         answers.into_iter().map(|answer| answer.outcome).collect()
     }
 
@@ -170,4 +172,62 @@ fn a_kill_in_the_tick_of_a_reading_stands_beside_it() {
     room.breakers.take(&room.policies.current().policy, now(1), &[reading]);
     let by_rule: Vec<_> = room.breakers.contributions()[&scope].iter().map(|cause| (cause.rule, cause.level)).collect();
     assert_eq!(by_rule, [(Rule::Drawdown, Level::Yellow), (Rule::KillManual, Level::Red)]);
+}
+
+#[test]
+fn lost_fills_are_cleared_by_those_who_may_reset() {
+    let mut policy = Policy::with_version(1);
+    policy.people.reset = vec!["ann".into(), "cat".into()];
+    let mut room = Room::new(policy);
+    room.lost.insert("main".into());
+    let clear = || Order::Clear { account: "main".into() };
+    let not_allowed = ControlOutcome::Refused(ControlRefusal::NotAllowed("bob".into()));
+    assert_eq!(room.give(1, vec![event("c1", "bob", 1, clear())]), [not_allowed]);
+    assert_eq!(room.lost.len(), 1);
+    assert_eq!(room.give(2, vec![event("c2", "ann", 2, clear())]), [ControlOutcome::Done]);
+    assert_eq!(room.give(3, vec![event("c2", "ann", 2, clear())]), [ControlOutcome::Repeated]);
+    assert_eq!(room.give(4, vec![event("c3", "ann", 4, clear())]), [ControlOutcome::Already]);
+    let incomplete = ControlOutcome::Refused(ControlRefusal::Incomplete("account".into()));
+    assert_eq!(room.give(5, vec![event("c4", "ann", 5, Order::Clear { account: "".into() })]), [incomplete]);
+}
+
+#[test]
+fn two_documents_under_one_name_are_two_orders_whichever_comes_first() {
+    let order = |gross: i64| {
+        let mut policy = Policy::with_version(2);
+        policy.limits.gross = Ratio::thousandths(gross);
+        policy.limits.strategy_gross = Ratio::thousandths(gross);
+        event("p", "ann", 1, Order::SetPolicy(Box::new(policy)))
+    };
+    let mut found = Vec::new();
+    for orders in [vec![order(1_500), order(1_400)], vec![order(1_400), order(1_500)]] {
+        let mut room = Room::new(Policy::with_version(1));
+        let outcomes = room.give(1, orders);
+        assert_eq!(outcomes, [ControlOutcome::Done, ControlOutcome::Refused(ControlRefusal::NameReused)]);
+        found.push(room.policies.current().policy.limits.gross);
+    }
+    assert_eq!(found[0], found[1]);
+}
+
+#[test]
+fn the_name_of_a_trip_that_was_cleared_can_be_used_again_and_names_have_a_bound() {
+    let mut room = Room::new(Policy::with_version(1));
+    let trip = "kill_manual@account:a@red@k1";
+    let reset = || Order::Reset { trip: trip.into() };
+    assert_eq!(room.give(1, vec![event("k1", "ann", 1, kill("a", Level::Red))]), [ControlOutcome::Done]);
+    assert_eq!(room.give(2, vec![event("r1", "ann", 2, reset())]), [ControlOutcome::Done]);
+    // The order itself was forgotten meanwhile.
+    room.controls = Controls::default();
+    assert_eq!(room.give(3, vec![event("k1", "ann", 3, kill("a", Level::Red))]), [ControlOutcome::Done]);
+    assert_eq!(room.give(4, vec![event("r2", "ann", 4, reset())]), [ControlOutcome::Done]);
+    assert_eq!(room.level(&Scope::account("a")), Level::Green);
+
+    let long = "x".repeat(257);
+    for (order, field) in [
+        (event(&long, "ann", 5, kill("a", Level::Red)), "id"),
+        (event("k2", "ann", 5, kill(&long, Level::Red)), "scope"),
+    ] {
+        let incomplete = ControlOutcome::Refused(ControlRefusal::Incomplete(field.into()));
+        assert_eq!(room.give(5, vec![order]), [incomplete]);
+    }
 }

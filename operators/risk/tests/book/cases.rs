@@ -79,7 +79,7 @@ fn a_cancelled_fill_lowers_a_past_peak() {
     let late = fill("f2 BTCUSDT 1@50000 0", 100);
     book.advance(START_NS + 30 * MINUTE_NS);
     assert_eq!(book.apply(BookEvent::Fill(late)), Ok(Outcome::Late));
-    assert_eq!(book.apply(change(&lucky, FillChange::Cancel, 30 * 60)), Ok(Outcome::Late));
+    assert_eq!(book.apply(change(&lucky, FillChange::Cancel, 30 * 60)), Ok(Outcome::Duplicate));
 }
 
 #[test]
@@ -121,18 +121,86 @@ fn money_without_a_rate_is_a_fault_and_a_rate_can_be_stale() {
 }
 
 #[test]
-fn fills_without_reference_data_are_refused_and_leave_a_fault() {
+fn fills_wait_for_reference_data_with_a_fault_and_count_as_if_it_had_been_there() {
+    let lost = [BookFault::RefusedFills(instrument("BTCUSDT"))];
+    let unknown = Refusal::UnknownInstrument(instrument("BTCUSDT"));
+    let first = BookEvent::Fill(fill("f1 BTCUSDT 0.01@50000 0", 1));
+    let second = BookEvent::Fill(fill("f2 BTCUSDT 0.02@50000 0", 2));
+    let gone = change(&fill("f2 BTCUSDT 0.02@50000 0", 2), FillChange::Cancel, 3);
+    let rest = [cash("main", "c1", "USDT", "1000", 0), mark("BTCUSDT", "51000", 1)];
+
     let mut book = AccountBook::new(config());
-    let event = BookEvent::Fill(fill("f1 BTCUSDT 1@50000 0", 1));
-    assert_eq!(refusal(&mut book, event.clone()), Refusal::UnknownInstrument(instrument("BTCUSDT")));
-    assert_eq!(faults(&book), [BookFault::RefusedFills(instrument("BTCUSDT"))]);
-    // The reference alone does not bring the fill back.
-    apply(&mut book, [BookEvent::Reference(reference("BTCUSDT"))]);
-    assert_eq!(faults(&book), [BookFault::RefusedFills(instrument("BTCUSDT"))]);
+    assert_eq!(refusal(&mut book, first.clone()), unknown);
+    assert_eq!(book.apply(first.clone()), Ok(Outcome::Duplicate));
+    assert_eq!(refusal(&mut book, gone.clone()), unknown);
+    assert_eq!(refusal(&mut book, second.clone()), unknown);
+    assert_eq!(faults(&book), lost);
     let mut book = AccountBook::restore(book.save());
-    apply(&mut book, [cash("main", "c1", "USDT", "1000", 0), event, mark("BTCUSDT", "50000", 1)]);
-    assert_eq!(book.clear_refused("main"), 1);
+    assert_eq!(book.accounts_with_lost_fills().count(), 0, "what waits is not lost");
+    apply(&mut book, [BookEvent::Reference(reference("BTCUSDT"))]);
+    apply(&mut book, rest.clone());
+
+    let mut other = AccountBook::new(config());
+    apply(&mut other, [BookEvent::Reference(reference("BTCUSDT")), first, second, gone]);
+    apply(&mut other, rest);
     assert_eq!(faults(&book), []);
+    assert_eq!(book.numbers("main"), other.numbers("main"));
+}
+
+#[test]
+fn a_fill_of_a_name_that_is_cancelled_leaves_no_fault() {
+    let mut book = book(config());
+    apply(&mut book, [cash("main", "c1", "USDT", "1000", 0)]);
+    let mistyped = BookEvent::Fill(fill("f1 BTCUSTD 1@50000 0", 1));
+    assert!(book.apply(mistyped).is_err());
+    assert_eq!(faults(&book), [BookFault::RefusedFills(instrument("BTCUSTD"))]);
+    assert!(book.apply(change(&fill("f1 BTCUSTD 1@50000 0", 1), FillChange::Cancel, 2)).is_err());
+    assert_eq!(faults(&book), []);
+}
+
+#[test]
+fn what_waits_for_reference_data_is_not_forgotten_with_the_horizon() {
+    let mut book = AccountBook::new(config());
+    apply(&mut book, [cash("main", "c1", "USDT", "1000", 0)]);
+    assert!(book.apply(BookEvent::Fill(fill("f1 BTCUSDT 0.01@50000 0", 1))).is_err());
+    book.advance(START_NS + 10 * config().horizon_ns);
+    assert_eq!(faults(&book), [BookFault::RefusedFills(instrument("BTCUSDT"))]);
+    let late_s = 10 * config().horizon_ns / SECOND_NS;
+    apply(&mut book, [BookEvent::Reference(reference("BTCUSDT")), mark("BTCUSDT", "51000", late_s)]);
+    let numbers = book.numbers("main").expect("the account has money");
+    assert_eq!((text(numbers.equity_e16).as_str(), faults(&book)), ("1010", vec![]));
+}
+
+#[test]
+fn a_fill_that_never_counts_stops_its_account_until_somebody_has_seen_to_it() {
+    let mut book = book(config());
+    apply(&mut book, [cash("main", "c1", "USDT", "1000", 0), mark("BTCUSDT", "50000", 1)]);
+    let early = BookEvent::Fill(fill("f1 BTCUSDT 0.01@50000 0", 1));
+    apply(&mut book, [early.clone()]);
+    let later_s = 2 * config().horizon_ns / SECOND_NS;
+    book.advance(START_NS + 2 * config().horizon_ns);
+    apply(&mut book, [mark("BTCUSDT", "50000", later_s)]);
+    // One that counted and comes again is no news, long after.
+    assert_eq!(book.apply(early), Ok(Outcome::Duplicate));
+    assert_eq!(faults(&book), []);
+    let lost = [BookFault::RefusedFills(instrument("BTCUSDT"))];
+    for late in [
+        BookEvent::Fill(fill("f2 BTCUSDT 0.01@50000 0", 1)),
+        change(&fill("f1 BTCUSDT 0.01@50000 0", 1), FillChange::Cancel, 1),
+    ] {
+        assert_eq!(book.apply(late), Ok(Outcome::Late));
+        assert_eq!(faults(&book), lost);
+        book = AccountBook::restore(book.save());
+        assert_eq!(book.accounts_with_lost_fills().map(|name| &**name).collect::<Vec<_>>(), ["main"]);
+        assert_eq!(book.clear_lost("main"), 1);
+        assert_eq!(faults(&book), []);
+    }
+    // Another fill of the same name, too: nobody knows which is right.
+    let seconds = later_s + 1;
+    apply(&mut book, [BookEvent::Fill(fill("f3 BTCUSDT 0.01@50000 0", seconds))]);
+    let other = BookEvent::Fill(fill("f3 BTCUSDT 0.02@50000 0", seconds));
+    assert_eq!(refusal(&mut book, other), Refusal::Conflict("fill"));
+    assert_eq!(faults(&book), lost);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub struct Oracle {
     /// Minutes that ended.
     pub samples: BTreeSet<i64>,
     pub now_ns: i64,
+    /// Account and instrument of fills, and of changes of fills, that the book did not take.
+    pub lost: BTreeSet<(Arc<str>, Instrument)>,
 }
 
 /// What a position came to.
@@ -420,7 +422,8 @@ impl Oracle {
     pub fn numbers(&self, config: &BookConfig, account: &str) -> SlowNumbers {
         let base = config.base_currencies.get(account).unwrap_or(&config.base_currency).clone();
         let convert = |amounts: &Amounts| self.sum(config, amounts, &base, None);
-        let mut faults = BTreeSet::new();
+        let lost = self.lost.iter().filter(|(of, _)| **of == *account);
+        let mut faults: BTreeSet<_> = lost.map(|(_, of)| BookFault::RefusedFills(of.clone())).collect();
         let [mut realised, mut unrealised, mut funding, mut fees, mut gross, mut net] = [const { Amounts::new() }; 6];
         let mut sectors: BTreeMap<Arc<str>, (Amounts, Amounts)> = BTreeMap::new();
         let mut unmarked_sectors = BTreeSet::new();

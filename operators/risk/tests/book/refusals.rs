@@ -26,6 +26,9 @@ fn check(event: BookEvent, reason: &Refusal) {
     let mut book = started();
     let before = (book.save(), book.numbers("main"));
     assert_eq!(refusal(&mut book, event.clone()), *reason, "{event:?}");
+    // But for the fault of a fill that does not count.
+    let is_of_a_fill = matches!(event, BookEvent::Fill(_) | BookEvent::FillChange { .. });
+    assert_eq!(book.clear_lost("main"), usize::from(is_of_a_fill), "{event:?}");
     assert_eq!((book.save(), book.numbers("main")), before, "{event:?}");
 }
 
