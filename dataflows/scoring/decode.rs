@@ -65,7 +65,7 @@ impl CommandRecord {
         let fields = serde_json::Value::Object(fields);
         let of_kind = |detail: &dyn Display| field(format!("{}: {detail}", kind.as_deref().unwrap_or_default()));
         let wanted = match kind.as_deref() {
-            Some(kind @ ("risk_policy" | "risk_kill" | "risk_reset")) => {
+            Some(kind @ ("risk_policy" | "risk_kill" | "risk_reset" | "risk_clear")) => {
                 orders::parse(kind, who.as_deref(), why.as_deref(), fields).map_err(|detail| of_kind(&detail))
             }
             Some("promotion") => understood(fields, Wanted::Promotion).map_err(|error| of_kind(&error)),

@@ -4,6 +4,7 @@
 //! {"type": "risk_kill", "id": "k-17", "who": "anna", "why": "feed looks wrong", "time": 1795172400123, "scope": {"account": "main"}, "level": "red"}
 //! {"type": "risk_reset", "id": "r-3", "who": "ben", "why": "seen to", "time": 1795172460000, "trip": "kill_manual@account:main@red@k-17"}
 //! {"type": "risk_policy", "id": "p-2", "who": "anna", "why": "smaller book", "time": 1795172400123, "policy": {"version": 2, "limits": {"single_position": 0.05}}}
+//! {"type": "risk_clear", "id": "c-1", "who": "ben", "why": "booked by hand", "time": 1795172460000, "account": "main"}
 //! ```
 //!
 //! `id`, `who` and `why` must be there; `time` is when it was given, milliseconds. A scope is `"everything"`, `{"account": A}`,
@@ -14,6 +15,7 @@
 use super::{CommandRecord, Wanted};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use tidewheel_risk::levels::{Level, Scope};
 use tidewheel_risk::policy::Policy;
 use tidewheel_risk::switches::{ControlEvent, Order};
@@ -46,7 +48,15 @@ struct ResetRecord {
     trip: String,
 }
 
-/// The order of a record of one of the three types, given its other fields.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClearRecord {
+    id: String,
+    time: i64,
+    account: Arc<str>,
+}
+
+/// The order of a record of one of the four types, given its other fields.
 pub(super) fn parse(kind: &str, who: Option<&str>, why: Option<&str>, fields: Value) -> Result<Wanted, String> {
     let understood = |error: serde_json::Error| error.to_string();
     let (id, time, order) = match kind {
@@ -57,6 +67,10 @@ pub(super) fn parse(kind: &str, who: Option<&str>, why: Option<&str>, fields: Va
         "risk_kill" => {
             let KillRecord { id, time, scope, level } = serde_json::from_value(fields).map_err(understood)?;
             (id, time, Order::Kill { scope, level })
+        }
+        "risk_clear" => {
+            let ClearRecord { id, time, account } = serde_json::from_value(fields).map_err(understood)?;
+            (id, time, Order::Clear { account })
         }
         _ => {
             let ResetRecord { id, time, trip } = serde_json::from_value(fields).map_err(understood)?;
@@ -78,6 +92,7 @@ pub(super) fn to_json(event: &ControlEvent) -> Value {
         Order::SetPolicy(policy) => json!({ "id": id, "time": time, "policy": policy }),
         Order::Kill { scope, level } => json!({ "id": id, "time": time, "scope": scope, "level": level }),
         Order::Reset { trip } => json!({ "id": id, "time": time, "trip": trip }),
+        Order::Clear { account } => json!({ "id": id, "time": time, "account": account }),
     }
 }
 

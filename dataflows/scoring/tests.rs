@@ -73,8 +73,10 @@ fn orders_to_risk_are_understood_whole_or_not_at_all() {
         r#"{"type": "risk_policy", "id": "p", "who": "anna", "why": "w", "time": 5, "policy": {"version": 2}}"#;
     check(policy.as_bytes(), "0 p");
     check(policy.replace("version", "number").as_bytes(), "field: risk_policy: unknown field `number`");
+    let clear = r#"{"type": "risk_clear", "id": "c", "who": "anna", "why": "w", "time": 5, "account": "main"}"#;
+    check(clear.as_bytes(), "0 c");
     // What is said is said again.
-    for raw in [kill, reset, policy] {
+    for raw in [kill, reset, policy, clear] {
         let record = CommandRecord::parse(raw.as_bytes(), 7, None).expect("an order");
         let mut again = record.wanted.to_json();
         (again["who"], again["why"]) = (json!("anna"), json!("w"));

@@ -56,14 +56,14 @@ pub enum Wanted {
     Withdrawal(Withdrawal),
     /// Other thresholds of signals.
     SignalsPolicy(SignalsPolicy),
-    /// An order to risk: a policy, a kill, a reset.
+    /// An order to risk: a policy, a kill, a reset, lost fills seen to.
     Risk(Box<ControlEvent>),
 }
 
 impl Wanted {
     /// What may stand in the field `type`.
-    pub const KINDS: [&'static str; 6] =
-        ["promotion", "withdraw", "signals_policy", "risk_policy", "risk_kill", "risk_reset"];
+    pub const KINDS: [&'static str; 7] =
+        ["promotion", "withdraw", "signals_policy", "risk_policy", "risk_kill", "risk_reset", "risk_clear"];
 
     /// The text in the field `type`.
     pub const fn kind(&self) -> &'static str {
@@ -75,6 +75,7 @@ impl Wanted {
                 Order::SetPolicy(_) => 3,
                 Order::Kill { .. } => 4,
                 Order::Reset { .. } => 5,
+                Order::Clear { .. } => 6,
             },
         }]
     }

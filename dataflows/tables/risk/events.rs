@@ -2,7 +2,7 @@
 //!
 //! | kind | when |
 //! | --- | --- |
-//! | `order_done`, `order_already`, `order_awaits_second`, `order_repeated`, `order_refused` | what became of an order of a person: a policy, a kill, a reset |
+//! | `order_done`, `order_already`, `order_awaits_second`, `order_repeated`, `order_refused` | what became of an order of a person: a policy, a kill, a reset, lost fills seen to |
 //! | `tripped`, `lowered` | a rule rose to a level, or came down from one |
 //! | `would_have_tripped`, `would_not_have_tripped`, `as_it_was` | what a correction says of a tick that is over |
 //! | `level_changed` | the level of a scope is another one |
@@ -11,7 +11,7 @@
 //! | `regime_changed` | the volatility of a symbol is another one |
 //! | `intent_expired` | the time of an approved order is over, and it was not all filled |
 //! | `intent_unknown`, `intent_overfilled`, `intent_filled_after_end` | a fill or an end of an order that was not approved so |
-//! | `fill_not_counted` | a fill without reference data of its instrument: the account can do nothing until there is some |
+//! | `fill_not_counted` | a fill, or a change of one, that does not count: the account may only reduce until the reference data that it lacks is there, or an order clears it |
 //! | `fill_change_expired` | a cancel or a correction of a fill that never came |
 //! | `funding_unpriced` | a funding payment that nobody knows the mark price of: it is not in the account |
 //!
@@ -24,7 +24,7 @@ use tidewheel_risk::decisions::ProgressNote;
 use tidewheel_risk::desk::RiskEvent;
 use tidewheel_risk::levels::{Level, LevelChange, Scope};
 use tidewheel_risk::switches::{ControlAnswer, ControlOutcome};
-use tidewheel_schemas::{ColumnKind, Value};
+use tidewheel_schemas::{AccountContent, ColumnKind, Value};
 
 use ColumnKind::{Boolean, Double, Integer, Text};
 
@@ -69,7 +69,15 @@ pub(super) fn values(fact: &RiskFact) -> Box<[Value]> {
         RiskFact::Desk(event) => (of_desk(event), json(event)),
         RiskFact::NotCounted(record, why) => {
             let detail = serde_json::json!({ "record": record.content, "why": why });
-            (Told { kind: "fill_not_counted", ..Told::default() }, json(&detail))
+            let scope = match &record.content {
+                AccountContent::Fill(fill) => {
+                    Some(Scope::Position(fill.holder.account.clone(), fill.instrument.clone()))
+                }
+                AccountContent::FillAmendment(of) => Some(Scope::Position(of.account.clone(), of.instrument.clone())),
+                _ => None,
+            };
+            let scope = scope.as_ref().map(Scope::to_string);
+            (Told { kind: "fill_not_counted", scope, ..Told::default() }, json(&detail))
         }
         RiskFact::Expired(change) => {
             let scope = Scope::Position(change.account.clone(), change.instrument.clone());

@@ -57,6 +57,9 @@ fn said(event: &BookEvent) -> Option<(AccountContent, i64)> {
     }
 }
 
+/// Why a record is late.
+const LATE: &str = "it is before all that may still change";
+
 enum Verdict {
     Duplicate,
     Late,
@@ -70,15 +73,15 @@ pub(super) struct Judged {
     pub(super) accepted: Vec<AccountRecord>,
     /// Those that are not, but for duplicates, by source.
     pub(super) refused: Vec<RefusedAccount>,
-    /// Of those taken, fills and changes of fills that cannot count, since nobody knows what was traded; and why.
+    /// Of those taken, fills and changes of fills that do not count, and why.
     pub(super) not_counted: Vec<(AccountRecord, String)>,
 }
 
 /// Tells which record became what. The engine answers with what a record says; of several that say the same the first by source is the
 /// one that counts.
 ///
-/// A fill of an instrument without reference data is taken: the account is known to hold more than can be told, which stops it, and a
-/// history that is made again from what was taken must say so too.
+/// A fill, or a change of one, is taken also where it does not count, for want of reference data, too late, or impossible: the account is
+/// known to hold something else than can be told, which stops it, and a history that is made again from what was taken must say so too.
 pub(super) fn judge(mut records: Vec<AccountRecord>, facts: &mut EngineFacts, counters: &mut Counters) -> Judged {
     let mut verdicts: FixedMap<(AccountContent, i64), Vec<Verdict>> = FixedMap::default();
     let mut add = |event: &BookEvent, verdict: Verdict| {
@@ -101,17 +104,13 @@ pub(super) fn judge(mut records: Vec<AccountRecord>, facts: &mut EngineFacts, co
                 judged.accepted.push(record);
             }
             Some(Verdict::Duplicate) => counters.duplicate += 1,
-            Some(Verdict::Refused(why @ RefusedWhy::Book(Refusal::UnknownInstrument(_)))) => {
-                counters.accepted += 1;
-                judged.not_counted.push((record.clone(), why.to_string()));
-                judged.accepted.push(record);
-            }
-            Some(Verdict::Late) => {
-                let detail = "it is before all that may still change".to_owned();
-                refuse(record, RejectReason::TooOld, &detail, &mut judged, counters);
+            Some(Verdict::Late) => not_taken(record, RejectReason::TooOld, LATE, &mut judged, counters),
+            // There is no account that could be stopped.
+            Some(Verdict::Refused(why @ RefusedWhy::Book(Refusal::TooManyAccounts))) => {
+                refuse(record, reason_of(&why), &why.to_string(), &mut judged, counters);
             }
             Some(Verdict::Refused(why)) => {
-                refuse(record, reason_of(&why), &why.to_string(), &mut judged, counters);
+                not_taken(record, reason_of(&why), &why.to_string(), &mut judged, counters);
             }
         }
     }
@@ -119,6 +118,17 @@ pub(super) fn judge(mut records: Vec<AccountRecord>, facts: &mut EngineFacts, co
     judged.refused.reverse();
     judged.not_counted.reverse();
     judged
+}
+
+/// Fills stop their account; anything else is only refused.
+fn not_taken(record: AccountRecord, reason: RejectReason, why: &str, judged: &mut Judged, counters: &mut Counters) {
+    if matches!(record.content, AccountContent::Fill(_) | AccountContent::FillAmendment(_)) {
+        counters.accepted += 1;
+        judged.not_counted.push((record.clone(), why.to_owned()));
+        judged.accepted.push(record);
+    } else {
+        refuse(record, reason, why, judged, counters);
+    }
 }
 
 fn refuse(record: AccountRecord, reason: RejectReason, why: &str, judged: &mut Judged, counters: &mut Counters) {
@@ -132,7 +142,9 @@ const fn reason_of(why: &RefusedWhy) -> RejectReason {
         RefusedWhy::FromTheFuture { .. } => RejectReason::Future,
         RefusedWhy::Book(refusal) => match refusal {
             Refusal::UnknownInstrument(_) => RejectReason::Instrument,
-            Refusal::NotPositive(_) | Refusal::OutOfRange(_) | Refusal::TooManyPositions => RejectReason::Number,
+            Refusal::NotPositive(_) | Refusal::OutOfRange(_) | Refusal::TooManyPositions | Refusal::TooManyAccounts => {
+                RejectReason::Number
+            }
             Refusal::Missing(_) | Refusal::OtherFill => RejectReason::Field,
             Refusal::Conflict(_) | Refusal::ReferenceInUse(_) => RejectReason::Conflict,
             Refusal::Misaligned(_) => RejectReason::Time,

@@ -281,6 +281,12 @@ impl World {
         let trip = "kill_manual@account:main@red@stop".to_owned();
         order("nothing", minute(21), Order::Reset { trip: "no such trip".into() });
         order("go-on", minute(23), Order::Reset { trip });
+        // Fills that never count stop an account until somebody has seen to it.
+        for at in 1..LENGTH_NS / (60 * SECOND_NS) {
+            for account in ["main", "euro"] {
+                order(&format!("clear-{account}-{at}"), minute(at), Order::Clear { account: account.into() });
+            }
+        }
         let never = OrderEnd { account: "main".into(), intent_id: "never-asked".into() };
         self.account(minute(12), minute(12), AccountContent::OrderEnd(never));
         let intent = OrderIntent {
