@@ -283,7 +283,7 @@ impl World {
         order("go-on", minute(23), Order::Reset { trip });
         // Fills that never count stop an account until somebody has seen to it.
         for at in 1..LENGTH_NS / (60 * SECOND_NS) {
-            for account in ["main", "euro"] {
+            for account in ["main", "small"] {
                 order(&format!("clear-{account}-{at}"), minute(at), Order::Clear { account: account.into() });
             }
         }
