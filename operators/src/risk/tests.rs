@@ -90,7 +90,11 @@ fn each_record_is_told_what_became_of_it_and_of_equal_ones_the_first_counts() {
     assert_eq!(refused, [(6, RejectReason::Conflict)]);
     let counters = &outcome.counters;
     assert_eq!((counters.accepted, counters.duplicate, counters.rejected), (3, 2, 1));
-    assert!(matches!(&outcome.events[0].fact, RiskFact::NotCounted(record, _) if record.position == 8));
+    // What counts from the first tick on is told first, once.
+    let RiskFact::Desk(RiskEvent::Policy(first)) = &outcome.events[0].fact else { panic!("{:?}", outcome.events) };
+    assert_eq!((first.policy.version, first.from_tick, outcome.events[0].number), (1, 600_100, 1));
+    assert_eq!(first.who, "configuration");
+    assert!(matches!(&outcome.events[1].fact, RiskFact::NotCounted(record, _) if record.position == 8));
     assert_eq!(outcome.positions.len(), 1);
 
     // Two hours on, what is as old comes too late, and the same again is still known.
@@ -161,7 +165,7 @@ fn funding_is_paid_on_the_price_that_is_known_and_told_where_none_is() {
     ];
     let changes = vec![funding(10, None)];
     let outcome = ledger.apply(&header(600_000), RiskRecords { account, changes, ..RiskRecords::default() });
-    assert!(matches!(&outcome.events[0].fact, RiskFact::Unpriced(_)), "{:?}", outcome.events);
+    assert!(matches!(&outcome.events[1].fact, RiskFact::Unpriced(_)), "{:?}", outcome.events);
     let changes = vec![mark("BTCUSDT", 10, 110 * UNIT), funding(11, Some(200 * UNIT))];
     let outcome = ledger.apply(&header(660_000), RiskRecords { changes, ..RiskRecords::default() });
     // A percent of what one is worth at the venue's price; longs pay.
