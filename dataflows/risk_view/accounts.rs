@@ -103,6 +103,11 @@ impl Newest {
         parts.push(numbers);
     }
 
+    /// Whether no account was found yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
     pub(super) fn position(&mut self, spec: &Arc<TableSpec>, row: &Row) {
         let key = (row.qualifier.clone(), row.instrument.clone());
         self.positions.extend(NumberRow::new(spec, row).map(|position| (key, position)));

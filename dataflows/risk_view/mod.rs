@@ -10,6 +10,8 @@
 
 mod accounts;
 mod story;
+#[cfg(test)]
+mod tests;
 
 pub use accounts::{AccountState, NumberRow, PositionState};
 pub use story::{Ending, PolicyChange, Standing, Story, TripState};
@@ -20,6 +22,9 @@ use std::sync::Arc;
 use tidewheel_connectors::lake::rows::RowsByTick;
 use tidewheel_connectors::lake::{LakeError, LakeState, Table, read};
 use tidewheel_schemas::{Row, TableSpec};
+
+/// Of such a time is the first tick that tells of all accounts.
+const HOUR_MS: u64 = 3_600_000;
 
 /// Why a lake tells nothing of risk.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +108,7 @@ impl RiskView {
     pub fn story(&self) -> Result<Story, RiskViewError> {
         let mut story = Story::default();
         let mut trouble = Ok(());
-        self.rows("risk_events", |spec, row| {
+        self.rows("risk_events", 0, |spec, row| {
             if trouble.is_ok() {
                 trouble = story.take(spec, row);
             }
@@ -118,19 +123,31 @@ impl RiskView {
     /// If a file cannot be read.
     pub fn accounts(&self) -> Result<Vec<AccountState>, RiskViewError> {
         let mut found = accounts::Newest::default();
-        self.rows("risk", |spec, row| found.numbers(spec, row))?;
-        self.rows("positions", |spec, row| found.position(spec, row))?;
+        // All accounts are told at the first tick of an hour: where a window of whole hours has any of them, it has all.
+        let hour = self.through() / HOUR_MS;
+        for hours in [1, 24, 24 * 31, hour] {
+            self.rows("risk", hour.saturating_sub(hours) * HOUR_MS, |spec, row| found.numbers(spec, row))?;
+            if !found.is_empty() {
+                break;
+            }
+        }
+        self.rows("positions", 0, |spec, row| found.position(spec, row))?;
         Ok(found.into_accounts())
     }
 
-    /// The rows of a table up to then, by tick, and of a tick in the order of their keys.
-    fn rows(&self, family: &str, mut each: impl FnMut(&Arc<TableSpec>, &Row)) -> Result<(), RiskViewError> {
+    /// The rows of a table from a tick up to then, by tick, and of a tick in the order of their keys.
+    fn rows(
+        &self,
+        family: &str,
+        from_tick: u64,
+        mut each: impl FnMut(&Arc<TableSpec>, &Row),
+    ) -> Result<(), RiskViewError> {
         let tables = Tables::default().with_risk(true, false);
         let number = tables.specs().iter().position(|spec| &*spec.family == family).expect("a table of risk");
         let spec = &tables.specs()[number];
-        let mut stored = RowsByTick::open(&self.root, &self.state, spec, number as u16, 0)?;
+        let mut stored = RowsByTick::open(&self.root, &self.state, spec, number as u16, from_tick)?;
         stored.drain(|row| {
-            if tick_of(&row) < self.until {
+            if (from_tick..self.until).contains(&tick_of(&row)) {
                 each(spec, &row);
             }
         })?;

@@ -1,8 +1,6 @@
 //! What happened, followed event by event: each policy and what became of it, each rule where it stands, each trip until its end.
 //!
-//! A standing is told by the events that a rule rose or came down, and the level of a scope by its own events. Where a scope is no
-//! more, such as a strategy all of whose fills were cancelled, its rules are dropped without an event of their own: then the scope's
-//! level says so.
+//! A standing is told by the events that a rule rose or came down, and the level of a scope by its own events.
 
 use super::{RiskViewError, column, tick_of};
 use serde::Deserialize;
@@ -57,8 +55,6 @@ pub enum Ending {
     },
     /// It was not latched, and what it watches was well for long enough.
     ByItself,
-    /// What it was about is no more.
-    ScopeGone,
 }
 
 /// A trip, and what became of it.
@@ -146,7 +142,8 @@ impl Story {
             RiskEvent::Policy(set) => self.policy(tick, *set),
             RiskEvent::Breaker(BreakerEvent::Tripped(trip)) => self.tripped(trip),
             RiskEvent::Breaker(BreakerEvent::Lowered(lowering)) => self.lowered(tick, &lowering),
-            RiskEvent::Level(change) => self.level_changed(tick, change),
+            RiskEvent::Level(LevelChange { scope, to: Level::Green, .. }) => drop(self.levels.remove(&scope)),
+            RiskEvent::Level(LevelChange { scope, to, .. }) => drop(self.levels.insert(scope, to)),
             _ => {}
         }
         Ok(())
@@ -212,20 +209,6 @@ impl Story {
             self.standings.remove(&key);
         } else if let Some(standing) = self.standings.get_mut(&key) {
             standing.level = *to;
-        }
-    }
-
-    fn level_changed(&mut self, tick: u64, change: LevelChange) {
-        let LevelChange { scope, to, causes, .. } = change;
-        // What the level's causes do not name does not stand any more.
-        self.standings.retain(|(of, rule), _| *of != scope || causes.iter().any(|cause| cause.rule == *rule));
-        let is_left = |trip: &Trip| {
-            trip.scope == scope && !trip.is_latched && !causes.iter().any(|cause| cause.rule == trip.rule)
-        };
-        self.end(tick, &Ending::ScopeGone, is_left);
-        match to {
-            Level::Green => drop(self.levels.remove(&scope)),
-            level => drop(self.levels.insert(scope, level)),
         }
     }
 

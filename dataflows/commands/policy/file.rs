@@ -98,7 +98,7 @@ mod tests {
         let path = folder.path().join("policy");
         let check = |text: &str| {
             std::fs::write(&path, text).expect("space");
-            super::read(&path).expect("it is there")
+            read(&path).expect("it is there")
         };
         assert_eq!(check("version = 3\n"), Ok(Policy::with_version(3)));
         assert_eq!(check("{\"version\": 3}"), Ok(Policy::with_version(3)));
@@ -109,6 +109,6 @@ mod tests {
         assert!(told.len() == 1 && told[0].1.contains("gros") && told[0].1.contains("line 3"), "{told:?}");
         let whole = super::super::document(&Policy::with_version(3));
         assert_eq!(check(&whole), Ok(Policy::with_version(3)));
-        assert!(super::read(&folder.path().join("none")).is_err());
+        assert!(read(&folder.path().join("none")).is_err());
     }
 }

@@ -116,13 +116,13 @@ fn concentration(policy: &Policy, account: &AccountState, part: &NumberRow) -> M
         _ => limits.asset_class,
     };
     let rule = Rule::Concentration;
-    let rungs = policy.rungs(rule, &Scope::account(account.name()));
-    let rung = |level: Level| Some((rule, level, rungs.trigger(level)? * limit.as_f64()));
+    let rungs = policy.breakers.concentration.rungs();
+    let rungs = rungs.map(|(level, rung)| (rule, level, rung.trigger.times(limit).as_f64()));
     Measure {
         name: format!("{} {name}", kind.replace('_', " ")),
         now: part.number("concentration"),
         limit: Some(limit.as_f64()),
-        rungs: Level::ALL.into_iter().filter_map(rung).collect(),
+        rungs: rungs.collect(),
         form: Form::Share,
     }
 }

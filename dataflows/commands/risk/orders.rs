@@ -29,16 +29,13 @@ impl KillArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
         let Self { scope, level, sender } = self;
         let config = sender.config()?;
-        let known = sender.known(&config, out);
-        if let Ok(Some((_, story))) = &known
-            && let Some((_, policy)) = story.in_force()
-        {
-            sender.warn_of(&policy.people.kill, out)?;
-        }
         let id = sender.send(Order::Kill { scope: scope.clone(), level }, out)?;
         let trip = format!("{}@{scope}@{level}@{id}", Rule::KillManual.name());
         writeln!(out, "its trip, to be reset: {trip}").map_err(CommandError::Output)?;
-        if let Some((view, story)) = known? {
+        if let Some((view, story)) = sender.known(&config, out)? {
+            if let Some((_, policy)) = story.in_force() {
+                sender.warn_of(&policy.people.kill, out)?;
+            }
             warn_of_unknown(&scope, &view, &story, out)?;
         }
         Ok(ExitCode::SUCCESS)

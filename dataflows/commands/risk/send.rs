@@ -106,17 +106,15 @@ impl Sender {
     ///
     /// # Errors
     /// If the topic cannot be written to.
-    pub fn send(self, order: Order, out: &mut dyn Write) -> Result<String, CommandError> {
-        let Self { who, why, id, config, .. } = self;
+    pub fn send(&self, order: Order, out: &mut dyn Write) -> Result<String, CommandError> {
         // A record says milliseconds.
         let time_ns = now_ns() / 1_000_000 * 1_000_000;
-        let id = id.unwrap_or_else(|| format!("{who}-{time_ns}"));
-        let event = ControlEvent { id: id.clone(), who, why, time_ns, order };
-        let (who, why) = (event.who.clone(), event.why.clone());
-        let wanted = Wanted::Risk(Box::new(event));
+        let (who, why) = (self.who.clone(), self.why.clone());
+        let id = self.id.clone().unwrap_or_else(|| format!("{who}-{time_ns}"));
+        let wanted = Wanted::Risk(Box::new(ControlEvent { id: id.clone(), who, why, time_ns, order }));
         let mut record = wanted.to_json();
-        (record["who"], record["why"]) = (json!(who), json!(why));
-        let topic = send_record(&record, &config)?;
+        (record["who"], record["why"]) = (json!(self.who), json!(self.why));
+        let topic = send_record(&record, &self.config)?;
         writeln!(out, "sent {} {id} to {topic}", wanted.kind()).map_err(CommandError::Output)?;
         Ok(id)
     }

@@ -66,7 +66,6 @@ fn state_text(state: &TripState) -> String {
             format!("reset at {} by {who}: {why}{after}", time(*tick))
         }
         Some((tick, Ending::ByItself)) => format!("came down by itself at {}", time(*tick)),
-        Some((tick, Ending::ScopeGone)) => format!("what it was about is no more since {}", time(*tick)),
     }
 }
 
@@ -79,7 +78,6 @@ pub(super) fn to_json(state: &TripState) -> Value {
             json!({ "tick": tick, "how": "reset", "order": order, "who": who, "why": why })
         }
         Ending::ByItself => json!({ "tick": tick, "how": "by_itself" }),
-        Ending::ScopeGone => json!({ "tick": tick, "how": "scope_gone" }),
     });
     json!({
         "trip": trip.id, "rule": trip.rule, "scope": trip.scope.to_string(), "level": trip.level, "tick": trip.tick,

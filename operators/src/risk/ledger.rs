@@ -19,6 +19,9 @@ use tidewheel_risk::policy::InForce;
 use tidewheel_risk::switches::ControlEvent;
 use tidewheel_schemas::{AccountContent, AccountRecord, BarVersion, Counters, FundingPayment, Instrument, OrderEnd};
 
+/// At the first tick of each the numbers of all accounts are given, also of those that did not change.
+const HOUR_MS: u64 = 3_600_000;
+
 /// What comes for a tick, in any order.
 #[derive(Clone, Debug, Default)]
 pub struct RiskRecords {
@@ -215,7 +218,12 @@ impl RiskLedger {
         outcome.positions = std::mem::take(&mut facts.positions);
         outcome.answers = std::mem::take(&mut facts.answers);
         self.changed.extend(facts.accounts.iter().map(|numbers| numbers.account.clone()));
-        if self.is_due(header) {
+        let is_new_hour = self.last_tick.is_none_or(|last| last / HOUR_MS != header.tick / HOUR_MS);
+        if is_new_hour {
+            // Who asks for the newest numbers finds those of all accounts in any hour that has a tick.
+            self.changed.extend(self.engine.numbers().keys().cloned());
+        }
+        if is_new_hour || self.is_due(header) {
             let changed = std::mem::take(&mut self.changed);
             let numbers = changed.iter().filter_map(|account| self.engine.numbers().get(account));
             outcome.accounts = numbers.cloned().collect();

@@ -169,7 +169,7 @@ impl Desk {
         events.extend(self.decisions.expire(now.time_ns).into_iter().map(RiskEvent::Expired));
 
         for scope in &input.retired {
-            self.breakers.retire(scope);
+            events.extend(self.breakers.retire(scope).into_iter().map(RiskEvent::Breaker));
             self.crashes.retire(scope);
         }
         let mut readings = input.readings;
