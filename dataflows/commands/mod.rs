@@ -12,6 +12,7 @@ mod features;
 mod generate;
 mod metrics;
 mod model;
+mod policy;
 mod rejects;
 mod replay;
 mod risk;
@@ -32,6 +33,7 @@ pub use features::FeaturesArgs;
 pub use generate::GenerateArgs;
 pub use metrics::MetricsArgs;
 pub use model::ModelArgs;
+pub use policy::PolicyArgs;
 pub use rejects::RejectsArgs;
 pub use replay::ReplayArgs;
 pub use risk::RiskArgs;
@@ -66,6 +68,7 @@ pub enum Command {
     Metrics(MetricsArgs),
     Features(FeaturesArgs),
     Model(ModelArgs),
+    Policy(PolicyArgs),
     Risk(RiskArgs),
     Compact(CompactArgs),
     Sql(SqlArgs),
@@ -93,6 +96,7 @@ impl Command {
             Self::Metrics(args) => args.run(out),
             Self::Features(args) => args.run(out),
             Self::Model(args) => args.run(out),
+            Self::Policy(args) => args.run(out),
             Self::Risk(args) => args.run(out),
         }
     }
@@ -148,6 +152,9 @@ pub enum CommandError {
     /// A model cannot be registered, loaded or promoted.
     #[error(transparent)]
     Models(#[from] crate::models::ModelsError),
+    /// A lake tells nothing of risk.
+    #[error(transparent)]
+    RiskView(#[from] crate::risk_view::RiskViewError),
     /// What a registry stands for cannot score a replay.
     #[error(transparent)]
     Standing(#[from] crate::scoring::StandingError),

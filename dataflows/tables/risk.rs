@@ -4,7 +4,7 @@
 //! | family | rows | qualifier |
 //! | --- | --- | --- |
 //! | `positions` | a position that a fill, its change or funding touched, as it is after the tick | `holder`: `ACCOUNT|STRATEGY` |
-//! | `risk` | numbers of an account and of its parts that changed, at most every `risk.publish_every` | `part`: `ACCOUNT|KIND|NAME` |
+//! | `risk` | numbers of an account and of its parts that changed, at most every `risk.publish_every`; of all at the first tick of an hour | `part`: `ACCOUNT|KIND|NAME` |
 //! | `risk_events` | what happened, see [`events`] | `event`: its number in the run |
 //! | `order_decisions` | what an order intent was told | `intent`: `ACCOUNT|INTENT` |
 //! | `control` | records of the control topic, where no rows are scored: else that table is there already | `record` |

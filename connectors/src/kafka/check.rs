@@ -32,6 +32,22 @@ impl TopicListing {
     }
 }
 
+/// How many partitions a topic has; none where the cluster shows no such topic.
+///
+/// # Errors
+/// If no broker answers in time, or a property is not usable.
+pub fn partitions_of(
+    brokers: &str,
+    topic: &str,
+    properties: &Properties,
+    timeout: Duration,
+) -> Result<Option<usize>, KafkaError> {
+    let client = consumer(brokers, properties, &[], "read_committed")?;
+    let cluster = metadata(&client, brokers, timeout)?;
+    let found = cluster.topics().iter().find(|found| found.name() == topic);
+    Ok(found.map(|found| found.partitions().len()).filter(|partitions| *partitions > 0))
+}
+
 /// All topics that the client may see, Kafka's own left out, by name.
 ///
 /// # Errors

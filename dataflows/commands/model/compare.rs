@@ -57,7 +57,7 @@ impl DiffArgs {
 }
 
 /// The values of a document by their paths, as `card.metrics.rmse` and `features[3]`.
-fn flatten(path: &str, value: &Value, fields: &mut BTreeMap<String, Value>) {
+pub(in crate::commands) fn flatten(path: &str, value: &Value, fields: &mut BTreeMap<String, Value>) {
     match value {
         Value::Object(object) => {
             for (name, value) in object {

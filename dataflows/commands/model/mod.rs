@@ -6,6 +6,7 @@ mod look;
 mod policy;
 mod send;
 
+pub(super) use compare::flatten;
 pub(super) use send::send_record;
 
 use super::CommandError;

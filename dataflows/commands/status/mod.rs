@@ -2,6 +2,8 @@
 
 mod view;
 
+pub(super) use view::duration;
+
 use super::{CommandError, time_text};
 use crate::config::{self, Config, TimeSpan};
 use crate::http::StatusReport;

@@ -164,7 +164,7 @@ fn signed(ms: i64) -> String {
 }
 
 /// A length of time to the precision that matters.
-fn duration(ms: u64) -> String {
+pub(in crate::commands) fn duration(ms: u64) -> String {
     let seconds = ms / 1_000;
     match seconds {
         0..10 => format!("{:.1} s", ms as f64 / 1e3),

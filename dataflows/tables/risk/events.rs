@@ -3,6 +3,7 @@
 //! | kind | when |
 //! | --- | --- |
 //! | `order_done`, `order_already`, `order_awaits_second`, `order_repeated`, `order_refused` | what became of an order of a person: a policy, a kill, a reset, lost fills seen to |
+//! | `policy_in_force` | a policy counts from this tick on; `detail` has the whole document. The configured one is the first event |
 //! | `tripped`, `lowered` | a rule rose to a level, or came down from one |
 //! | `would_have_tripped`, `would_not_have_tripped`, `as_it_was` | what a correction says of a tick that is over |
 //! | `level_changed` | the level of a scope is another one |
@@ -59,7 +60,7 @@ struct Told {
     trigger: Option<f64>,
     is_latched: Option<bool>,
     /// The order of a person: its name, who and why.
-    control: Option<[String; 3]>,
+    control: Option<[Option<String>; 3]>,
     policy_version: Option<u64>,
     of_tick: Option<u64>,
 }
@@ -91,7 +92,7 @@ pub(super) fn values(fact: &RiskFact) -> Box<[Value]> {
     };
     let text = |text: Option<&str>| text.map_or(Value::Null, Value::text);
     let number = |number: Option<u64>| number.map_or(Value::Null, integer);
-    let control = |at: usize| text(told.control.as_ref().map(|of| of[at].as_str()));
+    let control = |at: usize| text(told.control.as_ref().and_then(|of| of[at].as_deref()));
     let values: [Value; COLUMNS.len()] = [
         Value::text(told.kind),
         text(told.scope.as_deref()),
@@ -115,6 +116,12 @@ pub(super) fn values(fact: &RiskFact) -> Box<[Value]> {
 fn of_desk(event: &RiskEvent) -> Told {
     match event {
         RiskEvent::Control(answer) => of_control(answer),
+        RiskEvent::Policy(set) => Told {
+            kind: "policy_in_force",
+            control: Some([None, Some(set.who.clone()), Some(set.why.clone())]),
+            policy_version: Some(set.policy.version),
+            ..Told::default()
+        },
         RiskEvent::Progress(note) => {
             let (kind, (account, intent_id)) = match note {
                 ProgressNote::Unknown(name) => ("intent_unknown", name),
@@ -172,7 +179,7 @@ fn of_control(answer: &ControlAnswer) -> Told {
     };
     Told {
         kind,
-        control: Some([answer.id.clone(), answer.who.clone(), answer.why.clone()]),
+        control: Some([&answer.id, &answer.who, &answer.why].map(|text| Some(text.clone()))),
         policy_version: Some(answer.policy_version),
         ..Told::default()
     }

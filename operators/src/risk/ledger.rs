@@ -15,8 +15,12 @@ use tidewheel_risk::desk::RiskEvent;
 use tidewheel_risk::engine::{
     Ended, EngineFacts, EngineSizes, EngineTick, MarketPrint, Refused, RiskEngine, SavedEngine,
 };
+use tidewheel_risk::policy::InForce;
 use tidewheel_risk::switches::ControlEvent;
 use tidewheel_schemas::{AccountContent, AccountRecord, BarVersion, Counters, FundingPayment, Instrument, OrderEnd};
+
+/// At the first tick of each the numbers of all accounts are given, also of those that did not change.
+const HOUR_MS: u64 = 3_600_000;
 
 /// What comes for a tick, in any order.
 #[derive(Clone, Debug, Default)]
@@ -171,6 +175,7 @@ impl RiskLedger {
     fn take(&mut self, header: &TickHeader, records: RiskRecords, outcome: &mut RiskOutcome) {
         let RiskRecords { orders, account, changes, closes, feed } = records;
         let tick_ns = tick_time_ns(header.tick);
+        let begins = self.last_tick.is_none().then(|| self.first_policy(header.tick));
         let policy = &self.engine.desk().policies().current().policy;
         let health = feed.and_then(|_| self.feed.health(policy, header.tick, header.watermark_ns));
         let mut tick = EngineTick {
@@ -203,7 +208,9 @@ impl RiskLedger {
             self.feed.count(header.tick, &counts);
         }
         (outcome.accepted, outcome.refused) = (judged.accepted, judged.refused);
-        let before = judged.not_counted.into_iter().map(|(record, why)| RiskFact::NotCounted(record, why));
+        let before = begins.into_iter();
+        let before =
+            before.chain(judged.not_counted.into_iter().map(|(record, why)| RiskFact::NotCounted(record, why)));
         let before = before.chain(unpriced.into_iter().map(RiskFact::Unpriced));
         let before = before.chain(facts.expired.drain(..).map(RiskFact::Expired));
         let told: Vec<RiskFact> = before.chain(facts.events.drain(..).map(RiskFact::Desk)).collect();
@@ -211,12 +218,24 @@ impl RiskLedger {
         outcome.positions = std::mem::take(&mut facts.positions);
         outcome.answers = std::mem::take(&mut facts.answers);
         self.changed.extend(facts.accounts.iter().map(|numbers| numbers.account.clone()));
-        if self.is_due(header) {
+        let is_new_hour = self.last_tick.is_none_or(|last| last / HOUR_MS != header.tick / HOUR_MS);
+        if is_new_hour {
+            // Who asks for the newest numbers finds those of all accounts in any hour that has a tick.
+            self.changed.extend(self.engine.numbers().keys().cloned());
+        }
+        if is_new_hour || self.is_due(header) {
             let changed = std::mem::take(&mut self.changed);
             let numbers = changed.iter().filter_map(|account| self.engine.numbers().get(account));
             outcome.accounts = numbers.cloned().collect();
         }
         self.last_tick = Some(header.tick);
+    }
+
+    /// The configured policy, as the first of the policies: it is in force from the first tick on.
+    fn first_policy(&self, tick: u64) -> RiskFact {
+        let first = self.engine.desk().policies().current().clone();
+        let first = InForce { from_tick: tick, from_ns: tick_time_ns(tick), ..first };
+        RiskFact::Desk(RiskEvent::Policy(Box::new(first)))
     }
 
     /// Whether numbers of accounts are given at a tick: at the first of each period, and where history ends. A run that stops is gone on

@@ -3,6 +3,7 @@
 use super::*;
 use crate::TickHeader;
 use tidewheel_risk::book::BookConfig;
+use tidewheel_risk::desk::RiskEvent;
 use tidewheel_risk::policy::Policy;
 use tidewheel_risk::valuation::{Mark, MarkSource};
 use tidewheel_schemas::{
@@ -95,6 +96,10 @@ fn each_record_is_told_what_became_of_it_and_of_equal_ones_the_first_counts() {
     let counters = &outcome.counters;
     assert_eq!((counters.accepted, counters.duplicate, counters.rejected), (4, 2, 0));
     assert_eq!(not_counted(&outcome), [6, 8]);
+    // What counts from the first tick on is told first, once.
+    let RiskFact::Desk(RiskEvent::Policy(first)) = &outcome.events[0].fact else { panic!("{:?}", outcome.events) };
+    assert_eq!((first.policy.version, first.from_tick, outcome.events[0].number), (1, 600_100, 1));
+    assert_eq!(first.who, "configuration");
     assert_eq!(outcome.positions.len(), 1);
 
     // Two hours on, what is as old comes too late, and the same again is still known.
@@ -166,7 +171,7 @@ fn funding_is_paid_on_the_price_that_is_known_and_told_where_none_is() {
     ];
     let changes = vec![funding(10, None)];
     let outcome = ledger.apply(&header(600_000), RiskRecords { account, changes, ..RiskRecords::default() });
-    assert!(matches!(&outcome.events[0].fact, RiskFact::Unpriced(_)), "{:?}", outcome.events);
+    assert!(matches!(&outcome.events[1].fact, RiskFact::Unpriced(_)), "{:?}", outcome.events);
     let changes = vec![mark("BTCUSDT", 10, 110 * UNIT), funding(11, Some(200 * UNIT))];
     let outcome = ledger.apply(&header(660_000), RiskRecords { changes, ..RiskRecords::default() });
     // A percent of what one is worth at the venue's price; longs pay.
@@ -175,4 +180,25 @@ fn funding_is_paid_on_the_price_that_is_known_and_told_where_none_is() {
         ledger.apply(&header(720_000), RiskRecords { changes: vec![funding(12, None)], ..RiskRecords::default() });
     let of_mark = -110 * i128::from(UNIT) / 100 * i128::from(UNIT);
     assert_eq!(outcome.positions[0].funding_e16, -2 * i128::from(UNIT) * i128::from(UNIT) + of_mark);
+}
+
+#[test]
+fn an_account_that_does_nothing_is_told_again_at_the_first_tick_of_an_hour() {
+    let mut ledger = ledger();
+    let (hour_ms, minute_ms) = (3_600_000, 60_000);
+    let movement = CashMovement {
+        account: "main".into(),
+        id: "1".into(),
+        currency: "USDT".into(),
+        amount_e8: UNIT,
+        event_time_ns: hour_ms as i64 * 1_000_000,
+    };
+    let account = vec![record(1, movement.event_time_ns, AccountContent::Cash(movement.clone()))];
+    let mut told = |tick: u64, account: Vec<AccountRecord>| {
+        let outcome = ledger.apply(&header(tick), RiskRecords { account, ..RiskRecords::default() });
+        outcome.accounts.len()
+    };
+    assert_eq!(told(hour_ms, account), 1);
+    let idle = [hour_ms + 30 * minute_ms, 2 * hour_ms - 1, 2 * hour_ms + 7 * minute_ms, 2 * hour_ms + 8 * minute_ms];
+    assert_eq!(idle.map(|tick| told(tick, Vec::new())), [0, 0, 1, 0]);
 }

@@ -21,11 +21,11 @@ const POLICY: &str = "[risk.policy]\nversion = 1\n\
     [risk.policy.switches]\n\
     data_age_s = { trigger = 3600, level = \"red\" }\nfrontier_lag_s = { trigger = 3600, level = \"red\" }\n";
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_millis() as i64
 }
 
-fn sections(control: &str) -> String {
+pub(super) fn sections(control: &str) -> String {
     format!(
         "[recovery]\nsnapshot_every = \"700ms\"\n[control]\ntopic = {control:?}\n\
          [risk]\nstep = \"1m\"\nscenarios = 60\nscenarios_min = 5\npublish_every = \"200ms\"\n{POLICY}"
@@ -33,38 +33,38 @@ fn sections(control: &str) -> String {
 }
 
 /// What a run is told, and how many records that were.
-struct Feed {
-    setup: Setup,
-    control: String,
-    sent: u64,
-    next_trade: u64,
+pub(super) struct Feed {
+    pub setup: Setup,
+    pub control: String,
+    pub sent: u64,
+    pub next_trade: u64,
 }
 
 impl Feed {
-    fn send(&mut self, values: &[Json]) {
+    pub(super) fn send(&mut self, values: &[Json]) {
         let texts: Vec<String> = values.iter().map(Json::to_string).collect();
         let records: Vec<_> = texts.iter().map(|text| (0, None, Some(text.as_str()))).collect();
         broker().write(&self.setup.topic, &records);
         self.sent += records.len() as u64;
     }
 
-    fn order(&mut self, value: &Json) {
+    pub(super) fn order(&mut self, value: &Json) {
         broker().write(&self.control, &[(0, None, Some(&value.to_string()))]);
         self.sent += 1;
     }
 
-    fn trade(&mut self, time_ms: i64, price: &str) -> Json {
+    pub(super) fn trade(&mut self, time_ms: i64, price: &str) -> Json {
         self.next_trade += 1;
         json!({"type": "trade", "venue": "paper", "symbol": "BTCUSDT", "trade_id": self.next_trade.to_string(),
             "event_time": time_ms * 1_000_000, "price": price, "quantity": "1"})
     }
 
-    fn intent(&self, id: &str, quantity: &str) -> Json {
+    pub(super) fn intent(&self, id: &str, quantity: &str) -> Json {
         json!({"type": "order_intent", "account": "main", "strategy": "trend", "venue": "paper", "symbol": "BTCUSDT",
             "intent_id": id, "side": "buy", "quantity": quantity, "event_time": now_ms() * 1_000_000})
     }
 
-    fn answer(&self, id: &str, answer: &str) -> Json {
+    pub(super) fn answer(&self, id: &str, answer: &str) -> Json {
         let topic = format!("{}.order_decisions", self.setup.prefix);
         let is_it = |record: &Record| {
             let value = record.value.as_ref().expect("facts have values");
@@ -73,7 +73,7 @@ impl Feed {
         wait_for_record(&self.setup.brokers, &topic, is_it).value.expect("a fact")
     }
 
-    fn event(&self, kind: &str, control: &str) -> Json {
+    pub(super) fn event(&self, kind: &str, control: &str) -> Json {
         let topic = format!("{}.risk_events", self.setup.prefix);
         let is_it = |record: &Record| {
             let value = record.value.as_ref().expect("facts have values");

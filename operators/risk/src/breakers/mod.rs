@@ -182,13 +182,20 @@ impl Breakers {
         self.cleared.iter().any(|cleared| cleared == id)
     }
 
-    /// A scope that is no more, such as a closed position: no reading of it is expected. What it latched stays, and can be reset: nothing
-    /// will ever say that it is well.
-    pub fn retire(&mut self, scope: &Scope) {
+    /// A scope that is no more, such as a closed position: no reading of it is expected, and its rules come down. What it latched stays, and
+    /// can be reset, since nothing will ever say that it is well.
+    pub fn retire(&mut self, scope: &Scope) -> Vec<BreakerEvent> {
         self.read_ns.retain(|(_, known), _| known != scope);
-        self.standings.retain(|(_, known), standing| known != scope || !standing.trips().is_empty());
-        let of_it = self.standings.iter_mut().filter(|((_, known), _)| known == scope);
-        of_it.for_each(|(_, standing)| standing.retire());
+        let is_left = |key: &(Rule, Scope), standing: &mut Standing| key.1 == *scope && standing.trips().is_empty();
+        let left = self.standings.extract_if(.., is_left);
+        let lowered = |((rule, scope), standing): ((Rule, Scope), Standing)| {
+            let (from, to) = (standing.level(), Level::Green);
+            BreakerEvent::Lowered(Lowering { rule, scope, from, to, trip: None })
+        };
+        let lowered = left.map(lowered).collect();
+        let latched = self.standings.iter_mut().filter(|((_, known), _)| known == scope);
+        latched.for_each(|(_, standing)| standing.retire());
+        lowered
     }
 
     /// What each rule above green adds to its scope's level.

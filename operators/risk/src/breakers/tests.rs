@@ -159,7 +159,10 @@ fn silence_is_a_fault_until_the_scope_is_retired() {
     let is_silent = |event: &BreakerEvent| matches!(event, BreakerEvent::Tripped(trip) if trip.cause == silent);
     let faults: Vec<_> = events.iter().map(is_silent).collect();
     assert_eq!(faults, [true, true], "the breaker and the switch");
-    breakers.retire(&scope);
+    // It is told that they come down.
+    let lowered = breakers.retire(&scope);
+    let is_green = |event: &BreakerEvent| matches!(event, BreakerEvent::Lowered(it) if it.to == Level::Green);
+    assert_eq!(lowered.iter().map(is_green).collect::<Vec<_>>(), [true, true]);
     assert_eq!(breakers.take(&policy, now(99), &[]), []);
     assert_eq!(breakers, Breakers::default());
 }

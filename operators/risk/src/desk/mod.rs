@@ -16,7 +16,7 @@ use crate::breakers::{Audit, Audits, BreakerEvent, Breakers, CorrectedReading, M
 use crate::decisions::{Answer, Book, Decisions, Judging, Progress, ProgressNote, Reservation, SavedDecisions};
 use crate::flash_crash::{FlashCrash, FlashCrashes, Print};
 use crate::levels::{Level, LevelChange, Levels, Scope};
-use crate::policy::{History, Policy, Problem};
+use crate::policy::{History, InForce, Policy, Problem};
 use crate::regimes::{BarReturn, RegimeChange, Regimes};
 use crate::switches::{ControlAnswer, ControlEvent, Controls};
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,8 @@ pub struct TickInput {
 pub enum RiskEvent {
     /// An order of a person was done or refused.
     Control(ControlAnswer),
+    /// A policy is in force from this tick on, the whole of it.
+    Policy(Box<InForce>),
     /// Something about an order to the venue should not be.
     Progress(ProgressNote),
     /// An approved order's time is over, and it was not all filled.
@@ -156,9 +158,12 @@ impl Desk {
         controls: Vec<ControlEvent>,
         lost: &mut BTreeSet<Arc<str>>,
     ) -> Vec<RiskEvent> {
+        let before = self.policies.current().policy.version;
         let (answers, trips) = self.controls.take(controls, now, &mut self.policies, &mut self.breakers, lost);
         let answers = answers.into_iter().map(RiskEvent::Control);
-        answers.chain(trips.into_iter().map(RiskEvent::Breaker)).collect()
+        let set = self.policies.versions().filter(|version| version.policy.version > before);
+        let set = set.map(|version| RiskEvent::Policy(Box::new(version.clone())));
+        answers.chain(set).chain(trips.into_iter().map(RiskEvent::Breaker)).collect()
     }
 
     /// Takes a tick. The book holds what it came to.
@@ -171,7 +176,7 @@ impl Desk {
         events.extend(self.decisions.expire(now.time_ns).into_iter().map(RiskEvent::Expired));
 
         for scope in &input.retired {
-            self.breakers.retire(scope);
+            events.extend(self.breakers.retire(scope).into_iter().map(RiskEvent::Breaker));
             self.crashes.retire(scope);
         }
         let mut readings = input.readings;

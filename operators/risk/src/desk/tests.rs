@@ -160,6 +160,11 @@ fn a_policy_counts_from_its_own_tick_on() {
     let facts =
         run(&mut desk, TickInput { intents: vec![intent("a", "s", "1", 1_000)], controls: vec![set], ..at_ms(1_000) });
     assert!(matches!(&facts.events[0], RiskEvent::Control(answer) if answer.outcome == ControlOutcome::Done));
+    // The whole document is told, once.
+    let told: Vec<_> = facts.events.iter().filter(|event| matches!(event, RiskEvent::Policy(_))).collect();
+    assert_eq!(told, [&RiskEvent::Policy(Box::new(desk.policies().current().clone()))]);
+    let again = run(&mut desk, at_ms(1_100));
+    assert!(!again.events.iter().any(|event| matches!(event, RiskEvent::Policy(_))), "{:?}", again.events);
     assert_eq!(rulings(&facts), ["[OutsideUniverse]"]);
     assert_eq!(desk.policies().current().from_tick, 1_000);
 }

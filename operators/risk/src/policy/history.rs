@@ -10,6 +10,9 @@ const KEPT: usize = 64;
 /// So much greater than the one in force a version may be at most: a slip must not use up all numbers.
 const FARTHEST: u64 = 1_000_000;
 
+/// How many problems of a document are told where it is refused; a check of the document itself tells all.
+const PROBLEMS_TOLD: usize = 32;
+
 /// A version and what is known of its coming.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InForce {
@@ -57,7 +60,7 @@ pub enum NotTaken {
         /// What is in force.
         in_force: u64,
     },
-    /// It contradicts itself.
+    /// It contradicts itself: the first problems.
     #[error("the policy has {} problems", .0.len())]
     Invalid(Vec<Problem>),
 }
@@ -120,8 +123,9 @@ impl History {
         if given - in_force > FARTHEST {
             return Err(NotTaken::TooFar { given, in_force });
         }
-        let problems = next.policy.problems();
+        let mut problems = next.policy.problems();
         if !problems.is_empty() {
+            problems.truncate(PROBLEMS_TOLD);
             return Err(NotTaken::Invalid(problems));
         }
         self.versions.push_back(next);
@@ -160,6 +164,11 @@ mod tests {
             assert_eq!(history.current().policy.version, in_force);
         }
         assert!(matches!(history.apply(version(5, 0, 16)), Err(NotTaken::Invalid(problems)) if !problems.is_empty()));
+        // However much is wrong, what is told of it is bounded.
+        let mut wrong = version(5, 1_500, 16);
+        wrong.policy.universe = vec![String::new(); 1_000];
+        let refused = history.apply(wrong);
+        assert!(matches!(&refused, Err(NotTaken::Invalid(problems)) if problems.len() == PROBLEMS_TOLD), "{refused:?}");
         let at = |tick| history.at(tick).map(|version| version.policy.version);
         assert_eq!([at(0), at(9), at(10), at(13), at(14), at(99)], [1, 1, 3, 3, 4, 4].map(Some));
     }

@@ -25,6 +25,9 @@ impl fmt::Display for Problem {
 /// The longest a time may be: a year.
 const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
 
+/// How many overrides there may be: a policy is told whole, in one record.
+const OVERRIDES_MAX: usize = 500;
+
 impl Policy {
     /// All that is wrong with it, in the order of the document. Empty: it may be set.
     pub fn problems(&self) -> Vec<Problem> {
@@ -101,6 +104,8 @@ impl Policy {
 
     fn check_overrides(&self, found: &mut Found) {
         let mut seen = BTreeSet::new();
+        let count = self.overrides.len();
+        found.when(count > OVERRIDES_MAX, "overrides", format!("there are {count}, more than {OVERRIDES_MAX}"));
         for (number, entry) in self.overrides.iter().enumerate() {
             let field = format!("overrides[{number}]");
             found.when(entry.weight() == 0, &field, "names no account, strategy or symbol");
@@ -333,6 +338,7 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Override;
     use super::*;
 
     /// The fields that a document is wrong in.
@@ -408,6 +414,10 @@ mod tests {
         for (document, expected) in cases {
             assert_eq!(fields(&format!("version = 1\n{document}")), *expected, "{document}");
         }
+        let mut many = Policy::with_version(1);
+        let of = |number: usize| Override { account: Some(number.to_string()), ..Override::default() };
+        many.overrides = (0..OVERRIDES_MAX + 1).map(of).collect();
+        assert_eq!(many.problems().iter().map(|problem| &*problem.field).collect::<Vec<_>>(), ["overrides"]);
         assert_eq!(
             fields("version = 0\nday_boundary_minutes = 1440\nuniverse = ['b|B', 'a|A', 'x']"),
             ["version", "universe", "universe", "day_boundary_minutes",]
