@@ -192,6 +192,29 @@ impl Reading {
     }
 }
 
+/// All that the readings of a tick say of one measure and scope.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Said {
+    /// The greatest value; none where nothing could be measured.
+    pub(super) value: Option<f64>,
+    /// Why something could not, or why the value is not to be trusted; of several the greatest.
+    pub(super) fault: Option<Fault>,
+}
+
+impl Said {
+    pub(super) fn add(&mut self, reading: Result<f64, Fault>) {
+        match reading {
+            Ok(value) => self.value = Some(self.value.map_or(value, |known| known.max(value))),
+            Err(fault) => self.fault = self.fault.take().max(Some(fault)),
+        }
+    }
+
+    /// The value, where nothing speaks against it.
+    pub(super) const fn good(&self) -> Option<f64> {
+        if self.fault.is_none() { self.value } else { None }
+    }
+}
+
 /// Why a rule stands where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

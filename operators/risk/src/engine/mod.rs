@@ -10,7 +10,7 @@
 //! (references, fills and their changes, money, funding, marks, closes; by time and name within each), accounts go by name. So a policy
 //! or a kill switch counts from its own tick on, and an intent is judged by the fills and marks of its tick.
 //! **Numbers** are reckoned once a tick for each account; with any fault the account may do nothing, and its rules stand where
-//! `hysteresis.on_fault` says.
+//! `hysteresis.on_fault` says, or higher where the numbers that there are say so.
 //! **Late.** What is older than the correction horizon at the watermark of the tick before is given back, not counted. What is further
 //! ahead of the tick than the horizon is refused: one such mark would be the newest for ever.
 //! **Corrections** change numbers, never what a tick decided: they are judged beside it, see [`Audit`](crate::breakers::Audit).
@@ -259,9 +259,8 @@ impl RiskEngine {
             self.units.entry(account.clone()).or_default().flow(*flow_e16);
         }
         for (account, numbers) in &self.numbers {
-            let Some(equity_e16) = numbers.equity_e16.filter(|_| numbers.is_valued()) else {
-                continue;
-            };
+            // With an old mark too: a fall is one, whatever else is not known.
+            let Some(equity_e16) = numbers.equity_e16 else { continue };
             let value = self.units.entry(account.clone()).or_default().step(equity_e16);
             let print = Print { time_ns: now.time_ns, key: now.tick.into(), value };
             taken.prints.push((Scope::Account(account.clone()), print));

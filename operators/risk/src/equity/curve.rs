@@ -23,9 +23,10 @@ pub struct Point {
 /// equity, rounded half to even, so that the drawdown stays what it was. What was won or lost between two samples came before or
 /// after a flow between them, which samples do not tell; so what was put in counts as there from the beginning, and what was taken out
 /// as there until the end. Profit and loss are then measured by the larger equity, and a small loss beside a large deposit or
-/// withdrawal is a small drawdown. Where equity is not above zero beside a flow, the peak begins anew with it. A day's profit is the
-/// equity less that at the day's beginning and less the day's flows. A sample without equity keeps its flows for the next that has
-/// one, and moves nothing else.
+/// withdrawal is a small drawdown. Where all is taken out, the peak begins anew with what is put in next. Where all was lost and there is
+/// still a peak, no share is left to scale by: what is put in then is added to the peak, so that the loss stays what it was in money,
+/// and what is taken out leaves it; it begins anew once all is taken out. A day's profit is the equity less that at the day's beginning
+/// and less the day's flows. A sample without equity keeps its flows for the next that has one, and moves nothing else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Curve {
     /// Equity of the last sample that had one; zero before the first.
@@ -98,7 +99,11 @@ fn scaled(peak_e16: Option<i128>, equity_e16: i128, flow_e16: i128) -> Option<Op
     }
     let after_e16 = equity_e16.checked_add(flow_e16)?;
     Some(match peak_e16 {
-        Some(peak) if equity_e16 > 0 && after_e16 > 0 => Some(mul_div(peak, after_e16, equity_e16)?),
+        // So much is put in beside what was left that the product does not fit: what was left is as good as nothing.
+        Some(peak) if equity_e16 > 0 && after_e16 > 0 => {
+            Some(mul_div(peak, after_e16, equity_e16).or_else(|| peak.checked_add(flow_e16))?)
+        }
+        Some(peak) if equity_e16 <= 0 && peak > 0 => Some(peak.checked_add(flow_e16.max(0))?),
         _ => Some(after_e16),
     })
 }
@@ -146,6 +151,32 @@ mod tests {
         // What was won counts for the peak, though it is taken out at once.
         let curve = fold(&[(1, Some(100), 100), (2, Some(100), -100), (3, Some(50), 0)], 0);
         assert_eq!((curve.peak_e16, curve.drawdown()), (Some(100), Some(-0.5)));
+    }
+
+    #[test]
+    fn what_was_lost_to_below_nothing_stays_lost() {
+        // 1,050 of 1,000 are lost; 500 more are put in.
+        let points = [(1, Some(1000), 1000), (2, Some(-50), 0), (3, Some(450), 500)];
+        let curve = fold(&points[..2], 0);
+        assert_eq!((curve.peak_e16, curve.drawdown()), (Some(1000), Some(-1.05)));
+        let curve = fold(&points, 0);
+        assert_eq!((curve.peak_e16, curve.drawdown(), curve.max_drawdown()), (Some(1500), Some(-0.7), Some(-1.05)));
+        // What is taken out of less than nothing is no profit either.
+        let curve = fold(&[(1, Some(1000), 1000), (2, Some(-50), 0), (3, Some(-60), -10)], 0);
+        assert_eq!((curve.peak_e16, curve.drawdown()), (Some(1000), Some(-1.06)));
+        // All is taken out: a new beginning.
+        let curve = fold(&[points[0], points[1], points[2], (4, Some(0), -450), (5, Some(70), 70)], 0);
+        assert_eq!((curve.peak_e16, curve.drawdown()), (Some(70), Some(0.0)));
+        // The smallest amount is left, and a million beside it: the sample is not lost.
+        let unit = 10i128.pow(16);
+        let curve = fold(&[(1, Some(10i128.pow(6) * unit), 10i128.pow(6) * unit), (2, Some(1), 0)], 0);
+        let point = Point {
+            time_ns: 3 * MINUTE_NS,
+            equity_e16: Some(10i128.pow(6) * unit + 1),
+            flow_e16: 10i128.pow(6) * unit,
+        };
+        let curve = curve.step(&point, 0).expect("the numbers fit");
+        assert_eq!((curve.peak_e16, curve.drawdown()), (Some(2 * 10i128.pow(6) * unit), Some(-0.5)));
     }
 
     #[test]

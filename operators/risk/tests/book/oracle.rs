@@ -321,15 +321,18 @@ impl Oracle {
                     Some(peak) if last > 0 => {
                         Some(mul_div(peak, last + waiting, last).expect("the numbers of tests fit"))
                     }
+                    // All was lost: the loss stays what it was in money.
+                    Some(peak) if peak > 0 => Some(peak + waiting),
                     _ => Some(last + waiting),
                 };
             }
             let earned = equity - waiting.min(0);
             let mut highest = peak.unwrap_or(earned).max(earned);
             if waiting < 0 {
-                highest = match earned > 0 && equity > 0 {
-                    true => mul_div(highest, equity, earned).expect("the numbers of tests fit"),
-                    false => equity,
+                highest = match (earned > 0 && equity > 0, earned <= 0 && highest > 0) {
+                    (true, _) => mul_div(highest, equity, earned).expect("the numbers of tests fit"),
+                    (false, true) => highest,
+                    (false, false) => equity,
                 };
             }
             (peak, last, waiting) = (Some(highest), equity, 0);

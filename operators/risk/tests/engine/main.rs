@@ -4,4 +4,5 @@ mod candles;
 mod closed;
 mod crash;
 mod histories;
+mod kills;
 mod slow;
