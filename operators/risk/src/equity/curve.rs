@@ -35,7 +35,7 @@ pub struct Curve {
     pub peak_e16: Option<i128>,
     /// The number of the day of the last sample.
     pub day: Option<i64>,
-    /// Equity at the beginning of that day.
+    /// Equity at the beginning of that day, flows that had no equity to be part of yet included.
     pub day_equity_e16: i128,
     /// Deposits less withdrawals of that day.
     pub day_flow_e16: i128,
@@ -52,7 +52,9 @@ impl Curve {
         // A sample at the very boundary closes the day before.
         let day = point.time_ns.saturating_sub(1).saturating_sub(day_offset_ns).div_euclid(DAY_NS);
         if self.day != Some(day) {
-            (self.day, self.day_equity_e16, self.day_flow_e16) = (Some(day), self.equity_e16, 0);
+            // What waits came the day before: the day begins with it.
+            let begun = self.equity_e16.checked_add(self.waiting_flow_e16)?;
+            (self.day, self.day_equity_e16, self.day_flow_e16) = (Some(day), begun, 0);
         }
         let flow = self.waiting_flow_e16.checked_add(point.flow_e16)?;
         self.day_flow_e16 = self.day_flow_e16.checked_add(point.flow_e16)?;
@@ -83,12 +85,10 @@ impl Curve {
         self.deepest.map(|(equity, peak)| ratio(equity, peak))
     }
 
-    /// Profit of the day of the last sample.
-    pub const fn day_profit_e16(&self) -> Option<i128> {
-        match self.equity_e16.checked_sub(self.day_equity_e16) {
-            Some(change) => change.checked_sub(self.day_flow_e16),
-            None => None,
-        }
+    /// Profit of the day of the last sample, up to the last that had equity.
+    pub fn day_profit_e16(&self) -> Option<i128> {
+        let equity = self.equity_e16.checked_add(self.waiting_flow_e16)?;
+        equity.checked_sub(self.day_equity_e16)?.checked_sub(self.day_flow_e16)
     }
 }
 
@@ -192,6 +192,12 @@ mod tests {
         let points = [(day - 1, Some(100), 100), (day, Some(110), 0), (day + 1, Some(125), 10)];
         assert_eq!(fold(&points, 0).day_profit_e16(), Some(5));
         assert_eq!(fold(&points[..2], 0).day_profit_e16(), Some(10));
+        // A flow that waits for equity over the boundary is the profit of no day.
+        let waits = [(day - 10, Some(1000), 1000), (day - 5, None, 500), (day + 1, Some(1500), 0)];
+        assert_eq!(fold(&waits[..2], 0).day_profit_e16(), Some(0), "as at the last equity");
+        assert_eq!(fold(&waits, 0).day_profit_e16(), Some(0));
+        let waits = [waits[0], (day - 5, None, -300), (day + 1, None, 200), (day + 2, Some(890), 0)];
+        assert_eq!(fold(&waits, 0).day_profit_e16(), Some(-10));
         // A day that begins an hour later holds them all.
         assert_eq!(fold(&points, 60 * MINUTE_NS).day_profit_e16(), Some(15));
     }

@@ -304,7 +304,7 @@ impl Oracle {
         for (time, at) in times {
             let number = (time - 1 - config.day_offset_ns).div_euclid(86_400_000_000_000);
             if day != Some(number) {
-                (day, day_open, day_flow) = (Some(number), last, 0);
+                (day, day_open, day_flow) = (Some(number), last + waiting, 0);
             }
             let until = at.unwrap_or(i64::MAX);
             let flow = self.sum(config, &self.deposits(account, since, until), base, at);
