@@ -1,7 +1,7 @@
 //! What a book keeps of an account beside its positions: cash, samples, and which sums are its own.
 
+use super::samples::Folded;
 use super::{AccountBook, MINUTE_NS};
-use crate::equity::Curve;
 use crate::scenarios::PnlVector;
 use crate::valuation::{Cell, Group};
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub(super) struct Account {
     pub(super) fees: BTreeMap<(Option<Arc<str>>, Arc<str>), i128>,
     pub(super) samples: BTreeMap<i64, Sample>,
     /// Samples behind the horizon.
-    pub(super) curve: Curve,
+    pub(super) folded: Folded,
     pub(super) refused: BTreeSet<Instrument>,
     /// Numbers of its positions.
     pub(super) positions: Vec<usize>,
@@ -90,7 +90,7 @@ impl AccountBook {
             movements: BTreeMap::new(),
             fees: BTreeMap::new(),
             samples,
-            curve: Curve::default(),
+            folded: Folded::default(),
             refused: BTreeSet::new(),
             positions: Vec::new(),
             cells: BTreeMap::new(),

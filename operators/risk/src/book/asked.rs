@@ -79,12 +79,12 @@ impl AccountBook {
     /// The curve of an account at the end of each minute inside the horizon, as it is known by now.
     pub fn curves(&self, account: &str) -> Vec<(i64, Curve)> {
         let Some(&number) = self.account_numbers.get(account) else { return Vec::new() };
-        let mut curve = self.accounts[number].curve;
+        let mut folded = self.accounts[number].folded.clone();
         let samples = self.accounts[number].samples.keys();
         samples
             .map(|time_ns| {
-                curve = self.stepped(number, curve, *time_ns);
-                (*time_ns, curve)
+                folded = self.stepped(number, std::mem::take(&mut folded), *time_ns);
+                (*time_ns, folded.curve)
             })
             .collect()
     }

@@ -264,7 +264,8 @@ impl AccountBook {
     ) {
         let account = &self.accounts[number];
         let since = self.sample_times.last().copied().unwrap_or(self.frozen_ns);
-        let mut flows = Amounts::new();
+        let folded = self.folded_until(number, i64::MAX);
+        let mut flows = folded.waiting;
         for movement in account.movements.values().filter(|movement| movement.event_time_ns >= since) {
             let amount = i128::from(movement.amount_e8) * ONE_E8;
             *flows.entry(movement.currency.clone()).or_default() += amount;
@@ -272,7 +273,7 @@ impl AccountBook {
         let Some((equity, flow_e16)) = numbers.equity_e16.zip(rates.sum(&flows)) else { return };
         // The present is a sample that is not kept. What was sampled this very moment is moved by nothing but flows.
         let point = Point { time_ns: self.now_ns, equity_e16: Some(equity), flow_e16 };
-        let curve = self.curve_until(number, i64::MAX).step(&point, self.config.day_offset_ns);
+        let curve = folded.curve.step(&point, self.config.day_offset_ns);
         let Some(curve) = curve else {
             faults.insert(BookFault::OutOfRange);
             return;

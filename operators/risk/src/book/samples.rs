@@ -5,8 +5,17 @@ use super::{AccountBook, ExpiredChange, MINUTE_NS};
 use crate::equity::{Curve, Point};
 use crate::exact::ONE_E8;
 use crate::valuation::{NoRate, Rate, Seen};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The curve of an account after some of its samples, and what it could not take yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Folded {
+    pub(super) curve: Curve,
+    /// Deposits less withdrawals in currencies that had no rate so far: they wait for the next sample that has one.
+    pub(super) waiting: Amounts,
+}
 
 /// Rates into the base currency of one account, each looked for once.
 pub(super) struct Rates<'a> {
@@ -45,6 +54,19 @@ impl<'a> Rates<'a> {
         amounts.iter().filter(|(_, amount)| **amount != 0).try_fold(0i128, |sum, (currency, amount)| {
             sum.checked_add(self.rate(currency).as_ref().ok()?.convert(*amount)?)
         })
+    }
+
+    /// Takes out of amounts all that has a rate, and gives its sum. None if it does not fit.
+    fn take(&mut self, amounts: &mut Amounts) -> Option<i128> {
+        let mut sum = Some(0i128);
+        amounts.retain(|currency, amount| {
+            let value = self.rate(currency).as_ref().ok().and_then(|rate| rate.convert(*amount));
+            if let Some(value) = value {
+                sum = sum.and_then(|sum| sum.checked_add(value));
+            }
+            value.is_none()
+        });
+        sum
     }
 
     /// All rates that were looked for.
@@ -102,9 +124,9 @@ impl AccountBook {
             return expired;
         }
         for number in 0..self.accounts.len() {
-            let curve = self.curve_until(number, frozen_ns);
+            let folded = self.folded_until(number, frozen_ns);
             let account = &mut self.accounts[number];
-            account.curve = curve;
+            account.folded = folded;
             account.samples = account.samples.split_off(&(frozen_ns + 1));
             let base = &mut account.deposits_base;
             account.movements.retain(|_, movement| {
@@ -136,21 +158,26 @@ impl AccountBook {
     }
 
     /// The curve of an account through its samples up to a time.
-    pub(super) fn curve_until(&self, account: usize, until_ns: i64) -> Curve {
+    pub(super) fn folded_until(&self, account: usize, until_ns: i64) -> Folded {
         let samples = self.accounts[account].samples.range(..=until_ns);
-        samples.fold(self.accounts[account].curve, |curve, (time_ns, _)| self.stepped(account, curve, *time_ns))
+        let folded = self.accounts[account].folded.clone();
+        samples.fold(folded, |folded, (time_ns, _)| self.stepped(account, folded, *time_ns))
     }
 
     /// A curve after the sample of an account at the end of a minute.
-    pub(super) fn stepped(&self, account: usize, curve: Curve, time_ns: i64) -> Curve {
+    pub(super) fn stepped(&self, account: usize, mut folded: Folded, time_ns: i64) -> Folded {
         let account = &self.accounts[account];
-        let Some(sample) = account.samples.get(&time_ns) else { return curve };
+        let Some(sample) = account.samples.get(&time_ns) else { return folded };
         let mut rates = Rates::new(self, &account.base_currency, Some(time_ns));
-        let flow = rates.sum(&sample.flows);
-        // A flow without a rate leaves no equity either, since it is part of it; it is then lost to the day's profit, and
-        // the numbers of now, in which the same rate is missing, say so.
-        let equity = if sample.unmarked > 0 || flow.is_none() { None } else { rates.sum(&sample.sums) };
+        for (currency, amount) in &sample.flows {
+            add(&mut folded.waiting, currency, *amount);
+        }
+        let flow = rates.take(&mut folded.waiting);
+        // A flow without a rate leaves no equity either, since it is part of it.
+        let is_valued = sample.unmarked == 0 && folded.waiting.is_empty();
+        let equity = if is_valued { rates.sum(&sample.sums) } else { None };
         let point = Point { time_ns, equity_e16: equity, flow_e16: flow.unwrap_or(0) };
-        curve.step(&point, self.config.day_offset_ns).unwrap_or(curve)
+        folded.curve = folded.curve.step(&point, self.config.day_offset_ns).unwrap_or(folded.curve);
+        folded
     }
 }

@@ -1,8 +1,8 @@
 //! A book as it is kept between runs: what came in, as far as it still counts. All sums and vectors are made anew.
 
 use super::account::{Amounts, Sample};
+use super::samples::Folded;
 use super::{AccountBook, BookConfig, Known};
-use crate::equity::Curve;
 use crate::positions::{FillLog, Position};
 use crate::scenarios::ScenarioGrid;
 use crate::valuation::{MarkHistory, MarkSource};
@@ -39,7 +39,7 @@ struct SavedAccount {
     deposits_base: Amounts,
     movements: Vec<CashMovement>,
     samples: Vec<(i64, Sample)>,
-    curve: Curve,
+    folded: Folded,
     refused: BTreeSet<Instrument>,
 }
 
@@ -73,7 +73,7 @@ impl AccountBook {
                     deposits_base: account.deposits_base.clone(),
                     movements: account.movements.values().cloned().collect(),
                     samples: account.samples.iter().map(|(time, sample)| (*time, sample.clone())).collect(),
-                    curve: account.curve,
+                    folded: account.folded.clone(),
                     refused: account.refused.clone(),
                 })
                 .collect(),
@@ -112,7 +112,7 @@ impl AccountBook {
                 super::account::add(&mut account.deposits, &movement.currency, amount);
                 account.movements.insert(movement.id.clone(), movement);
             }
-            (account.samples, account.curve) = (saved.samples.into_iter().collect(), saved.curve);
+            (account.samples, account.folded) = (saved.samples.into_iter().collect(), saved.folded);
             account.refused = saved.refused;
         }
         for SavedPosition { holder, instrument, position } in saved.positions {

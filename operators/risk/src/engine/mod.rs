@@ -134,6 +134,8 @@ pub struct RiskEngine {
     /// By instrument: opening time and close of the newest final bar.
     closes: BTreeMap<Instrument, (i64, i64)>,
     units: BTreeMap<Arc<str>, Unit>,
+    /// By account and currency: put in less taken out, where there was no rate yet; sixteen decimals.
+    waiting: BTreeMap<(Arc<str>, Arc<str>), i128>,
     past: Past,
     /// Records that counted.
     version: u64,
@@ -149,6 +151,8 @@ pub struct SavedEngine {
     #[serde(with = "crate::pairs")]
     closes: BTreeMap<Instrument, (i64, i64)>,
     units: BTreeMap<Arc<str>, Unit>,
+    #[serde(with = "crate::pairs")]
+    waiting: BTreeMap<(Arc<str>, Arc<str>), i128>,
     past: Past,
     version: u64,
 }
@@ -167,6 +171,7 @@ impl RiskEngine {
             desk: Desk::new(policy, who, why)?,
             closes: BTreeMap::new(),
             units: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             past: Past::default(),
             version: 0,
             numbers: BTreeMap::new(),
@@ -299,6 +304,7 @@ impl RiskEngine {
             desk: self.desk.save(),
             closes: self.closes.clone(),
             units: self.units.clone(),
+            waiting: self.waiting.clone(),
             past: self.past.clone(),
             version: self.version,
         }
@@ -309,10 +315,10 @@ impl RiskEngine {
     /// # Panics
     /// If the state does not hold together: it was checked when it was read.
     pub fn restore(saved: SavedEngine) -> Self {
-        let SavedEngine { book, desk, closes, units, past, version } = saved;
+        let SavedEngine { book, desk, closes, units, waiting, past, version } = saved;
         let book = AccountBook::restore(book);
         let numbers = numbers_of(&book);
-        Self { book, desk: Desk::restore(desk), closes, units, past, version, numbers }
+        Self { book, desk: Desk::restore(desk), closes, units, waiting, past, version, numbers }
     }
 }
 

@@ -100,11 +100,18 @@ impl RiskEngine {
         // By the rates of the tick, whichever of its marks came first.
         for CashMovement { account, currency, amount_e8, .. } in cash {
             let amount_e16 = i128::from(amount_e8) * crate::exact::ONE_E8;
-            let flow = self.book.rate(&account, &currency).ok().and_then(|rate| rate.convert(amount_e16));
-            // Without a rate there is no equity either.
-            let sum = taken.flows.entry(account).or_default();
-            *sum = sum.saturating_add(flow.unwrap_or(0));
+            let sum = self.waiting.entry((account, currency)).or_default();
+            *sum = sum.saturating_add(amount_e16);
         }
+        // Without a rate there is no equity either: it waits.
+        self.waiting.retain(|(account, currency), amount_e16| {
+            let flow = self.book.rate(account, currency).ok().and_then(|rate| rate.convert(*amount_e16));
+            if let Some(flow) = flow {
+                let sum = taken.flows.entry(account.clone()).or_default();
+                *sum = sum.saturating_add(flow);
+            }
+            flow.is_none()
+        });
         taken
     }
 

@@ -1,6 +1,7 @@
 //! The book of accounts from outside: against an oracle that recomputes everything after every record, and case by case.
 
 mod cases;
+mod flows;
 mod histories;
 mod oracle;
 mod refusals;

@@ -297,6 +297,8 @@ impl Oracle {
         now: i128,
     ) -> (Option<i128>, Option<f64>, Option<i128>) {
         let (mut peak, mut last, mut waiting) = (None::<i128>, 0, 0);
+        // Without a rate so far.
+        let mut unvalued = Amounts::new();
         let (mut day, mut day_open, mut day_flow) = (None, 0, 0);
         let mut deepest = None::<f64>;
         let mut since = i64::MIN;
@@ -307,14 +309,21 @@ impl Oracle {
                 (day, day_open, day_flow) = (Some(number), last + waiting, 0);
             }
             let until = at.unwrap_or(i64::MAX);
-            let flow = self.sum(config, &self.deposits(account, since, until), base, at);
+            for (currency, amount) in self.deposits(account, since, until) {
+                *unvalued.entry(currency).or_default() += amount;
+            }
             since = until;
+            let mut flow = 0;
+            unvalued.retain(|currency, amount| {
+                let value = self.convert(config, *amount, currency, base, at);
+                flow += value.unwrap_or(0);
+                value.is_none()
+            });
             // Now each line is converted by itself, at the samples the sum of each currency: digits at the very end may differ.
             let equity = if at.is_none() { Some(now) } else { self.equity(config, account, base, at) };
-            let equity = flow.and(equity);
-            day_flow += flow.unwrap_or(0);
-            waiting += flow.unwrap_or(0);
-            let Some(equity) = equity else { continue };
+            day_flow += flow;
+            waiting += flow;
+            let Some(equity) = equity.filter(|_| unvalued.is_empty()) else { continue };
             // What was put in was there from the sample before on, what was taken out until this one.
             if waiting > 0 {
                 peak = match peak {

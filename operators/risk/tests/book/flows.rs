@@ -1,0 +1,53 @@
+//! Money that comes and goes: no profit, no loss, and no cloak for either.
+
+use crate::world::{MINUTE_NS, SECOND_NS, START_NS, apply, book, cash, config, e16, fill, mark};
+use tidewheel_risk::book::{AccountBook, AccountNumbers, BookConfig, BookEvent};
+
+fn numbers(book: &AccountBook) -> AccountNumbers {
+    book.numbers("main").expect("something was heard of the account")
+}
+
+/// An account that began the day, a quarter of an hour after the start, with 1,000 and lost some of it since in a coin that cost one.
+fn after_a_loss(price: &str) -> AccountBook {
+    let mut book = book(BookConfig { horizon_ns: 60 * MINUTE_NS, ..config() });
+    let bought = BookEvent::Fill(fill("f1 ADAUSDT 500@1 0", 2));
+    apply(&mut book, [cash("main", "c1", "USDT", "1000", 0), mark("ADAUSDT", "1", 1), bought]);
+    book.advance(START_NS + 15 * MINUTE_NS + SECOND_NS);
+    apply(&mut book, [mark("ADAUSDT", price, 15 * 60 + 2)]);
+    book.advance(START_NS + 20 * MINUTE_NS);
+    book
+}
+
+#[test]
+fn what_waits_for_a_rate_over_minutes_is_no_profit_when_the_rate_comes() {
+    let mut book = after_a_loss("0.7");
+    let before = numbers(&book);
+    assert_eq!((before.drawdown, before.day_profit_e16), (Some(-0.15), Some(e16("-150"))));
+    apply(&mut book, [cash("main", "c2", "BTC", "1", 20 * 60 + 1)]);
+    for minute in [21, 22] {
+        book.advance(START_NS + minute * MINUTE_NS + SECOND_NS);
+        assert_eq!(numbers(&book).equity_e16, None, "there is no rate");
+    }
+    apply(&mut book, [mark("BTCUSDT", "60000", 22 * 60 + 2), mark("ADAUSDT", "0.7", 22 * 60 + 2)]);
+    for second in [22 * 60 + 3, 23 * 60 + 3] {
+        book.advance(START_NS + second * SECOND_NS);
+        let after = numbers(&book);
+        assert_eq!(after.equity_e16, Some(e16("60850")), "{second}");
+        assert_eq!(after.day_profit_e16, Some(e16("-150")), "{second}");
+        let drawdown = after.drawdown.expect("all is valued");
+        assert!((drawdown + 0.15).abs() < 1e-12, "{second}: {drawdown}");
+    }
+    // Behind the horizon as inside it, and over restarts.
+    let mut waiting = after_a_loss("0.7");
+    apply(&mut waiting, [cash("main", "c2", "BTC", "1", 20 * 60 + 1)]);
+    for minute in [21, 50, 100, 160] {
+        waiting.advance(START_NS + minute * MINUTE_NS);
+        let saved = serde_json::to_string(&waiting.save()).expect("the state can be written");
+        waiting = AccountBook::restore(serde_json::from_str(&saved).expect("the state can be read"));
+    }
+    apply(&mut waiting, [mark("BTCUSDT", "60000", 160 * 60), mark("ADAUSDT", "0.7", 160 * 60)]);
+    waiting.advance(START_NS + 161 * MINUTE_NS);
+    let after = numbers(&waiting);
+    assert_eq!((after.equity_e16, after.day_profit_e16), (Some(e16("60850")), Some(e16("-150"))));
+    assert!((after.drawdown.expect("all is valued") + 0.15).abs() < 1e-12);
+}
