@@ -74,7 +74,8 @@ pub struct AccountNumbers {
     pub max_drawdown: Option<f64>,
     /// Profit since the day began.
     pub day_profit_e16: Option<i128>,
-    /// Equity when the day began, and what was put in since: what the day's profit is a part of.
+    /// Equity when the day began, scaled by what was put in and taken out since as the peak is: less the equity it is what the day lost
+    /// of it.
     pub day_base_e16: Option<i128>,
     /// All positions.
     pub exposure: Option<Exposure>,
@@ -282,7 +283,7 @@ impl AccountBook {
         numbers.drawdown = curve.drawdown();
         numbers.max_drawdown = curve.max_drawdown();
         numbers.day_profit_e16 = curve.day_profit_e16();
-        numbers.day_base_e16 = curve.day_equity_e16.checked_add(curve.day_flow_e16);
+        numbers.day_base_e16 = Some(curve.day_base_e16);
         if equity > 0 {
             numbers.leverage = numbers.exposure.map(|exposure| exposure.gross_e16 as f64 / equity as f64);
         } else if numbers.open_positions > 0 {

@@ -13,7 +13,8 @@ pub enum Measure {
     /// Loss from the running peak, as it is known at the tick, as a share of it. A correction that lowers the peak lowers later
     /// readings, and clears no trip.
     Drawdown,
-    /// Loss of the day as a share of the equity that it began with.
+    /// Loss of the day as a share of the equity that it began with; what is put in or taken out changes the share no more than it changes
+    /// the drawdown.
     DailyLoss,
     /// Exposure as a multiple of margin equity.
     Leverage,

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | value at risk | account, strategy | `historical_var_95` over the equity of the account |
 //! | drawdown | account | loss from the running peak over the peak |
-//! | daily loss | account | loss of the day over what the day began with, flows included |
+//! | daily loss | account | loss of the day over what the day began with, that being scaled by flows since |
 //! | leverage | account | the greatest, over venues, of exposure over margin equity there |
 //! | concentration | account | the greatest, over symbols, sectors and classes, of exposure over what its limit allows |
 //!
@@ -49,7 +49,8 @@ pub(super) fn readings(policy: &Policy, book: &AccountBook, numbers: &AccountNum
         None => Err(Fault::Missing("peak above zero".into())),
     };
     read(Measure::Drawdown, account.clone(), drawdown);
-    let lost = numbers.day_profit_e16.and_then(i128::checked_neg).ok_or(Fault::OutOfRange);
+    let lost = numbers.day_base_e16.zip(numbers.equity_e16).and_then(|(base, equity)| base.checked_sub(equity));
+    let lost = lost.ok_or(Fault::OutOfRange);
     read(Measure::DailyLoss, account.clone(), lost.and_then(|lost| share(lost, numbers.day_base_e16)));
     let leverages = numbers.venues.iter().map(|(venue, exposure)| {
         let margin = numbers.equity_e16.and_then(|equity| policy.margin.at(venue).of(equity));

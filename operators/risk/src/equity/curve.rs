@@ -25,7 +25,8 @@ pub struct Point {
 /// as there until the end. Profit and loss are then measured by the larger equity, and a small loss beside a large deposit or
 /// withdrawal is a small drawdown. Where all is taken out, the peak begins anew with what is put in next. Where all was lost and there is
 /// still a peak, no share is left to scale by: what is put in then is added to the peak, so that the loss stays what it was in money,
-/// and what is taken out leaves it; it begins anew once all is taken out. A day's profit is the equity less that at the day's beginning
+/// and what is taken out leaves it; it begins anew once all is taken out. What the day began with is scaled in the same way, so that a flow
+/// changes neither the share that is lost from the peak nor that of the day. A day's profit is the equity less that at the day's beginning
 /// and less the day's flows. A sample without equity keeps its flows for the next that has one, and moves nothing else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Curve {
@@ -39,6 +40,8 @@ pub struct Curve {
     pub day_equity_e16: i128,
     /// Deposits less withdrawals of that day.
     pub day_flow_e16: i128,
+    /// Equity at the beginning of that day, scaled by flows since as the peak is: what the day's loss is a share of.
+    pub day_base_e16: i128,
     /// Flows of samples without equity.
     pub waiting_flow_e16: i128,
     /// The deepest drawdown so far: equity and peak at that time.
@@ -55,6 +58,7 @@ impl Curve {
             // What waits came the day before: the day begins with it.
             let begun = self.equity_e16.checked_add(self.waiting_flow_e16)?;
             (self.day, self.day_equity_e16, self.day_flow_e16) = (Some(day), begun, 0);
+            self.day_base_e16 = self.equity_e16;
         }
         let flow = self.waiting_flow_e16.checked_add(point.flow_e16)?;
         self.day_flow_e16 = self.day_flow_e16.checked_add(point.flow_e16)?;
@@ -67,6 +71,8 @@ impl Curve {
         let before_taken_out = equity.checked_sub(taken_out)?;
         let peak = Some(peak.map_or(before_taken_out, |peak| peak.max(before_taken_out)));
         let peak = scaled(peak, before_taken_out, taken_out)?.unwrap_or(equity);
+        let base = scaled(Some(self.day_base_e16), self.equity_e16, put_in)?;
+        self.day_base_e16 = scaled(base, before_taken_out, taken_out)?.unwrap_or(equity);
         (self.waiting_flow_e16, self.equity_e16, self.peak_e16) = (0, equity, Some(peak));
         if peak > 0 && self.deepest.is_none_or(|deepest| ratio(equity, peak) < ratio(deepest.0, deepest.1)) {
             self.deepest = Some((equity, peak));
@@ -85,6 +91,11 @@ impl Curve {
         self.deepest.map(|(equity, peak)| ratio(equity, peak))
     }
 
+    /// Loss of the day of the last sample as of what it is a share of, up to the last that had equity; below zero for a profit.
+    pub const fn day_loss_e16(&self) -> Option<i128> {
+        self.day_base_e16.checked_sub(self.equity_e16)
+    }
+
     /// Profit of the day of the last sample, up to the last that had equity.
     pub fn day_profit_e16(&self) -> Option<i128> {
         let equity = self.equity_e16.checked_add(self.waiting_flow_e16)?;
@@ -100,10 +111,10 @@ fn scaled(peak_e16: Option<i128>, equity_e16: i128, flow_e16: i128) -> Option<Op
     let after_e16 = equity_e16.checked_add(flow_e16)?;
     Some(match peak_e16 {
         // So much is put in beside what was left that the product does not fit: what was left is as good as nothing.
-        Some(peak) if equity_e16 > 0 && after_e16 > 0 => {
+        Some(peak) if peak > 0 && equity_e16 > 0 && after_e16 > 0 => {
             Some(mul_div(peak, after_e16, equity_e16).or_else(|| peak.checked_add(flow_e16))?)
         }
-        Some(peak) if equity_e16 <= 0 && peak > 0 => Some(peak.checked_add(flow_e16.max(0))?),
+        Some(peak) if peak > 0 && equity_e16 <= 0 => Some(peak.checked_add(flow_e16.max(0))?),
         _ => Some(after_e16),
     })
 }
@@ -184,6 +195,28 @@ mod tests {
         let curve = fold(&[(1, Some(1000), 1000), (2, None, 500), (3, Some(1500), 0)], 0);
         assert_eq!((curve.peak_e16, curve.day_profit_e16()), (Some(1500), Some(0)));
         assert_eq!(fold(&[(1, None, 0)], 0).drawdown(), None);
+    }
+
+    #[test]
+    fn the_share_that_a_day_lost_is_of_what_it_began_with_whatever_comes_or_goes() {
+        let day = DAY_NS / MINUTE_NS;
+        let lost = |points: &[(i64, Option<i128>, i128)]| {
+            let curve = fold(points, 0);
+            (curve.day_loss_e16(), curve.day_base_e16)
+        };
+        let points = [(day, Some(1_000), 1_000), (day + 1, Some(960), 0), (day + 2, Some(240), -720)];
+        assert_eq!(lost(&points[..1]), (Some(0), 1_000));
+        assert_eq!(lost(&points[..2]), (Some(40), 1_000));
+        // Three quarters are taken out: 10 of 250, the same share.
+        assert_eq!(lost(&points), (Some(10), 250));
+        assert_eq!(lost(&[points[0], points[1], (day + 2, Some(1_920), 960)]), (Some(80), 2_000));
+        // Of what comes and goes again nothing is left, least of all a base that a loss is small beside.
+        assert_eq!(
+            lost(&[points[0], points[1], (day + 2, Some(1_920), 960), (day + 3, Some(960), -960)]),
+            (Some(40), 1_000)
+        );
+        // The next day begins with what there is.
+        assert_eq!(lost(&[points[0], points[1], points[2], (2 * day + 1, Some(240), 0)]), (Some(0), 240));
     }
 
     #[test]

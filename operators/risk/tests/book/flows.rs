@@ -7,6 +7,12 @@ fn numbers(book: &AccountBook) -> AccountNumbers {
     book.numbers("main").expect("something was heard of the account")
 }
 
+fn daily_loss(book: &AccountBook) -> f64 {
+    let numbers = numbers(book);
+    let (base, equity) = numbers.day_base_e16.zip(numbers.equity_e16).expect("all is valued");
+    (base - equity) as f64 / base as f64
+}
+
 /// An account that began the day, a quarter of an hour after the start, with 1,000 and lost some of it since in a coin that cost one.
 fn after_a_loss(price: &str) -> AccountBook {
     let mut book = book(BookConfig { horizon_ns: 60 * MINUTE_NS, ..config() });
@@ -36,6 +42,7 @@ fn what_waits_for_a_rate_over_minutes_is_no_profit_when_the_rate_comes() {
         assert_eq!(after.day_profit_e16, Some(e16("-150")), "{second}");
         let drawdown = after.drawdown.expect("all is valued");
         assert!((drawdown + 0.15).abs() < 1e-12, "{second}: {drawdown}");
+        assert!((daily_loss(&book) - 0.15).abs() < 1e-12, "{second}");
     }
     // Behind the horizon as inside it, and over restarts.
     let mut waiting = after_a_loss("0.7");
@@ -50,4 +57,18 @@ fn what_waits_for_a_rate_over_minutes_is_no_profit_when_the_rate_comes() {
     let after = numbers(&waiting);
     assert_eq!((after.equity_e16, after.day_profit_e16), (Some(e16("60850")), Some(e16("-150"))));
     assert!((after.drawdown.expect("all is valued") + 0.15).abs() < 1e-12);
+}
+
+#[test]
+fn neither_a_withdrawal_nor_a_deposit_changes_the_share_that_the_day_lost() {
+    for amount in ["-800", "-100", "500", "100000"] {
+        let mut book = after_a_loss("0.92");
+        assert!((daily_loss(&book) - 0.04).abs() < 1e-12);
+        apply(&mut book, [cash("main", "c2", "USDT", amount, 20 * 60 + 1)]);
+        for second in [20 * 60 + 2, 21 * 60 + 2] {
+            book.advance(START_NS + second * SECOND_NS);
+            assert!((daily_loss(&book) - 0.04).abs() < 1e-12, "{amount}: {}", daily_loss(&book));
+            assert_eq!(numbers(&book).day_profit_e16, Some(e16("-40")), "{amount}");
+        }
+    }
 }

@@ -162,6 +162,7 @@ fn compared(numbers: &AccountNumbers) -> SlowNumbers {
         peak: numbers.peak_e16,
         max_drawdown: numbers.max_drawdown,
         day_profit: numbers.day_profit_e16,
+        day_base: numbers.day_base_e16,
         open: numbers.open_positions,
         sectors: (numbers.sectors.iter())
             .map(|(sector, exposure)| (sector.clone(), (exposure.gross_e16, exposure.net_e16)))
