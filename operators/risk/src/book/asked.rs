@@ -89,8 +89,15 @@ impl AccountBook {
             .collect()
     }
 
-    /// Lets days begin at another time. Days inside the horizon are counted anew.
+    /// Lets days begin at another time. Days inside the horizon are counted anew; the one that the horizon begins in is not ended by
+    /// that, or another hour would be a way to lose what a day has lost so far.
     pub fn set_day_offset(&mut self, day_offset_ns: i64) {
+        if self.config.day_offset_ns == day_offset_ns {
+            return;
+        }
         self.config.day_offset_ns = day_offset_ns;
+        for account in &mut self.accounts {
+            account.folded.curve.move_days(self.frozen_ns, day_offset_ns);
+        }
     }
 }

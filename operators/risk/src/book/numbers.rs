@@ -266,6 +266,9 @@ impl AccountBook {
         let account = &self.accounts[number];
         let since = self.sample_times.last().copied().unwrap_or(self.frozen_ns);
         let folded = self.folded_until(number, i64::MAX);
+        if folded.is_broken {
+            faults.insert(BookFault::OutOfRange);
+        }
         let mut flows = folded.waiting;
         for movement in account.movements.values().filter(|movement| movement.event_time_ns >= since) {
             let amount = i128::from(movement.amount_e8) * ONE_E8;

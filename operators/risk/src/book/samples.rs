@@ -15,6 +15,8 @@ pub(super) struct Folded {
     pub(super) curve: Curve,
     /// Deposits less withdrawals in currencies that had no rate so far: they wait for the next sample that has one.
     pub(super) waiting: Amounts,
+    /// Whether a sample inside the horizon did not fit, so that the curve does not know of it.
+    pub(super) is_broken: bool,
 }
 
 /// Rates into the base currency of one account, each looked for once.
@@ -124,7 +126,9 @@ impl AccountBook {
             return expired;
         }
         for number in 0..self.accounts.len() {
-            let folded = self.folded_until(number, frozen_ns);
+            let mut folded = self.folded_until(number, frozen_ns);
+            // A fault for as long as the sample could still be corrected.
+            folded.is_broken = false;
             let account = &mut self.accounts[number];
             account.folded = folded;
             account.samples = account.samples.split_off(&(frozen_ns + 1));
@@ -172,12 +176,19 @@ impl AccountBook {
         for (currency, amount) in &sample.flows {
             add(&mut folded.waiting, currency, *amount);
         }
+        let before = folded.waiting.clone();
         let flow = rates.take(&mut folded.waiting);
         // A flow without a rate leaves no equity either, since it is part of it.
         let is_valued = sample.unmarked == 0 && folded.waiting.is_empty();
         let equity = if is_valued { rates.sum(&sample.sums) } else { None };
-        let point = Point { time_ns, equity_e16: equity, flow_e16: flow.unwrap_or(0) };
-        folded.curve = folded.curve.step(&point, self.config.day_offset_ns).unwrap_or(folded.curve);
+        let stepped = flow.and_then(|flow_e16| {
+            let point = Point { time_ns, equity_e16: equity, flow_e16 };
+            folded.curve.step(&point, self.config.day_offset_ns)
+        });
+        match stepped {
+            Some(curve) => folded.curve = curve,
+            None => (folded.waiting, folded.is_broken) = (before, true),
+        }
         folded
     }
 }

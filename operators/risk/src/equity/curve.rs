@@ -52,8 +52,7 @@ impl Curve {
     /// Takes the next sample, by time. Days begin `day_offset_ns` after midnight UTC. None if a number does not fit.
     #[must_use]
     pub fn step(mut self, point: &Point, day_offset_ns: i64) -> Option<Self> {
-        // A sample at the very boundary closes the day before.
-        let day = point.time_ns.saturating_sub(1).saturating_sub(day_offset_ns).div_euclid(DAY_NS);
+        let day = Self::day_of(point.time_ns, day_offset_ns);
         if self.day != Some(day) {
             // What waits came the day before: the day begins with it.
             let begun = self.equity_e16.checked_add(self.waiting_flow_e16)?;
@@ -78,6 +77,19 @@ impl Curve {
             self.deepest = Some((equity, peak));
         }
         Some(self)
+    }
+
+    /// The number of the day that a sample closes or lies in: one at the very boundary closes the day before.
+    const fn day_of(time_ns: i64, day_offset_ns: i64) -> i64 {
+        time_ns.saturating_sub(1).saturating_sub(day_offset_ns).div_euclid(DAY_NS)
+    }
+
+    /// Lets days begin at another time from a time on. That alone begins no day: the one of the last sample goes on until the next
+    /// boundary after that time.
+    pub const fn move_days(&mut self, from_ns: i64, day_offset_ns: i64) {
+        if self.day.is_some() {
+            self.day = Some(Self::day_of(from_ns, day_offset_ns));
+        }
     }
 
     /// Equity over its running peak less one, zero or below; none before the first sample or where the peak is not above zero.

@@ -1,7 +1,7 @@
 //! Money that comes and goes: no profit, no loss, and no cloak for either.
 
 use crate::world::{MINUTE_NS, SECOND_NS, START_NS, apply, book, cash, config, e16, fill, mark};
-use tidewheel_risk::book::{AccountBook, AccountNumbers, BookConfig, BookEvent};
+use tidewheel_risk::book::{AccountBook, AccountNumbers, BookConfig, BookEvent, BookFault};
 
 fn numbers(book: &AccountBook) -> AccountNumbers {
     book.numbers("main").expect("something was heard of the account")
@@ -71,4 +71,54 @@ fn neither_a_withdrawal_nor_a_deposit_changes_the_share_that_the_day_lost() {
             assert_eq!(numbers(&book).day_profit_e16, Some(e16("-40")), "{amount}");
         }
     }
+}
+
+#[test]
+fn another_beginning_of_days_hides_no_loss() {
+    // To an hour that is over, to one that is to come, and to one inside the horizon.
+    for offset_minutes in [0, 5, 10, 16, 60, 23 * 60] {
+        for minutes in [20, 200] {
+            let mut book = after_a_loss("0.9");
+            book.advance(START_NS + minutes * MINUTE_NS);
+            assert_eq!(numbers(&book).day_profit_e16, Some(e16("-50")));
+            book.set_day_offset(offset_minutes * MINUTE_NS);
+            let expected = match offset_minutes {
+                // The day that began after the loss, as the samples inside the horizon tell.
+                16 if minutes == 20 => "0",
+                _ => "-50",
+            };
+            assert_eq!(numbers(&book).day_profit_e16, Some(e16(expected)), "{offset_minutes} {minutes}");
+            let again = AccountBook::restore(book.save());
+            assert_eq!(again.numbers("main"), book.numbers("main"), "{offset_minutes} {minutes}");
+        }
+    }
+}
+
+#[test]
+fn a_sample_that_does_not_fit_is_a_fault_and_its_flows_are_not_lost() {
+    let mut book = book(config());
+    apply(&mut book, [cash("main", "c1", "USDT", "1000", 0)]);
+    book.advance(START_NS + MINUTE_NS);
+    let marks = |seconds| ["BTCUSDT", "EURUSDT"].map(|symbol| mark(symbol, "9000000000", seconds));
+    apply(&mut book, marks(61));
+    // A number above 10^38 each, of which one fits and two do not.
+    let moved = |sign: &str, seconds| {
+        let of = |at: usize| {
+            let amount = format!("{sign}9999999999");
+            ["BTC", "EUR"].map(|currency| cash("main", &format!("{sign}{currency}{at}"), currency, &amount, seconds))
+        };
+        (0..130).flat_map(of).collect::<Vec<_>>()
+    };
+    apply(&mut book, moved("", 62));
+    book.advance(START_NS + 2 * MINUTE_NS + SECOND_NS);
+    let now = numbers(&book);
+    assert_eq!((now.equity_e16, now.faults), (None, vec![BookFault::OutOfRange]));
+    apply(&mut book, moved("-", 122));
+    book.advance(START_NS + 3 * MINUTE_NS + SECOND_NS);
+    let now = numbers(&book);
+    assert_eq!((now.equity_e16, now.day_profit_e16, now.drawdown), (Some(e16("1000")), Some(0), Some(0.0)));
+    assert_eq!(now.faults, [BookFault::OutOfRange], "a sample is not known");
+    apply(&mut book, marks(180));
+    book.advance(START_NS + 12 * MINUTE_NS + SECOND_NS);
+    assert_eq!(numbers(&book).faults, []);
 }
