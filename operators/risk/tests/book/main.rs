@@ -4,5 +4,6 @@ mod cases;
 mod flows;
 mod histories;
 mod oracle;
+mod rates;
 mod refusals;
 mod world;
