@@ -254,3 +254,17 @@ fn the_state_is_bounded_by_the_horizon() {
     assert!(largest.marks <= 13 && largest.samples <= 12, "{largest:?}");
     assert_eq!(text(numbers(&book).equity_e16), "200");
 }
+
+/// A price that became the fifteenfold is the worst there is for who is short, and no reason to leave the scenario out.
+#[test]
+fn a_return_beyond_the_limit_is_a_scenario_at_the_limit() {
+    let mut book = book(BookConfig { scenarios: 60, ..config() });
+    let mut events = vec![cash("main", "c1", "USDT", "1000", 0), mark("ADAUSDT", "1", 1)];
+    events.push(BookEvent::Fill(fill("f1 ADAUSDT -1@1 0", 2)));
+    for minute in 0..12 {
+        events.push(close("ADAUSDT", if minute < 6 { "1" } else { "15" }, minute));
+    }
+    apply(&mut book, events);
+    let tail = book.numbers("main").and_then(|numbers| numbers.tail).expect("there are scenarios enough");
+    assert_eq!((tail.scenarios, tail.historical_var_95_e16), (11, e16("10")));
+}

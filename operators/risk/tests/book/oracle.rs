@@ -367,7 +367,7 @@ impl Oracle {
                 let Some(close) = closes.get(time) else { return Some(0) };
                 let over = if kind == ContractKind::Linear { *previous } else { *close };
                 let factor = divide((close - previous) * 1_000_000_000, over);
-                (factor.abs() <= 10_000_000_000).then_some(factor)
+                Some(factor.clamp(-10_000_000_000, 10_000_000_000))
             })
             .collect()
     }
