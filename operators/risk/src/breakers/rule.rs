@@ -20,7 +20,7 @@ pub enum Measure {
     Leverage,
     /// The greatest exposure of a symbol, sector or class as a share of its limit.
     Concentration,
-    /// Volatility as a multiple of the median of its past.
+    /// Volatility as a multiple of the median of its past, or of the least that a policy counts.
     Volatility,
     /// Age of the newest market data, seconds.
     DataAge,
