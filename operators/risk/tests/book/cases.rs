@@ -268,3 +268,20 @@ fn a_return_beyond_the_limit_is_a_scenario_at_the_limit() {
     let tail = book.numbers("main").and_then(|numbers| numbers.tail).expect("there are scenarios enough");
     assert_eq!((tail.scenarios, tail.historical_var_95_e16), (11, e16("10")));
 }
+
+#[test]
+fn ids_that_are_numbers_count_by_size_within_a_time() {
+    let mut book = book(config());
+    apply(
+        &mut book,
+        [
+            mark("ADAUSDT", "0.3", 1),
+            BookEvent::Fill(fill("7 ADAUSDT 1@50 0", 2)),
+            BookEvent::Fill(fill("100 ADAUSDT -1@110 0", 3)),
+            BookEvent::Fill(fill("99 ADAUSDT 1@100 0", 3)),
+        ],
+    );
+    let position = book.position(&holder("main", "one"), &instrument("ADAUSDT")).expect("it was opened");
+    // The average of 50 and 100 was sold at 110.
+    assert_eq!(position.realised_e16, e16("35"));
+}

@@ -47,7 +47,8 @@ impl Market {
                 strategy: (*["one", "two"].choose(&mut self.random).expect("there are strategies")).into(),
             },
             instrument: instrument(symbol),
-            fill_id: format!("f{}", self.made).into(),
+            // Half of them are numbers.
+            fill_id: if self.made % 2 == 0 { self.made.to_string() } else { format!("f{}", self.made) }.into(),
             intent_id: None,
             side: if self.random.random() { Side::Buy } else { Side::Sell },
             // Few sizes, so that positions are closed exactly at times.

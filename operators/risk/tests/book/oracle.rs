@@ -130,7 +130,10 @@ impl Oracle {
         let mut positions = BTreeMap::new();
         for ((holder, instrument), mut fills) in lines {
             fills.retain(|fill| fill.event_time_ns < before_ns);
-            fills.sort_by_key(|fill| (fill.event_time_ns, fill.fill_id.clone()));
+            fills.sort_by_key(|fill| {
+                // Numbers by size, before all others.
+                (fill.event_time_ns, fill.fill_id.parse().unwrap_or(u64::MAX), fill.fill_id.clone())
+            });
             let mut fundings: Vec<_> = (self.events.iter())
                 .filter_map(|event| match event {
                     BookEvent::Funding(funding) if funding.instrument == instrument => Some(funding.clone()),
