@@ -3,7 +3,7 @@
 //! Every record is first worked out as a whole; only then is anything changed.
 
 use super::account::add;
-use super::held::shown;
+use super::held::{shown, shown_or_unmarked};
 use super::{AccountBook, Known, Outcome, Refusal};
 use crate::exact::{ONE_E8, POSITIONS_LIMIT};
 use crate::positions::{
@@ -201,7 +201,11 @@ impl AccountBook {
             (None, None) => unreachable!("a position that has no number is fresh"),
         };
         let prepared = position.prepare(without.as_ref(), with.as_ref().map(|(key, entry)| (key, entry)))?;
-        let cell = shown(prepared.holding(), position, self.price_e8(instrument))?;
+        let (holding, price) = (prepared.holding(), self.price_e8(instrument));
+        // What becomes no larger is taken whatever it is worth.
+        let is_larger = holding.quantity_e8.unsigned_abs() > position.current().quantity_e8.unsigned_abs();
+        let cell =
+            if is_larger { shown(holding, position, price)? } else { shown_or_unmarked(holding, position, price) };
         let position = match (fresh, number) {
             (Some(fresh), _) => Err(fresh),
             (None, number) => Ok(number.expect("a position that is not fresh has a number")),
@@ -261,12 +265,19 @@ impl AccountBook {
         }
         let (key, entry) = funding_entry(&funding);
         let price = self.price_e8(instrument);
-        let mut changes = Vec::new();
+        let (mut changes, mut unpaid) = (Vec::new(), Vec::new());
         for &number in &self.instruments[instrument].positions {
             let position = &self.positions[number].position;
-            let prepared = position.prepare(None, Some((&key, &entry)))?;
-            let cell = shown(prepared.holding(), position, price)?;
+            let Ok(prepared) = position.prepare(None, Some((&key, &entry))) else {
+                unpaid.push(self.positions[number].account);
+                continue;
+            };
+            let cell = shown_or_unmarked(prepared.holding(), position, price);
             changes.push((number, prepared, cell, None, Some((key.clone(), entry.clone()))));
+        }
+        // One that it does not fit is without it, which is a fault of its account's and stops no other.
+        for account in unpaid {
+            self.accounts[account].refuse(&funding.instrument);
         }
         let time_ns = funding.event_time_ns;
         self.make(changes, time_ns);

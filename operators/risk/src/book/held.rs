@@ -58,6 +58,12 @@ pub(super) fn shown(holding: &Holding, position: &Position, mark_price_e8: Optio
     Ok(cell)
 }
 
+/// What a holding shows at a mark; one whose worth is out of range there is as good as unmarked, so that it stops no other.
+pub(super) fn shown_or_unmarked(holding: &Holding, position: &Position, mark_price_e8: Option<i64>) -> Cell {
+    let cell = shown(holding, position, mark_price_e8).or_else(|_| shown(holding, position, None));
+    cell.expect("without a price nothing can be out of range")
+}
+
 impl AccountBook {
     /// The price at which an instrument is valued now.
     pub(super) fn price_e8(&self, instrument: usize) -> Option<i64> {
@@ -199,8 +205,7 @@ impl AccountBook {
             let holding = held.position.before(*time);
             let price = known.marks[source].at(*time).map(|mark| mark.price_e8);
             // A worth out of range is no worth: the sample has no equity.
-            let cell = shown(&holding, &held.position, price).or_else(|_| shown(&holding, &held.position, None));
-            let cell = cell.expect("without a price nothing can be out of range");
+            let cell = shown_or_unmarked(&holding, &held.position, price);
             add(&mut sample.sums, currency, sign * (cell.realised_e16 + cell.funding_e16 + cell.unrealised_e16));
             for (currency, fee) in &holding.fees_e16 {
                 add(&mut sample.sums, currency, -sign * fee);

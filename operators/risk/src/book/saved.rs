@@ -119,9 +119,7 @@ impl AccountBook {
             let number = book.add_position(holder, instrument, position);
             let position = &book.positions[number].position;
             let price = book.price_e8(instrument);
-            let cell = super::held::shown(position.current(), position, price)
-                .or_else(|_| super::held::shown(position.current(), position, None))
-                .expect("without a price nothing can be out of range");
+            let cell = super::held::shown_or_unmarked(position.current(), position, price);
             book.show(number, cell);
             book.show_fees(number);
         }
