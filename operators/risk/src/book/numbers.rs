@@ -311,11 +311,12 @@ impl AccountBook {
         }
     }
 
-    /// The instrument of the greatest gross exposure; of equal ones the last by number.
+    /// The instrument of the greatest gross exposure; of equal ones the last by name.
     fn largest_symbol(&self, account: &Account, rates: &mut Rates<'_>) -> Option<(Instrument, Exposure)> {
         let largest = account.tops.iter().filter_map(|(currency, top)| {
-            let (_, instrument) = self.tops[*top].last()?;
-            let instrument = &self.instruments[*instrument].reference.instrument;
+            let (gross, _) = self.tops[*top].last()?;
+            let equal = self.tops[*top].range((*gross, 0)..);
+            let instrument = equal.map(|(_, number)| &self.instruments[*number].reference.instrument).max()?;
             let cell = account.cells.get(&(Group::Symbol(instrument.clone()), currency.clone()))?;
             let exposure = converted(&self.cells[*cell].exposure, rates.rate(currency).as_ref().ok()?)?;
             Some((instrument.clone(), exposure))

@@ -3,6 +3,7 @@
 mod cases;
 mod flows;
 mod histories;
+mod names;
 mod oracle;
 mod rates;
 mod refusals;
