@@ -1,6 +1,7 @@
 //! What a book keeps of an account beside its positions: cash, samples, and which sums are its own.
 
 use super::samples::Folded;
+use super::touched::Last;
 use super::{AccountBook, MINUTE_NS};
 use crate::scenarios::PnlVector;
 use crate::valuation::{Cell, Group};
@@ -44,6 +45,8 @@ pub(super) struct Account {
     pub(super) samples: BTreeMap<i64, Sample>,
     /// Samples behind the horizon.
     pub(super) folded: Folded,
+    /// The fold through the last sample, while it is known.
+    pub(super) last: Option<Last>,
     pub(super) refused: BTreeSet<Instrument>,
     /// Numbers of its positions.
     pub(super) positions: Vec<usize>,
@@ -75,9 +78,10 @@ pub(super) fn add(amounts: &mut Amounts, currency: &Arc<str>, amount: i128) {
 }
 
 impl AccountBook {
-    /// The number of an account, which is made if it is new. A new one had nothing in the minutes sampled so far.
+    /// The number of an account, which is made if it is new and touched in any case. A new one had nothing in the minutes sampled so far.
     pub(super) fn account(&mut self, name: &Arc<str>) -> usize {
         if let Some(&number) = self.account_numbers.get(name) {
+            self.touch(number);
             return number;
         }
         let base_currency = self.config.base_currencies.get(name).unwrap_or(&self.config.base_currency).clone();
@@ -91,14 +95,17 @@ impl AccountBook {
             fees: BTreeMap::new(),
             samples,
             folded: Folded::default(),
+            last: None,
             refused: BTreeSet::new(),
             positions: Vec::new(),
             cells: BTreeMap::new(),
             tops: BTreeMap::new(),
             vectors: BTreeMap::new(),
         });
-        self.account_numbers.insert(name.clone(), self.accounts.len() - 1);
-        self.accounts.len() - 1
+        let number = self.accounts.len() - 1;
+        self.account_numbers.insert(name.clone(), number);
+        self.touch(number);
+        number
     }
 
     /// The place of a sum.

@@ -45,7 +45,7 @@ impl AccountBook {
         }
         let Some(&number) = self.instrument_numbers.get(&reference.instrument) else {
             let number = self.grid.add_instrument(reference.kind);
-            self.pairs.add(&reference);
+            let is_rate = self.pairs.add(&reference);
             self.instrument_numbers.insert(reference.instrument.clone(), number);
             let marks = std::array::from_fn(|_| MarkHistory::default());
             self.instruments.push(Known {
@@ -54,6 +54,7 @@ impl AccountBook {
                 fundings: BTreeMap::new(),
                 positions: Vec::new(),
                 open: 0,
+                is_rate,
             });
             return Ok(Outcome::Applied);
         };
@@ -310,6 +311,9 @@ impl AccountBook {
         bounded(so_far + amount, "deposits")?;
         let times: Vec<i64> = self.samples_after(movement.event_time_ns).collect();
         let account = &mut self.accounts[number];
+        if !times.is_empty() {
+            account.last = None;
+        }
         add(&mut account.deposits, &movement.currency, amount);
         for (at, time) in times.iter().enumerate() {
             let sample = account.samples.get_mut(time).expect("accounts are sampled at the book's times");

@@ -98,6 +98,8 @@ impl AccountBook {
         self.config.day_offset_ns = day_offset_ns;
         for account in &mut self.accounts {
             account.folded.curve.move_days(self.frozen_ns, day_offset_ns);
+            account.last = None;
         }
+        self.touch_all();
     }
 }

@@ -114,6 +114,7 @@ impl AccountBook {
     pub(super) fn move_scopes(&mut self, number: usize) {
         let Held { account, instrument, ref holder, shown, .. } = self.positions[number];
         let cells = self.scopes(account, &holder.clone(), instrument);
+        self.touch(account);
         let old = std::mem::replace(&mut self.positions[number].cells, cells);
         for (old, new) in old.into_iter().zip(cells).filter(|(old, new)| old != new) {
             self.cells[old].shift(&shown, &Cell::default());
@@ -123,6 +124,7 @@ impl AccountBook {
 
     /// Lets a position show something else: the difference goes into every sum and vector that it is part of.
     pub(super) fn show(&mut self, number: usize, next: Cell) {
+        self.touch(self.positions[number].account);
         let held = &mut self.positions[number];
         let old = std::mem::replace(&mut held.shown, next);
         if old == next {
@@ -195,6 +197,16 @@ impl AccountBook {
 
     /// Adds (or takes away) what a position had come to at the ends of some minutes to the samples of its account.
     pub(super) fn sample_position(&mut self, number: usize, times: &[i64], sign: i128) {
+        if !times.is_empty() {
+            let account = self.positions[number].account;
+            self.accounts[account].last = None;
+            self.touch(account);
+        }
+        self.add_to_samples(number, times, sign);
+    }
+
+    /// The same where the samples are new: no fold knows them yet.
+    pub(super) fn add_to_samples(&mut self, number: usize, times: &[i64], sign: i128) {
         let source = self.config.mark_source as usize;
         let held = &self.positions[number];
         let known = &self.instruments[held.instrument];

@@ -67,6 +67,10 @@ impl AccountBook {
             if price(before) == price(after) { Vec::new() } else { self.cells_at(instrument, price(after)).collect() };
         let until = known.marks[at].next_minute_ns(minute_end).unwrap_or(i64::MAX);
         let times: Vec<i64> = self.sample_times.range(minute_end..until).copied().collect();
+        if known.is_rate {
+            self.touch_rates(!times.is_empty());
+        }
+        self.touch_holders(instrument);
         self.with_samples(instrument, &times, |book| {
             book.instruments[instrument].marks[at].put(minute_end, mark);
         });
@@ -111,7 +115,12 @@ impl AccountBook {
     ///
     /// A position whose worth is out of range at the other mark is as good as unmarked.
     pub fn set_marks(&mut self, source: MarkSource, stale_after_ns: i64) {
+        if (source, stale_after_ns) == (self.config.mark_source, self.config.mark_stale_after_ns) {
+            return;
+        }
         self.config.mark_stale_after_ns = stale_after_ns;
+        self.touch_all();
+        self.touch_rates(true);
         if source == self.config.mark_source {
             return;
         }
@@ -155,7 +164,10 @@ impl AccountBook {
         }
         self.changes = changes;
         match put {
-            ClosePut::Put => Ok(Outcome::Applied),
+            ClosePut::Put => {
+                self.touch_all();
+                Ok(Outcome::Applied)
+            }
             ClosePut::Same => Ok(Outcome::Duplicate),
             ClosePut::Late => Ok(Outcome::Late),
             ClosePut::Misaligned => Err(Refusal::Misaligned("bar time")),

@@ -31,6 +31,7 @@ mod records;
 mod reports;
 mod samples;
 mod saved;
+mod touched;
 
 pub use numbers::{AccountNumbers, Lines, StrategyNumbers};
 pub use records::{BookConfig, BookEvent, BookFault, ExpiredChange, Outcome, Refusal};
@@ -45,6 +46,7 @@ use held::Held;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidewheel_schemas::{FundingPayment, Holder, Instrument, InstrumentReference};
+use touched::Touched;
 
 /// What is known of an instrument. Its number is its place, in the book and in the grid.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ struct Known {
     positions: Vec<usize>,
     /// How many of them hold something.
     open: usize,
+    /// Whether its price is a rate between currencies.
+    is_rate: bool,
 }
 
 impl Known {
@@ -97,6 +101,7 @@ pub struct AccountBook {
     ages: BTreeSet<(i64, usize)>,
     /// Kept for its room.
     changes: Vec<FactorChange>,
+    touched: Touched,
 }
 
 impl AccountBook {
@@ -130,6 +135,7 @@ impl AccountBook {
             vectors: Vec::new(),
             ages: BTreeSet::new(),
             changes: Vec::new(),
+            touched: Touched::default(),
         }
     }
 
@@ -173,6 +179,7 @@ impl AccountBook {
     /// Drops the faults that refused fills left on an account, once somebody has seen to them. Gives how many there were.
     pub fn clear_refused(&mut self, account: &str) -> usize {
         let Some(&number) = self.account_numbers.get(account) else { return 0 };
+        self.touch(number);
         std::mem::take(&mut self.accounts[number].refused).len()
     }
 

@@ -247,11 +247,24 @@ impl AccountBook {
             );
         }
         let oldest = self.now_ns.saturating_sub(self.config.mark_stale_after_ns);
-        for (_, instrument) in self.ages.range(..(oldest, 0)) {
-            let reference = &self.instruments[*instrument].reference;
-            let key = (Group::Symbol(reference.instrument.clone()), reference.settlement_currency().clone());
-            if account.cells.get(&key).is_some_and(|cell| self.cells[*cell].open > 0) {
-                faults.insert(BookFault::StaleMark(reference.instrument.clone()));
+        let stale = self.ages.range(..(oldest, 0)).map(|(_, instrument)| *instrument);
+        let held = account.tops.values().flat_map(|top| &self.tops[*top]).map(|(_, instrument)| *instrument);
+        let name = |instrument: usize| self.instruments[instrument].reference.instrument.clone();
+        // Whichever are fewer: what is stale at all, or what the account holds.
+        let few = held.clone().count();
+        if stale.clone().take(few + 1).count() > few {
+            let source = self.config.mark_source;
+            let is_stale = |instrument: &usize| {
+                self.instruments[*instrument].mark(source).is_some_and(|mark| mark.event_time_ns < oldest)
+            };
+            faults.extend(held.filter(is_stale).map(|instrument| BookFault::StaleMark(name(instrument))));
+            return;
+        }
+        for instrument in stale {
+            let currency = self.instruments[instrument].reference.settlement_currency().clone();
+            let cell = account.cells.get(&(Group::Symbol(name(instrument)), currency));
+            if cell.is_some_and(|cell| self.cells[*cell].open > 0) {
+                faults.insert(BookFault::StaleMark(name(instrument)));
             }
         }
     }
@@ -265,7 +278,7 @@ impl AccountBook {
     ) {
         let account = &self.accounts[number];
         let since = self.sample_times.last().copied().unwrap_or(self.frozen_ns);
-        let folded = self.folded_until(number, i64::MAX);
+        let folded = self.last(number).cloned().unwrap_or_else(|| self.folded_until(number, i64::MAX));
         if folded.is_broken {
             faults.insert(BookFault::OutOfRange);
         }

@@ -1,6 +1,7 @@
 //! Event time: samples of equity at the ends of minutes, and what leaves the correction horizon.
 
 use super::account::{Amounts, Sample, add};
+use super::touched::Last;
 use super::{AccountBook, ExpiredChange, MINUTE_NS};
 use crate::equity::{Curve, Point};
 use crate::exact::ONE_E8;
@@ -89,13 +90,16 @@ impl AccountBook {
         let is_first = self.now_ns == i64::MIN;
         let minute = Self::minute_at(now_ns);
         let last = if is_first { minute - MINUTE_NS } else { Self::minute_at(self.now_ns) };
-        self.now_ns = now_ns;
+        let before_ns = std::mem::replace(&mut self.now_ns, now_ns);
+        self.touch_by_time(before_ns, now_ns);
         if minute == last {
             return Vec::new();
         }
+        self.touch_all();
         let first = (last + MINUTE_NS).max(minute - self.config.horizon_ns + MINUTE_NS);
         for time in (first..=minute).step_by(MINUTE_NS as usize) {
             self.sample(time);
+            self.fold_last(time);
         }
         self.freeze(minute.saturating_sub(self.config.horizon_ns))
     }
@@ -116,7 +120,7 @@ impl AccountBook {
             account.samples.insert(time_ns, sample);
         }
         for number in 0..self.positions.len() {
-            self.sample_position(number, &[time_ns], 1);
+            self.add_to_samples(number, &[time_ns], 1);
         }
     }
 
@@ -131,6 +135,9 @@ impl AccountBook {
             folded.is_broken = false;
             let account = &mut self.accounts[number];
             account.folded = folded;
+            if account.last.as_ref().is_some_and(Last::is_broken) {
+                account.last = None;
+            }
             account.samples = account.samples.split_off(&(frozen_ns + 1));
             let base = &mut account.deposits_base;
             account.movements.retain(|_, movement| {

@@ -97,10 +97,10 @@ impl AccountBook {
         (book.now_ns, book.frozen_ns, book.sample_times) = (saved.now_ns, saved.frozen_ns, saved.sample_times);
         book.grid = saved.grid;
         for (number, SavedInstrument { reference, marks, fundings }) in saved.instruments.into_iter().enumerate() {
-            book.pairs.add(&reference);
+            let is_rate = book.pairs.add(&reference);
             book.instrument_numbers.insert(reference.instrument.clone(), number);
             let fundings: BTreeMap<_, _> = fundings.into_iter().map(|one| (one.event_time_ns, one)).collect();
-            book.instruments.push(Known { reference, marks, fundings, positions: Vec::new(), open: 0 });
+            book.instruments.push(Known { reference, marks, fundings, positions: Vec::new(), open: 0, is_rate });
         }
         for saved in saved.accounts {
             let number = book.account(&saved.name);
@@ -126,6 +126,7 @@ impl AccountBook {
         for (account, instrument, log) in saved.logs {
             book.logs.insert((account, instrument), log);
         }
+        book.touch_all();
         book
     }
 }

@@ -40,7 +40,7 @@ use crate::valuation::MarkSource;
 use past::Past;
 use records::Taken;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewheel_schemas::{Holder, Instrument, OrderIntent};
 use units::Unit;
@@ -237,20 +237,25 @@ impl RiskEngine {
         self.book.set_day_offset(i64::from(policy.day_boundary_minutes) * 60_000_000_000);
     }
 
-    /// Reckons the numbers of all accounts; gives the strategies that are no more.
+    /// Reckons the numbers of the accounts that anything touched; gives the strategies that are no more.
     fn reckon(&mut self, facts: &mut EngineFacts) -> Vec<Scope> {
-        let numbers = numbers_of(&self.book);
-        let before = std::mem::replace(&mut self.numbers, numbers);
-        for (account, numbers) in &self.numbers {
-            let is_same = before.get(account).is_some_and(|before| {
-                // Time alone is no change.
-                let before = AccountNumbers { now_ns: numbers.now_ns, ..before.clone() };
-                before == *numbers
-            });
-            facts.accounts.extend((!is_same).then(|| numbers.clone()));
+        let touched = self.book.take_touched();
+        // Time alone is no change.
+        for numbers in self.numbers.values_mut() {
+            numbers.now_ns = self.book.now_ns();
         }
-        let strategies = strategies(&self.numbers);
-        strategies_gone(&before, &strategies)
+        let mut gone = Vec::new();
+        for account in touched {
+            let Some(numbers) = self.book.numbers(&account) else { continue };
+            let before = self.numbers.get(&account);
+            if before == Some(&numbers) {
+                continue;
+            }
+            gone.extend(before.into_iter().flat_map(|before| strategies_gone(before, &numbers)));
+            facts.accounts.push(numbers.clone());
+            self.numbers.insert(account, numbers);
+        }
+        gone
     }
 
     fn touched(&self, taken: &Taken) -> Vec<PositionNumbers> {
@@ -327,17 +332,11 @@ fn numbers_of(book: &AccountBook) -> BTreeMap<Arc<str>, AccountNumbers> {
     numbers.collect()
 }
 
-fn strategies(numbers: &BTreeMap<Arc<str>, AccountNumbers>) -> BTreeSet<Holder> {
-    let all = numbers.values().flat_map(|numbers| {
-        let of = |strategy: &Arc<str>| Holder { account: numbers.account.clone(), strategy: strategy.clone() };
-        numbers.strategies.iter().map(move |strategy| of(&strategy.strategy))
-    });
-    all.collect()
-}
-
 /// A strategy of which nothing is left, since all its fills were cancelled, is read no more.
-fn strategies_gone(before: &BTreeMap<Arc<str>, AccountNumbers>, now: &BTreeSet<Holder>) -> Vec<Scope> {
-    strategies(before).into_iter().filter(|holder| !now.contains(holder)).map(Scope::Strategy).collect()
+fn strategies_gone(before: &AccountNumbers, now: &AccountNumbers) -> Vec<Scope> {
+    let is_gone = |strategy: &&Arc<str>| now.strategies.iter().all(|left| left.strategy != **strategy);
+    let gone = before.strategies.iter().map(|strategy| &strategy.strategy).filter(is_gone);
+    gone.map(|strategy| Scope::Strategy(Holder { account: now.account.clone(), strategy: strategy.clone() })).collect()
 }
 
 fn health(health: Option<FeedHealth>, now: Now) -> Vec<Reading> {

@@ -80,7 +80,7 @@ impl Curve {
     }
 
     /// The number of the day that a sample closes or lies in: one at the very boundary closes the day before.
-    const fn day_of(time_ns: i64, day_offset_ns: i64) -> i64 {
+    pub const fn day_of(time_ns: i64, day_offset_ns: i64) -> i64 {
         time_ns.saturating_sub(1).saturating_sub(day_offset_ns).div_euclid(DAY_NS)
     }
 

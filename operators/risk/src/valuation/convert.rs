@@ -108,13 +108,13 @@ impl Rate {
 }
 
 impl Pairs {
-    /// Knows one more instrument, if its price is a rate.
-    pub fn add(&mut self, reference: &InstrumentReference) {
+    /// Knows one more instrument, if its price is a rate, and says so.
+    pub fn add(&mut self, reference: &InstrumentReference) -> bool {
         let is_plain = reference.kind == ContractKind::Linear && i128::from(reference.multiplier_e8) == ONE_E8;
-        if let Some(nature) = Nature::of(reference).filter(|_| is_plain) {
-            let key = (reference.base_currency.clone(), reference.quote_currency.clone());
-            self.by_currencies.entry(key).or_default().insert((nature, reference.instrument.clone()));
-        }
+        let Some(nature) = Nature::of(reference).filter(|_| is_plain) else { return false };
+        let key = (reference.base_currency.clone(), reference.quote_currency.clone());
+        self.by_currencies.entry(key).or_default().insert((nature, reference.instrument.clone()));
+        true
     }
 
     /// The rate from one currency to another.

@@ -6,3 +6,4 @@ mod crash;
 mod histories;
 mod kills;
 mod slow;
+mod touched;
