@@ -94,13 +94,13 @@ mod tests {
     use tidewheel_risk::breakers::Now;
     use tidewheel_risk::flash_crash::FlashCrashes;
     use tidewheel_risk::levels::Scope;
-    use tidewheel_risk::policy::FlashCrashPolicy;
+    use tidewheel_risk::policy::{FlashCrashPolicy, Ratio};
 
     fn crashes(prints: Vec<Print>) -> Vec<(i128, i64)> {
         let now = Now { tick: 1, time_ns: i64::MAX / 2 };
         let scope = Scope::account("any");
         let prints = prints.into_iter().map(|print| (scope.clone(), print));
-        let falls = FlashCrashes::default().take(&FlashCrashPolicy::default(), now, prints);
+        let falls = FlashCrashes::default().take(&FlashCrashPolicy::default(), Ratio::thousandths(800), now, prints);
         falls.crashes.iter().map(|crash| (crash.low, crash.completed_by.time_ns)).collect()
     }
 

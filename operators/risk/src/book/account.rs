@@ -1,8 +1,8 @@
 //! What a book keeps of an account beside its positions: cash, samples, and which sums are its own.
 
-use super::Refusal;
-use super::{AccountBook, MINUTE_NS};
-use crate::equity::Curve;
+use super::samples::Folded;
+use super::touched::Last;
+use super::{AccountBook, MINUTE_NS, Refusal};
 use crate::positions::FillLog;
 use crate::scenarios::PnlVector;
 use crate::valuation::{Cell, Group};
@@ -52,7 +52,9 @@ pub(super) struct Account {
     pub(super) fees: BTreeMap<(Option<Arc<str>>, Arc<str>), i128>,
     pub(super) samples: BTreeMap<i64, Sample>,
     /// Samples behind the horizon.
-    pub(super) curve: Curve,
+    pub(super) folded: Folded,
+    /// The fold through the last sample, while it is known.
+    pub(super) last: Option<Last>,
     /// Instruments of fills that never count: more or less is held than is known, until somebody has seen to it.
     pub(super) lost: BTreeSet<Instrument>,
     /// Fills that wait for the reference data of their instruments, however long.
@@ -112,9 +114,10 @@ impl AccountBook {
         Ok(self.account(name))
     }
 
-    /// The number of an account, which is made if it is new. A new one had nothing in the minutes sampled so far.
+    /// The number of an account, which is made if it is new and touched in any case. A new one had nothing in the minutes sampled so far.
     pub(super) fn account(&mut self, name: &Arc<str>) -> usize {
         if let Some(&number) = self.account_numbers.get(name) {
+            self.touch(number);
             return number;
         }
         let base_currency = self.config.base_currencies.get(name).unwrap_or(&self.config.base_currency).clone();
@@ -127,7 +130,8 @@ impl AccountBook {
             movements: BTreeMap::new(),
             fees: BTreeMap::new(),
             samples,
-            curve: Curve::default(),
+            folded: Folded::default(),
+            last: None,
             lost: BTreeSet::new(),
             waiting: BTreeMap::new(),
             positions: Vec::new(),
@@ -135,8 +139,10 @@ impl AccountBook {
             tops: BTreeMap::new(),
             vectors: BTreeMap::new(),
         });
-        self.account_numbers.insert(name.clone(), self.accounts.len() - 1);
-        self.accounts.len() - 1
+        let number = self.accounts.len() - 1;
+        self.account_numbers.insert(name.clone(), number);
+        self.touch(number);
+        number
     }
 
     /// The place of a sum.

@@ -3,7 +3,7 @@
 //! Every record is first worked out as a whole; only then is anything changed.
 
 use super::account::add;
-use super::held::shown;
+use super::held::shown_or_unmarked;
 use super::{AccountBook, Known, Outcome, Refusal};
 use crate::exact::{ONE_E8, POSITIONS_LIMIT};
 use crate::positions::{
@@ -45,7 +45,7 @@ impl AccountBook {
         }
         let Some(&number) = self.instrument_numbers.get(&reference.instrument) else {
             let number = self.grid.add_instrument(reference.kind);
-            self.pairs.add(&reference);
+            let is_rate = self.pairs.add(&reference);
             self.instrument_numbers.insert(reference.instrument.clone(), number);
             let marks = std::array::from_fn(|_| MarkHistory::default());
             let instrument = reference.instrument.clone();
@@ -55,6 +55,7 @@ impl AccountBook {
                 fundings: BTreeMap::new(),
                 positions: Vec::new(),
                 open: 0,
+                is_rate,
             });
             self.take_waiting(&instrument, number);
             return Ok(Outcome::Applied);
@@ -246,8 +247,7 @@ impl AccountBook {
         };
         let prepared = position.prepare(without.as_ref(), with.as_ref().map(|(key, entry)| (key, entry)))?;
         // A fill is not lost because of the mark of now: then the position has none.
-        let cell = shown(prepared.holding(), position, self.price_e8(instrument))
-            .or_else(|_| shown(prepared.holding(), position, None))?;
+        let cell = shown_or_unmarked(prepared.holding(), position, self.price_e8(instrument));
         let position = match (fresh, number) {
             (Some(fresh), _) => Err(fresh),
             (None, number) => Ok(number.expect("a position that is not fresh has a number")),
@@ -307,12 +307,19 @@ impl AccountBook {
         }
         let (key, entry) = funding_entry(&funding);
         let price = self.price_e8(instrument);
-        let mut changes = Vec::new();
+        let (mut changes, mut unpaid) = (Vec::new(), Vec::new());
         for &number in &self.instruments[instrument].positions {
             let position = &self.positions[number].position;
-            let prepared = position.prepare(None, Some((&key, &entry)))?;
-            let cell = shown(prepared.holding(), position, price)?;
+            let Ok(prepared) = position.prepare(None, Some((&key, &entry))) else {
+                unpaid.push(self.positions[number].account);
+                continue;
+            };
+            let cell = shown_or_unmarked(prepared.holding(), position, price);
             changes.push((number, prepared, cell, None, Some((key.clone(), entry.clone()))));
+        }
+        // One that it does not fit is without it, which is a fault of its account's and stops no other.
+        for account in unpaid {
+            self.accounts[account].lose(&funding.instrument);
         }
         let time_ns = funding.event_time_ns;
         self.make(changes, time_ns);
@@ -345,6 +352,9 @@ impl AccountBook {
         bounded(so_far + amount, "deposits")?;
         let times: Vec<i64> = self.samples_after(movement.event_time_ns).collect();
         let account = &mut self.accounts[number];
+        if !times.is_empty() {
+            account.last = None;
+        }
         add(&mut account.deposits, &movement.currency, amount);
         for (at, time) in times.iter().enumerate() {
             let sample = account.samples.get_mut(time).expect("accounts are sampled at the book's times");

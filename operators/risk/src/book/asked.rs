@@ -79,18 +79,27 @@ impl AccountBook {
     /// The curve of an account at the end of each minute inside the horizon, as it is known by now.
     pub fn curves(&self, account: &str) -> Vec<(i64, Curve)> {
         let Some(&number) = self.account_numbers.get(account) else { return Vec::new() };
-        let mut curve = self.accounts[number].curve;
+        let mut folded = self.accounts[number].folded.clone();
         let samples = self.accounts[number].samples.keys();
         samples
             .map(|time_ns| {
-                curve = self.stepped(number, curve, *time_ns);
-                (*time_ns, curve)
+                folded = self.stepped(number, std::mem::take(&mut folded), *time_ns);
+                (*time_ns, folded.curve)
             })
             .collect()
     }
 
-    /// Lets days begin at another time. Days inside the horizon are counted anew.
+    /// Lets days begin at another time. Days inside the horizon are counted anew; the one that the horizon begins in is not ended by
+    /// that, or another hour would be a way to lose what a day has lost so far.
     pub fn set_day_offset(&mut self, day_offset_ns: i64) {
+        if self.config.day_offset_ns == day_offset_ns {
+            return;
+        }
         self.config.day_offset_ns = day_offset_ns;
+        for account in &mut self.accounts {
+            account.folded.curve.move_days(self.frozen_ns, day_offset_ns);
+            account.last = None;
+        }
+        self.touch_all();
     }
 }

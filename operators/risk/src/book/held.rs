@@ -58,6 +58,12 @@ pub(super) fn shown(holding: &Holding, position: &Position, mark_price_e8: Optio
     Ok(cell)
 }
 
+/// What a holding shows at a mark; one whose worth is out of range there is as good as unmarked, so that it stops no other.
+pub(super) fn shown_or_unmarked(holding: &Holding, position: &Position, mark_price_e8: Option<i64>) -> Cell {
+    let cell = shown(holding, position, mark_price_e8).or_else(|_| shown(holding, position, None));
+    cell.expect("without a price nothing can be out of range")
+}
+
 impl AccountBook {
     /// The price at which an instrument is valued now.
     pub(super) fn price_e8(&self, instrument: usize) -> Option<i64> {
@@ -108,6 +114,7 @@ impl AccountBook {
     pub(super) fn move_scopes(&mut self, number: usize) {
         let Held { account, instrument, ref holder, shown, .. } = self.positions[number];
         let cells = self.scopes(account, &holder.clone(), instrument);
+        self.touch(account);
         let old = std::mem::replace(&mut self.positions[number].cells, cells);
         for (old, new) in old.into_iter().zip(cells).filter(|(old, new)| old != new) {
             self.cells[old].shift(&shown, &Cell::default());
@@ -117,6 +124,7 @@ impl AccountBook {
 
     /// Lets a position show something else: the difference goes into every sum and vector that it is part of.
     pub(super) fn show(&mut self, number: usize, next: Cell) {
+        self.touch(self.positions[number].account);
         let held = &mut self.positions[number];
         let old = std::mem::replace(&mut held.shown, next);
         if old == next {
@@ -189,6 +197,16 @@ impl AccountBook {
 
     /// Adds (or takes away) what a position had come to at the ends of some minutes to the samples of its account.
     pub(super) fn sample_position(&mut self, number: usize, times: &[i64], sign: i128) {
+        if !times.is_empty() {
+            let account = self.positions[number].account;
+            self.accounts[account].last = None;
+            self.touch(account);
+        }
+        self.add_to_samples(number, times, sign);
+    }
+
+    /// The same where the samples are new: no fold knows them yet.
+    pub(super) fn add_to_samples(&mut self, number: usize, times: &[i64], sign: i128) {
         let source = self.config.mark_source as usize;
         let held = &self.positions[number];
         let known = &self.instruments[held.instrument];
@@ -199,8 +217,7 @@ impl AccountBook {
             let holding = held.position.before(*time);
             let price = known.marks[source].at(*time).map(|mark| mark.price_e8);
             // A worth out of range is no worth: the sample has no equity.
-            let cell = shown(&holding, &held.position, price).or_else(|_| shown(&holding, &held.position, None));
-            let cell = cell.expect("without a price nothing can be out of range");
+            let cell = shown_or_unmarked(&holding, &held.position, price);
             add(&mut sample.sums, currency, sign * (cell.realised_e16 + cell.funding_e16 + cell.unrealised_e16));
             for (currency, fee) in &holding.fees_e16 {
                 add(&mut sample.sums, currency, -sign * fee);

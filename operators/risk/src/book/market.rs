@@ -1,6 +1,6 @@
 //! What markets do: marks, and the closes of bars that make scenarios.
 
-use super::held::shown;
+use super::held::shown_or_unmarked;
 use super::{AccountBook, Outcome, Refusal};
 use crate::positions::OutOfRange;
 use crate::scenarios::ClosePut;
@@ -63,13 +63,14 @@ impl AccountBook {
         let before = known.mark(source).copied();
         let after = known.marks[at].current_with(minute_end, mark.as_ref());
         let price = |mark: Option<Mark>| mark.map(|mark| mark.price_e8);
-        let cells = if price(before) == price(after) {
-            Vec::new()
-        } else {
-            self.cells_at(instrument, price(after)).collect::<Result<Vec<_>, _>>()?
-        };
+        let cells =
+            if price(before) == price(after) { Vec::new() } else { self.cells_at(instrument, price(after)).collect() };
         let until = known.marks[at].next_minute_ns(minute_end).unwrap_or(i64::MAX);
         let times: Vec<i64> = self.sample_times.range(minute_end..until).copied().collect();
+        if known.is_rate {
+            self.touch_rates(!times.is_empty());
+        }
+        self.touch_holders(instrument);
         self.with_samples(instrument, &times, |book| {
             book.instruments[instrument].marks[at].put(minute_end, mark);
         });
@@ -91,15 +92,11 @@ impl AccountBook {
         }
     }
 
-    /// What the positions of an instrument show at a price.
-    fn cells_at(
-        &self,
-        instrument: usize,
-        price_e8: Option<i64>,
-    ) -> impl Iterator<Item = Result<(usize, Cell), OutOfRange>> {
+    /// What the positions of an instrument show at a price. The absurd one of one account must not keep the mark from all others.
+    fn cells_at(&self, instrument: usize, price_e8: Option<i64>) -> impl Iterator<Item = (usize, Cell)> {
         self.instruments[instrument].positions.iter().map(move |&number| {
             let position = &self.positions[number].position;
-            Ok((number, shown(position.current(), position, price_e8)?))
+            (number, shown_or_unmarked(position.current(), position, price_e8))
         })
     }
 
@@ -117,11 +114,13 @@ impl AccountBook {
     /// Chooses other marks, or another age at which they are stale. All is valued anew.
     ///
     /// A position whose worth is out of range at the other mark is as good as unmarked.
-    ///
-    /// # Panics
-    /// Never: without a price nothing can be out of range.
     pub fn set_marks(&mut self, source: MarkSource, stale_after_ns: i64) {
+        if (source, stale_after_ns) == (self.config.mark_source, self.config.mark_stale_after_ns) {
+            return;
+        }
         self.config.mark_stale_after_ns = stale_after_ns;
+        self.touch_all();
+        self.touch_rates(true);
         if source == self.config.mark_source {
             return;
         }
@@ -132,9 +131,7 @@ impl AccountBook {
         for number in 0..self.positions.len() {
             let position = &self.positions[number].position;
             let price = self.price_e8(self.positions[number].instrument);
-            let cell = shown(position.current(), position, price)
-                .or_else(|_| shown(position.current(), position, None))
-                .expect("without a price nothing can be out of range");
+            let cell = shown_or_unmarked(position.current(), position, price);
             self.show(number, cell);
         }
         let held = self.instruments.iter().enumerate().filter(|(_, known)| known.open > 0);
@@ -167,7 +164,10 @@ impl AccountBook {
         }
         self.changes = changes;
         match put {
-            ClosePut::Put => Ok(Outcome::Applied),
+            ClosePut::Put => {
+                self.touch_all();
+                Ok(Outcome::Applied)
+            }
             ClosePut::Same => Ok(Outcome::Duplicate),
             ClosePut::Late => Ok(Outcome::Late),
             ClosePut::Misaligned => Err(Refusal::Misaligned("bar time")),

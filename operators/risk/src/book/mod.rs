@@ -32,6 +32,7 @@ mod records;
 mod reports;
 mod samples;
 mod saved;
+mod touched;
 
 pub use numbers::{AccountNumbers, Lines, StrategyNumbers};
 pub use records::{BookConfig, BookEvent, BookFault, ExpiredChange, Outcome, Refusal};
@@ -46,6 +47,7 @@ use held::Held;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidewheel_schemas::{FundingPayment, Holder, Instrument, InstrumentReference};
+use touched::Touched;
 
 /// What is known of an instrument. Its number is its place, in the book and in the grid.
 #[derive(Debug)]
@@ -58,6 +60,8 @@ struct Known {
     positions: Vec<usize>,
     /// How many of them hold something.
     open: usize,
+    /// Whether its price is a rate between currencies.
+    is_rate: bool,
 }
 
 impl Known {
@@ -98,6 +102,7 @@ pub struct AccountBook {
     ages: BTreeSet<(i64, usize)>,
     /// Kept for its room.
     changes: Vec<FactorChange>,
+    touched: Touched,
 }
 
 impl AccountBook {
@@ -131,6 +136,7 @@ impl AccountBook {
             vectors: Vec::new(),
             ages: BTreeSet::new(),
             changes: Vec::new(),
+            touched: Touched::default(),
         }
     }
 
@@ -216,6 +222,7 @@ impl AccountBook {
     /// many there were.
     pub fn clear_lost(&mut self, account: &str) -> usize {
         let Some(&number) = self.account_numbers.get(account) else { return 0 };
+        self.touch(number);
         std::mem::take(&mut self.accounts[number].lost).len()
     }
 

@@ -74,7 +74,8 @@ pub struct AccountNumbers {
     pub max_drawdown: Option<f64>,
     /// Profit since the day began.
     pub day_profit_e16: Option<i128>,
-    /// Equity when the day began, and what was put in since: what the day's profit is a part of.
+    /// Equity when the day began, scaled by what was put in and taken out since as the peak is: less the equity it is what the day lost
+    /// of it.
     pub day_base_e16: Option<i128>,
     /// All positions.
     pub exposure: Option<Exposure>,
@@ -246,11 +247,24 @@ impl AccountBook {
             );
         }
         let oldest = self.now_ns.saturating_sub(self.config.mark_stale_after_ns);
-        for (_, instrument) in self.ages.range(..(oldest, 0)) {
-            let reference = &self.instruments[*instrument].reference;
-            let key = (Group::Symbol(reference.instrument.clone()), reference.settlement_currency().clone());
-            if account.cells.get(&key).is_some_and(|cell| self.cells[*cell].open > 0) {
-                faults.insert(BookFault::StaleMark(reference.instrument.clone()));
+        let stale = self.ages.range(..(oldest, 0)).map(|(_, instrument)| *instrument);
+        let held = account.tops.values().flat_map(|top| &self.tops[*top]).map(|(_, instrument)| *instrument);
+        let name = |instrument: usize| self.instruments[instrument].reference.instrument.clone();
+        // Whichever are fewer: what is stale at all, or what the account holds.
+        let few = held.clone().count();
+        if stale.clone().take(few + 1).count() > few {
+            let source = self.config.mark_source;
+            let is_stale = |instrument: &usize| {
+                self.instruments[*instrument].mark(source).is_some_and(|mark| mark.event_time_ns < oldest)
+            };
+            faults.extend(held.filter(is_stale).map(|instrument| BookFault::StaleMark(name(instrument))));
+            return;
+        }
+        for instrument in stale {
+            let currency = self.instruments[instrument].reference.settlement_currency().clone();
+            let cell = account.cells.get(&(Group::Symbol(name(instrument)), currency));
+            if cell.is_some_and(|cell| self.cells[*cell].open > 0) {
+                faults.insert(BookFault::StaleMark(name(instrument)));
             }
         }
     }
@@ -264,7 +278,11 @@ impl AccountBook {
     ) {
         let account = &self.accounts[number];
         let since = self.sample_times.last().copied().unwrap_or(self.frozen_ns);
-        let mut flows = Amounts::new();
+        let folded = self.last(number).cloned().unwrap_or_else(|| self.folded_until(number, i64::MAX));
+        if folded.is_broken {
+            faults.insert(BookFault::OutOfRange);
+        }
+        let mut flows = folded.waiting;
         for movement in account.movements.values().filter(|movement| movement.event_time_ns >= since) {
             let amount = i128::from(movement.amount_e8) * ONE_E8;
             *flows.entry(movement.currency.clone()).or_default() += amount;
@@ -272,7 +290,7 @@ impl AccountBook {
         let Some((equity, flow_e16)) = numbers.equity_e16.zip(rates.sum(&flows)) else { return };
         // The present is a sample that is not kept. What was sampled this very moment is moved by nothing but flows.
         let point = Point { time_ns: self.now_ns, equity_e16: Some(equity), flow_e16 };
-        let curve = self.curve_until(number, i64::MAX).step(&point, self.config.day_offset_ns);
+        let curve = folded.curve.step(&point, self.config.day_offset_ns);
         let Some(curve) = curve else {
             faults.insert(BookFault::OutOfRange);
             return;
@@ -281,7 +299,7 @@ impl AccountBook {
         numbers.drawdown = curve.drawdown();
         numbers.max_drawdown = curve.max_drawdown();
         numbers.day_profit_e16 = curve.day_profit_e16();
-        numbers.day_base_e16 = curve.day_equity_e16.checked_add(curve.day_flow_e16);
+        numbers.day_base_e16 = Some(curve.day_base_e16);
         if equity > 0 {
             numbers.leverage = numbers.exposure.map(|exposure| exposure.gross_e16 as f64 / equity as f64);
         } else if numbers.open_positions > 0 {
@@ -306,11 +324,12 @@ impl AccountBook {
         }
     }
 
-    /// The instrument of the greatest gross exposure; of equal ones the last by number.
+    /// The instrument of the greatest gross exposure; of equal ones the last by name.
     fn largest_symbol(&self, account: &Account, rates: &mut Rates<'_>) -> Option<(Instrument, Exposure)> {
         let largest = account.tops.iter().filter_map(|(currency, top)| {
-            let (_, instrument) = self.tops[*top].last()?;
-            let instrument = &self.instruments[*instrument].reference.instrument;
+            let (gross, _) = self.tops[*top].last()?;
+            let equal = self.tops[*top].range((*gross, 0)..);
+            let instrument = equal.map(|(_, number)| &self.instruments[*number].reference.instrument).max()?;
             let cell = account.cells.get(&(Group::Symbol(instrument.clone()), currency.clone()))?;
             let exposure = converted(&self.cells[*cell].exposure, rates.rate(currency).as_ref().ok()?)?;
             Some((instrument.clone(), exposure))

@@ -171,7 +171,7 @@ pub enum Refusal {
 /// Why numbers of an account must not be trusted. Whoever limits by them treats a fault as a breach.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum BookFault {
-    /// Something is held that has no mark, so that neither equity nor exposure is known.
+    /// Something is held that has no mark, or whose worth at its mark is out of range, so that neither equity nor exposure is known.
     Unmarked(Instrument),
     /// Something is held whose mark is too old; numbers are by that mark.
     StaleMark(Instrument),
@@ -191,7 +191,8 @@ pub enum BookFault {
         /// So many are needed.
         need: usize,
     },
-    /// Fills of an instrument do not count: they wait for its reference data, or could not be taken. Something else is held than is known.
+    /// Fills of an instrument do not count: they wait for its reference data, or could not be taken. Or a funding payment did not fit.
+    /// Something else is held than is known.
     RefusedFills(Instrument),
     /// Equity is not above zero, so that no ratio is of any meaning.
     NoEquity,

@@ -148,14 +148,16 @@ impl AccountBook {
         let at = profits[worst[Confidence::P95.worst(worst.len()) - 1]].1;
         let (slot_95, _) = *profits.iter().find(|(_, profit)| *profit == at)?;
 
-        let mut exposures: BTreeMap<usize, i128> = BTreeMap::new();
+        // By name, since sums of floats go by their order, and numbers by that in which references came.
+        let mut exposures: BTreeMap<&Instrument, (usize, i128)> = BTreeMap::new();
         for number in &account.positions {
             let held = &self.positions[*number];
-            *exposures.entry(held.instrument).or_default() += held.exposure_e8;
+            let name = &self.instruments[held.instrument].reference.instrument;
+            exposures.entry(name).or_insert((held.instrument, 0)).1 += held.exposure_e8;
         }
-        exposures.retain(|_, exposure| *exposure != 0);
+        exposures.retain(|_, (_, exposure)| *exposure != 0);
         let (mut parts, mut historical) = (Vec::new(), Vec::new());
-        for (instrument, exposure) in &exposures {
+        for (instrument, exposure) in exposures.values() {
             let currency = self.instruments[*instrument].reference.settlement_currency();
             let rate = rates.rate(currency).as_ref().ok()?;
             let factors = self.grid.factors_e9(*instrument);
@@ -169,7 +171,7 @@ impl AccountBook {
         Some(
             components
                 .map(|((instrument, historical_var_95_e16), (parametric_var_95, parametric_var_99))| Component {
-                    instrument: self.instruments[*instrument].reference.instrument.clone(),
+                    instrument: (*instrument).clone(),
                     parametric_var_95,
                     parametric_var_99,
                     historical_var_95_e16,

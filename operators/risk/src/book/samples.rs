@@ -1,12 +1,24 @@
 //! Event time: samples of equity at the ends of minutes, and what leaves the correction horizon.
 
 use super::account::{Amounts, Sample, add};
+use super::touched::Last;
 use super::{AccountBook, ExpiredChange, MINUTE_NS};
 use crate::equity::{Curve, Point};
 use crate::exact::ONE_E8;
 use crate::valuation::{NoRate, Rate, Seen};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The curve of an account after some of its samples, and what it could not take yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Folded {
+    pub(super) curve: Curve,
+    /// Deposits less withdrawals in currencies that had no rate so far: they wait for the next sample that has one.
+    pub(super) waiting: Amounts,
+    /// Whether a sample inside the horizon did not fit, so that the curve does not know of it.
+    pub(super) is_broken: bool,
+}
 
 /// Rates into the base currency of one account, each looked for once.
 pub(super) struct Rates<'a> {
@@ -47,6 +59,19 @@ impl<'a> Rates<'a> {
         })
     }
 
+    /// Takes out of amounts all that has a rate, and gives its sum. None if it does not fit.
+    fn take(&mut self, amounts: &mut Amounts) -> Option<i128> {
+        let mut sum = Some(0i128);
+        amounts.retain(|currency, amount| {
+            let value = self.rate(currency).as_ref().ok().and_then(|rate| rate.convert(*amount));
+            if let Some(value) = value {
+                sum = sum.and_then(|sum| sum.checked_add(value));
+            }
+            value.is_none()
+        });
+        sum
+    }
+
     /// All rates that were looked for.
     pub(super) fn into_known(self) -> BTreeMap<Arc<str>, Result<Rate, NoRate>> {
         self.known
@@ -65,13 +90,16 @@ impl AccountBook {
         let is_first = self.now_ns == i64::MIN;
         let minute = Self::minute_at(now_ns);
         let last = if is_first { minute - MINUTE_NS } else { Self::minute_at(self.now_ns) };
-        self.now_ns = now_ns;
+        let before_ns = std::mem::replace(&mut self.now_ns, now_ns);
+        self.touch_by_time(before_ns, now_ns);
         if minute == last {
             return Vec::new();
         }
+        self.touch_all();
         let first = (last + MINUTE_NS).max(minute - self.config.horizon_ns + MINUTE_NS);
         for time in (first..=minute).step_by(MINUTE_NS as usize) {
             self.sample(time);
+            self.fold_last(time);
         }
         self.freeze(minute.saturating_sub(self.config.horizon_ns))
     }
@@ -92,7 +120,7 @@ impl AccountBook {
             account.samples.insert(time_ns, sample);
         }
         for number in 0..self.positions.len() {
-            self.sample_position(number, &[time_ns], 1);
+            self.add_to_samples(number, &[time_ns], 1);
         }
     }
 
@@ -102,9 +130,14 @@ impl AccountBook {
             return expired;
         }
         for number in 0..self.accounts.len() {
-            let curve = self.curve_until(number, frozen_ns);
+            let mut folded = self.folded_until(number, frozen_ns);
+            // A fault for as long as the sample could still be corrected.
+            folded.is_broken = false;
             let account = &mut self.accounts[number];
-            account.curve = curve;
+            account.folded = folded;
+            if account.last.as_ref().is_some_and(Last::is_broken) {
+                account.last = None;
+            }
             account.samples = account.samples.split_off(&(frozen_ns + 1));
             let base = &mut account.deposits_base;
             account.movements.retain(|_, movement| {
@@ -146,21 +179,33 @@ impl AccountBook {
     }
 
     /// The curve of an account through its samples up to a time.
-    pub(super) fn curve_until(&self, account: usize, until_ns: i64) -> Curve {
+    pub(super) fn folded_until(&self, account: usize, until_ns: i64) -> Folded {
         let samples = self.accounts[account].samples.range(..=until_ns);
-        samples.fold(self.accounts[account].curve, |curve, (time_ns, _)| self.stepped(account, curve, *time_ns))
+        let folded = self.accounts[account].folded.clone();
+        samples.fold(folded, |folded, (time_ns, _)| self.stepped(account, folded, *time_ns))
     }
 
     /// A curve after the sample of an account at the end of a minute.
-    pub(super) fn stepped(&self, account: usize, curve: Curve, time_ns: i64) -> Curve {
+    pub(super) fn stepped(&self, account: usize, mut folded: Folded, time_ns: i64) -> Folded {
         let account = &self.accounts[account];
-        let Some(sample) = account.samples.get(&time_ns) else { return curve };
+        let Some(sample) = account.samples.get(&time_ns) else { return folded };
         let mut rates = Rates::new(self, &account.base_currency, Some(time_ns));
-        let flow = rates.sum(&sample.flows);
-        // A flow without a rate leaves no equity either, since it is part of it; it is then lost to the day's profit, and
-        // the numbers of now, in which the same rate is missing, say so.
-        let equity = if sample.unmarked > 0 || flow.is_none() { None } else { rates.sum(&sample.sums) };
-        let point = Point { time_ns, equity_e16: equity, flow_e16: flow.unwrap_or(0) };
-        curve.step(&point, self.config.day_offset_ns).unwrap_or(curve)
+        for (currency, amount) in &sample.flows {
+            add(&mut folded.waiting, currency, *amount);
+        }
+        let before = folded.waiting.clone();
+        let flow = rates.take(&mut folded.waiting);
+        // A flow without a rate leaves no equity either, since it is part of it.
+        let is_valued = sample.unmarked == 0 && folded.waiting.is_empty();
+        let equity = if is_valued { rates.sum(&sample.sums) } else { None };
+        let stepped = flow.and_then(|flow_e16| {
+            let point = Point { time_ns, equity_e16: equity, flow_e16 };
+            folded.curve.step(&point, self.config.day_offset_ns)
+        });
+        match stepped {
+            Some(curve) => folded.curve = curve,
+            None => (folded.waiting, folded.is_broken) = (before, true),
+        }
+        folded
     }
 }

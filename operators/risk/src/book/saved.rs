@@ -1,8 +1,8 @@
 //! A book as it is kept between runs: what came in, as far as it still counts. All sums and vectors are made anew.
 
 use super::account::{Amounts, Sample};
+use super::samples::Folded;
 use super::{AccountBook, BookConfig, Known};
-use crate::equity::Curve;
 use crate::positions::{FillLog, Position};
 use crate::scenarios::ScenarioGrid;
 use crate::valuation::{MarkHistory, MarkSource};
@@ -39,7 +39,7 @@ struct SavedAccount {
     deposits_base: Amounts,
     movements: Vec<CashMovement>,
     samples: Vec<(i64, Sample)>,
-    curve: Curve,
+    folded: Folded,
     lost: BTreeSet<Instrument>,
     waiting: Vec<(Instrument, FillLog)>,
 }
@@ -74,7 +74,7 @@ impl AccountBook {
                     deposits_base: account.deposits_base.clone(),
                     movements: account.movements.values().cloned().collect(),
                     samples: account.samples.iter().map(|(time, sample)| (*time, sample.clone())).collect(),
-                    curve: account.curve,
+                    folded: account.folded.clone(),
                     lost: account.lost.clone(),
                     waiting: account.waiting.iter().map(|(of, log)| (of.clone(), log.clone())).collect(),
                 })
@@ -99,10 +99,10 @@ impl AccountBook {
         (book.now_ns, book.frozen_ns, book.sample_times) = (saved.now_ns, saved.frozen_ns, saved.sample_times);
         book.grid = saved.grid;
         for (number, SavedInstrument { reference, marks, fundings }) in saved.instruments.into_iter().enumerate() {
-            book.pairs.add(&reference);
+            let is_rate = book.pairs.add(&reference);
             book.instrument_numbers.insert(reference.instrument.clone(), number);
             let fundings: BTreeMap<_, _> = fundings.into_iter().map(|one| (one.event_time_ns, one)).collect();
-            book.instruments.push(Known { reference, marks, fundings, positions: Vec::new(), open: 0 });
+            book.instruments.push(Known { reference, marks, fundings, positions: Vec::new(), open: 0, is_rate });
         }
         for saved in saved.accounts {
             let number = book.account(&saved.name);
@@ -114,22 +114,21 @@ impl AccountBook {
                 super::account::add(&mut account.deposits, &movement.currency, amount);
                 account.movements.insert(movement.id.clone(), movement);
             }
-            (account.samples, account.curve) = (saved.samples.into_iter().collect(), saved.curve);
+            (account.samples, account.folded) = (saved.samples.into_iter().collect(), saved.folded);
             (account.lost, account.waiting) = (saved.lost, saved.waiting.into_iter().collect());
         }
         for SavedPosition { holder, instrument, position } in saved.positions {
             let number = book.add_position(holder, instrument, position);
             let position = &book.positions[number].position;
             let price = book.price_e8(instrument);
-            let cell = super::held::shown(position.current(), position, price)
-                .or_else(|_| super::held::shown(position.current(), position, None))
-                .expect("without a price nothing can be out of range");
+            let cell = super::held::shown_or_unmarked(position.current(), position, price);
             book.show(number, cell);
             book.show_fees(number);
         }
         for (account, instrument, log) in saved.logs {
             book.logs.insert((account, instrument), log);
         }
+        book.touch_all();
         book
     }
 }

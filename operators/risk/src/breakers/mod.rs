@@ -2,7 +2,8 @@
 //!
 //! Up at once, to whatever level the value asks for. Down only when the value has been below the clear threshold of its level for the
 //! dwell time, one rung a dwell. From a latched level only a reset leads down, which names its trip, and each latched level that
-//! was passed on the way up must be reset by itself. What cannot be measured counts as a breach, with its own cause.
+//! was passed on the way up must be reset by itself. What cannot be measured counts as a breach, with its own cause; what was measured
+//! beside it counts all the same, so that no fault hides a loss.
 //!
 //! A trip is a fact of its tick: a correction never takes it back (see [`Audit`]).
 
@@ -13,6 +14,8 @@ mod standing;
 pub use audit::{Audit, Audits, CorrectedReading, Verdict};
 pub use rule::{Cause, Fault, Measure, Reading, Rule};
 pub use standing::{Now, Reset, ResetRefusal, Standing, Step, Trip};
+
+use rule::Said;
 
 use crate::levels::{Contribution, Level, Scope};
 use crate::policy::Policy;
@@ -62,9 +65,10 @@ pub struct Breakers {
 
 impl Breakers {
     /// Takes a tick's readings. A measure that was read before and is missing now is as old as its last reading; once that is too
-    /// old, it is stale; one that was never read is not expected yet. Of two readings of one measure and scope in a tick the worse counts.
+    /// old, it is stale; one that was never read is not expected yet. Of two readings of one measure and scope in a tick the worse counts,
+    /// of a value and a fault the one that asks for the higher level.
     pub fn take(&mut self, policy: &Policy, now: Now, readings: &[Reading]) -> Vec<BreakerEvent> {
-        let mut worst: BTreeMap<(Measure, &Scope), Result<f64, Fault>> = BTreeMap::new();
+        let mut said: BTreeMap<(Measure, &Scope), Said> = BTreeMap::new();
         for reading in readings {
             let value = reading.judged(policy, now.time_ns);
             if !reading.measure.is_expected() {
@@ -76,24 +80,23 @@ impl Breakers {
                 // Known from now on, so that silence after a fault is a fault too.
                 self.read_ns.entry((reading.measure, reading.scope.clone())).or_insert(i64::MIN);
             }
-            let entry = worst.entry((reading.measure, &reading.scope)).or_insert_with(|| value.clone());
-            *entry = worse(entry.clone(), value);
+            said.entry((reading.measure, &reading.scope)).or_default().add(value);
         }
         let limit_ns = i64::try_from(policy.staleness.reading_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
         let mut silent = Vec::new();
         for ((measure, scope), read_ns) in &self.read_ns {
             let is_old = now.time_ns.saturating_sub(*read_ns) > limit_ns;
-            if is_old && !worst.contains_key(&(*measure, scope)) {
+            if is_old && !said.contains_key(&(*measure, scope)) {
                 let age_ns = now.time_ns.saturating_sub(*read_ns);
                 silent.push((*measure, scope.clone(), Fault::Stale { age_ns }));
             }
         }
         let mut events = Vec::new();
-        for ((measure, scope), value) in worst {
-            self.judge(policy, now, measure, scope, value, &mut events);
+        for ((measure, scope), said) in said {
+            self.judge(policy, now, measure, scope, &said, &mut events);
         }
         for (measure, scope, fault) in silent {
-            self.judge(policy, now, measure, &scope, Err(fault), &mut events);
+            self.judge(policy, now, measure, &scope, &Said { value: None, fault: Some(fault) }, &mut events);
         }
         events
     }
@@ -104,18 +107,18 @@ impl Breakers {
         now: Now,
         measure: Measure,
         scope: &Scope,
-        value: Result<f64, Fault>,
+        said: &Said,
         events: &mut Vec<BreakerEvent>,
     ) {
         for rule in measure.rules() {
             let rungs = policy.rungs(*rule, scope);
             let key = (*rule, scope.clone());
-            let is_quiet = value.as_ref().is_ok_and(|value| rungs.asked(*value) == Level::Green);
+            let is_quiet = said.good().is_some_and(|value| rungs.asked(value) == Level::Green);
             if is_quiet && !self.standings.contains_key(&key) {
                 continue;
             }
             let standing = self.standings.entry(key.clone()).or_default();
-            match standing.step(policy, *rule, scope, now, value.clone()) {
+            match standing.step(policy, *rule, scope, now, said) {
                 Step::Stays => {}
                 Step::Rose(trips) => events.extend(trips.into_iter().map(BreakerEvent::Tripped)),
                 Step::Sank { from, to } => {
@@ -226,15 +229,6 @@ impl Breakers {
     /// How much is held: standings, measures that are expected, cleared trips.
     pub fn sizes(&self) -> [usize; 3] {
         [self.standings.len(), self.read_ns.len(), self.cleared.len()]
-    }
-}
-
-/// Of two readings the one that asks for more; a fault before any value.
-fn worse(one: Result<f64, Fault>, other: Result<f64, Fault>) -> Result<f64, Fault> {
-    match (one, other) {
-        (Ok(one), Ok(other)) => Ok(one.max(other)),
-        (Err(one), Err(other)) => Err(one.max(other)),
-        (Err(fault), Ok(_)) | (Ok(_), Err(fault)) => Err(fault),
     }
 }
 

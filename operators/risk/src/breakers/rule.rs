@@ -13,13 +13,14 @@ pub enum Measure {
     /// Loss from the running peak, as it is known at the tick, as a share of it. A correction that lowers the peak lowers later
     /// readings, and clears no trip.
     Drawdown,
-    /// Loss of the day as a share of the equity that it began with.
+    /// Loss of the day as a share of the equity that it began with; what is put in or taken out changes the share no more than it changes
+    /// the drawdown.
     DailyLoss,
     /// Exposure as a multiple of margin equity.
     Leverage,
     /// The greatest exposure of a symbol, sector or class as a share of its limit.
     Concentration,
-    /// Volatility as a multiple of the median of its past.
+    /// Volatility as a multiple of the median of its past, or of the least that a policy counts.
     Volatility,
     /// Age of the newest market data, seconds.
     DataAge,
@@ -189,6 +190,29 @@ impl Reading {
         }
         let ahead_ns = age_ns.saturating_neg();
         if ahead_ns > in_ns(policy.staleness.skew_ms) { Err(Fault::FromTheFuture { ahead_ns }) } else { Ok(value) }
+    }
+}
+
+/// All that the readings of a tick say of one measure and scope.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Said {
+    /// The greatest value; none where nothing could be measured.
+    pub(super) value: Option<f64>,
+    /// Why something could not, or why the value is not to be trusted; of several the greatest.
+    pub(super) fault: Option<Fault>,
+}
+
+impl Said {
+    pub(super) fn add(&mut self, reading: Result<f64, Fault>) {
+        match reading {
+            Ok(value) => self.value = Some(self.value.map_or(value, |known| known.max(value))),
+            Err(fault) => self.fault = self.fault.take().max(Some(fault)),
+        }
+    }
+
+    /// The value, where nothing speaks against it.
+    pub(super) const fn good(&self) -> Option<f64> {
+        if self.fault.is_none() { self.value } else { None }
     }
 }
 

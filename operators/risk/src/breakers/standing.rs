@@ -1,6 +1,6 @@
 //! One rule at one scope: where it stands, since when it is well, what is latched.
 
-use super::rule::{Cause, Fault, Rule};
+use super::rule::{Cause, Rule, Said};
 use super::trip_id;
 use crate::levels::{Contribution, Level, Scope};
 use crate::policy::{Policy, Rungs};
@@ -139,25 +139,24 @@ impl Standing {
     }
 
     /// Takes what was measured at a tick.
-    pub(super) fn step(
-        &mut self,
-        policy: &Policy,
-        rule: Rule,
-        scope: &Scope,
-        now: Now,
-        value: Result<f64, Fault>,
-    ) -> Step {
+    pub(super) fn step(&mut self, policy: &Policy, rule: Rule, scope: &Scope, now: Now, said: &Said) -> Step {
         self.is_retired = false;
         let rungs = policy.rungs(rule, scope);
-        let asked = value.as_ref().map_or(policy.hysteresis.on_fault, |value| rungs.asked(*value));
+        let by_value = said.value.map_or(Level::Green, |value| rungs.asked(value));
+        let by_fault = said.fault.as_ref().map_or(Level::Green, |_| policy.hysteresis.on_fault);
+        let asked = by_value.max(by_fault);
         if asked > self.level {
-            return Step::Rose(self.rise(policy, rule, scope, now, &value, asked));
+            let cause = match &said.fault {
+                Some(fault) if by_fault > by_value => Cause::Fault(fault.clone()),
+                _ => Cause::Value,
+            };
+            return Step::Rose(self.rise(policy, rule, scope, now, (cause, said.value), asked));
         }
-        if asked == self.level && value.is_ok() && matches!(self.cause, Cause::Fault(_)) {
+        if asked == self.level && by_value >= by_fault && matches!(self.cause, Cause::Fault(_)) {
             // By now it is what was measured that holds it there.
             self.cause = Cause::Value;
         }
-        let is_well = value.as_ref().is_ok_and(|value| rungs.is_clear(self.level, *value));
+        let is_well = said.good().is_some_and(|value| rungs.is_clear(self.level, value));
         if !is_well || self.level == Level::Green {
             self.well_since_ns = None;
             return Step::Stays;
@@ -170,7 +169,7 @@ impl Standing {
         }
         let from = self.level;
         self.sink(&rungs);
-        let is_well_here = value.is_ok_and(|value| rungs.is_clear(self.level, value));
+        let is_well_here = said.good().is_some_and(|value| rungs.is_clear(self.level, value));
         self.well_since_ns = is_well_here.then_some(now.time_ns);
         Step::Sank { from, to: self.level }
     }
@@ -181,11 +180,10 @@ impl Standing {
         rule: Rule,
         scope: &Scope,
         now: Now,
-        value: &Result<f64, Fault>,
+        (cause, value): (Cause, Option<f64>),
         asked: Level,
     ) -> Vec<Trip> {
         let rungs = policy.rungs(rule, scope);
-        let cause = value.as_ref().map_or_else(|fault| Cause::Fault(fault.clone()), |_| Cause::Value);
         let is_passed = |level: &Level| {
             let is_stood_on = rungs.trigger(*level).is_some() && policy.latches(rule, *level);
             *level > self.level && (*level == asked || (*level < asked && is_stood_on))
@@ -199,8 +197,8 @@ impl Standing {
                 scope: scope.clone(),
                 level,
                 cause: cause.clone(),
-                value: value.as_ref().ok().copied(),
-                trigger: if value.is_ok() { rungs.trigger(level) } else { None },
+                value,
+                trigger: if cause == Cause::Value { rungs.trigger(level) } else { None },
                 is_latched: policy.latches(rule, level),
                 policy_version: policy.version,
                 tick: now.tick,

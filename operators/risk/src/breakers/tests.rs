@@ -189,11 +189,28 @@ fn a_kill_switch_trips_at_its_own_threshold_and_latches() {
 #[test]
 fn of_two_readings_in_a_tick_the_worse_counts() {
     let (policy, scope) = (policy(), Scope::account("a"));
-    for readings in [[Ok(0.0), Ok(0.16)], [Ok(0.16), Ok(0.0)], [Ok(0.0), Err(Fault::OutOfRange)]] {
+    let fault = || Err(Fault::OutOfRange);
+    for (readings, expected, is_value) in [
+        ([Ok(0.0), Ok(0.16)], Level::Orange, true),
+        ([Ok(0.16), Ok(0.0)], Level::Orange, true),
+        ([Ok(0.0), fault()], Level::Orange, false),
+        ([fault(), fault()], Level::Orange, false),
+        // A fault hides no loss, on whichever side of it.
+        ([Ok(0.25), fault()], Level::Red, true),
+        ([fault(), Ok(9.0)], Level::Black, true),
+    ] {
         let mut breakers = Breakers::default();
         let readings = readings.map(|value| reading(&scope, 1, value));
-        breakers.take(&policy, now(1), &readings);
-        assert_eq!(breakers.level(Rule::Drawdown, &scope), Level::Orange);
+        let events = breakers.take(&policy, now(1), &readings);
+        assert_eq!(breakers.level(Rule::Drawdown, &scope), expected);
+        let BreakerEvent::Tripped(trip) = &events[0] else { panic!("{events:?}") };
+        assert_eq!((trip.cause == Cause::Value, trip.trigger.is_some()), (is_value, is_value), "{trip:?}");
+        // With the fault still there the value may be as low as it likes.
+        for second in [2, 30] {
+            let readings = [reading(&scope, second, Ok(0.0)), reading(&scope, second, fault())];
+            breakers.take(&policy, now(second), &readings);
+            assert_eq!(breakers.level(Rule::Drawdown, &scope), expected);
+        }
     }
 }
 

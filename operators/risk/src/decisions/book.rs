@@ -11,7 +11,7 @@ pub struct Money {
     pub equity_e16: i128,
     /// The running peak of it.
     pub peak_e16: i128,
-    /// What the day began with, less what was taken out since and more what was put in.
+    /// What the day began with, scaled by what was taken out and put in since: less the equity it is what the day lost.
     pub day_start_e16: i128,
     /// How many positions are not zero, by strategy and instrument.
     pub positions: u32,

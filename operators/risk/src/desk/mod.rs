@@ -181,7 +181,7 @@ impl Desk {
         }
         let mut readings = input.readings;
         readings.extend(take_bars(&mut self.regimes, policy, now, input.bars, &mut events));
-        let falls = self.crashes.take(&policy.flash_crash, now, input.prints);
+        let falls = self.crashes.take(&policy.flash_crash, policy.hysteresis.clear, now, input.prints);
         events.extend(falls.crashes.into_iter().map(RiskEvent::FlashCrash));
         events.extend((falls.late > 0).then_some(RiskEvent::LatePrints(falls.late)));
         // Where a crash stands and nothing was printed, the window goes on by itself, so that the level can come down.

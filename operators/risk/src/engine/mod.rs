@@ -10,7 +10,7 @@
 //! (references, fills and their changes, money, funding, marks, closes; by time and name within each), accounts go by name. So a policy
 //! or a kill switch counts from its own tick on, and an intent is judged by the fills and marks of its tick.
 //! **Numbers** are reckoned once a tick for each account; with any fault the account may do nothing, and its rules stand where
-//! `hysteresis.on_fault` says.
+//! `hysteresis.on_fault` says, or higher where the numbers that there are say so.
 //! **Late.** What is older than the correction horizon at the watermark of the tick before is given back, not counted. What is further
 //! ahead of the tick than the horizon is refused: one such mark would be the newest for ever.
 //! **Corrections** change numbers, never what a tick decided: they are judged beside it, see [`Audit`](crate::breakers::Audit).
@@ -21,6 +21,7 @@ mod order;
 mod past;
 mod readings;
 mod records;
+mod sure;
 mod units;
 mod view;
 
@@ -42,6 +43,7 @@ use records::Taken;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use sure::Sure;
 use tidewheel_schemas::{Holder, Instrument, OrderIntent};
 use units::Unit;
 use view::BookView;
@@ -134,6 +136,10 @@ pub struct RiskEngine {
     /// By instrument: opening time and close of the newest final bar.
     closes: BTreeMap<Instrument, (i64, i64)>,
     units: BTreeMap<Arc<str>, Unit>,
+    /// By instrument, which prices say how equity is.
+    sure: BTreeMap<Instrument, Sure>,
+    /// By account and currency: put in less taken out, where there was no rate yet; sixteen decimals.
+    waiting: BTreeMap<(Arc<str>, Arc<str>), i128>,
     past: Past,
     /// Records that counted.
     version: u64,
@@ -149,6 +155,10 @@ pub struct SavedEngine {
     #[serde(with = "crate::pairs")]
     closes: BTreeMap<Instrument, (i64, i64)>,
     units: BTreeMap<Arc<str>, Unit>,
+    #[serde(with = "crate::pairs")]
+    sure: BTreeMap<Instrument, Sure>,
+    #[serde(with = "crate::pairs")]
+    waiting: BTreeMap<(Arc<str>, Arc<str>), i128>,
     past: Past,
     version: u64,
 }
@@ -167,6 +177,8 @@ impl RiskEngine {
             desk: Desk::new(policy, who, why)?,
             closes: BTreeMap::new(),
             units: BTreeMap::new(),
+            sure: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             past: Past::default(),
             version: 0,
             numbers: BTreeMap::new(),
@@ -179,8 +191,14 @@ impl RiskEngine {
     pub fn tick(&mut self, tick: EngineTick) -> EngineFacts {
         let now = Now { tick: tick.tick, time_ns: tick.time_ns };
         let mut facts = EngineFacts { events: self.take_controls(now, tick.controls), ..EngineFacts::default() };
+        let is_of_other_policy = self.follow_policy();
+        if is_of_other_policy {
+            // What is reckoned otherwise now is no correction of what was known.
+            self.past.rebase(&self.book);
+        }
 
         let mut taken = self.take_records(now, tick.records, &mut facts);
+        taken.is_of_other_policy = is_of_other_policy;
         self.take_prints(tick.prints, &mut taken);
         taken.progress.extend(tick.ended.into_iter().map(Ended::into_progress));
         let sampled_ns = self.book.last_sample_ns();
@@ -223,17 +241,13 @@ impl RiskEngine {
         facts
     }
 
-    /// Takes the orders of people, and reckons by the policy that they leave in force.
+    /// Takes the orders of people.
     fn take_controls(&mut self, now: Now, controls: Vec<ControlEvent>) -> Vec<RiskEvent> {
         let lost: BTreeSet<Arc<str>> = self.book.accounts_with_lost_fills().cloned().collect();
         let mut left = lost.clone();
         let events = self.desk.take_controls(now, controls, &mut left);
         for account in lost.difference(&left) {
             self.book.clear_lost(account);
-        }
-        if self.follow_policy() {
-            // What is reckoned otherwise now is no correction of what was known.
-            self.past.rebase(&self.book);
         }
         events
     }
@@ -250,20 +264,25 @@ impl RiskEngine {
         is_other
     }
 
-    /// Reckons the numbers of all accounts; gives the strategies that are no more.
+    /// Reckons the numbers of the accounts that anything touched; gives the strategies that are no more.
     fn reckon(&mut self, facts: &mut EngineFacts) -> Vec<Scope> {
-        let numbers = numbers_of(&self.book);
-        let before = std::mem::replace(&mut self.numbers, numbers);
-        for (account, numbers) in &self.numbers {
-            let is_same = before.get(account).is_some_and(|before| {
-                // Time alone is no change.
-                let before = AccountNumbers { now_ns: numbers.now_ns, ..before.clone() };
-                before == *numbers
-            });
-            facts.accounts.extend((!is_same).then(|| numbers.clone()));
+        let touched = self.book.take_touched();
+        // Time alone is no change.
+        for numbers in self.numbers.values_mut() {
+            numbers.now_ns = self.book.now_ns();
         }
-        let strategies = strategies(&self.numbers);
-        strategies_gone(&before, &strategies)
+        let mut gone = Vec::new();
+        for account in touched {
+            let Some(numbers) = self.book.numbers(&account) else { continue };
+            let before = self.numbers.get(&account);
+            if before == Some(&numbers) {
+                continue;
+            }
+            gone.extend(before.into_iter().flat_map(|before| strategies_gone(before, &numbers)));
+            facts.accounts.push(numbers.clone());
+            self.numbers.insert(account, numbers);
+        }
+        gone
     }
 
     fn touched(&self, taken: &Taken) -> Vec<PositionNumbers> {
@@ -276,11 +295,15 @@ impl RiskEngine {
         for (account, flow_e16) in &taken.flows {
             self.units.entry(account.clone()).or_default().flow(*flow_e16);
         }
+        let unsure = self.unsure_accounts(now, taken);
         for (account, numbers) in &self.numbers {
-            let Some(equity_e16) = numbers.equity_e16.filter(|_| numbers.is_valued()) else {
-                continue;
-            };
-            let value = self.units.entry(account.clone()).or_default().step(equity_e16);
+            // With an old mark too: a fall is one, whatever else is not known.
+            let Some(equity_e16) = numbers.equity_e16.filter(|_| !unsure.contains(account)) else { continue };
+            let unit = self.units.entry(account.clone()).or_default();
+            if taken.corrected.contains(account) || taken.is_of_other_policy {
+                unit.rebase(equity_e16);
+            }
+            let value = unit.step(equity_e16);
             let print = Print { time_ns: now.time_ns, key: now.tick.into(), value };
             taken.prints.push((Scope::Account(account.clone()), print));
         }
@@ -318,6 +341,8 @@ impl RiskEngine {
             desk: self.desk.save(),
             closes: self.closes.clone(),
             units: self.units.clone(),
+            sure: self.sure.clone(),
+            waiting: self.waiting.clone(),
             past: self.past.clone(),
             version: self.version,
         }
@@ -328,10 +353,10 @@ impl RiskEngine {
     /// # Panics
     /// If the state does not hold together: it was checked when it was read.
     pub fn restore(saved: SavedEngine) -> Self {
-        let SavedEngine { book, desk, closes, units, past, version } = saved;
+        let SavedEngine { book, desk, closes, units, sure, waiting, past, version } = saved;
         let book = AccountBook::restore(book);
         let numbers = numbers_of(&book);
-        Self { book, desk: Desk::restore(desk), closes, units, past, version, numbers }
+        Self { book, desk: Desk::restore(desk), closes, units, sure, waiting, past, version, numbers }
     }
 }
 
@@ -340,17 +365,11 @@ fn numbers_of(book: &AccountBook) -> BTreeMap<Arc<str>, AccountNumbers> {
     numbers.collect()
 }
 
-fn strategies(numbers: &BTreeMap<Arc<str>, AccountNumbers>) -> BTreeSet<Holder> {
-    let all = numbers.values().flat_map(|numbers| {
-        let of = |strategy: &Arc<str>| Holder { account: numbers.account.clone(), strategy: strategy.clone() };
-        numbers.strategies.iter().map(move |strategy| of(&strategy.strategy))
-    });
-    all.collect()
-}
-
 /// A strategy of which nothing is left, since all its fills were cancelled, is read no more.
-fn strategies_gone(before: &BTreeMap<Arc<str>, AccountNumbers>, now: &BTreeSet<Holder>) -> Vec<Scope> {
-    strategies(before).into_iter().filter(|holder| !now.contains(holder)).map(Scope::Strategy).collect()
+fn strategies_gone(before: &AccountNumbers, now: &AccountNumbers) -> Vec<Scope> {
+    let is_gone = |strategy: &&Arc<str>| now.strategies.iter().all(|left| left.strategy != **strategy);
+    let gone = before.strategies.iter().map(|strategy| &strategy.strategy).filter(is_gone);
+    gone.map(|strategy| Scope::Strategy(Holder { account: now.account.clone(), strategy: strategy.clone() })).collect()
 }
 
 fn health(health: Option<FeedHealth>, now: Now) -> Vec<Reading> {

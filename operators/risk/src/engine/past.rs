@@ -81,8 +81,6 @@ impl Past {
 
 /// Nothing is lost where nothing can be reckoned: the faults of that tick have been read by themselves.
 fn losses(curve: &Curve) -> [f64; 2] {
-    let base = curve.day_equity_e16.checked_add(curve.day_flow_e16);
-    let lost = curve.day_profit_e16().and_then(i128::checked_neg);
-    let daily = lost.and_then(|lost| share(lost, base).ok()).unwrap_or(0.0);
+    let daily = curve.day_loss_e16().and_then(|lost| share(lost, Some(curve.day_base_e16)).ok()).unwrap_or(0.0);
     [curve.drawdown().map_or(0.0, |drawdown| -drawdown), daily]
 }

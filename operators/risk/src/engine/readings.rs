@@ -4,11 +4,12 @@
 //! | --- | --- | --- |
 //! | value at risk | account, strategy | `historical_var_95` over the equity of the account |
 //! | drawdown | account | loss from the running peak over the peak |
-//! | daily loss | account | loss of the day over what the day began with, flows included |
+//! | daily loss | account | loss of the day over what the day began with, that being scaled by flows since |
 //! | leverage | account | the greatest, over venues, of exposure over margin equity there |
 //! | concentration | account | the greatest, over symbols, sectors and classes, of exposure over what its limit allows |
 //!
-//! An account with any fault has no reading but that fault, at every measure; where scenarios are too few, only value at risk has none.
+//! An account with any fault has that fault as a reading at every measure, beside the value where there is one: what numbers by an old
+//! mark or without a refused fill say of a loss counts too. Where scenarios are too few, only value at risk has that fault.
 
 use super::view::as_fault;
 use crate::book::{AccountBook, AccountNumbers, BookFault};
@@ -22,11 +23,14 @@ pub(super) fn readings(policy: &Policy, book: &AccountBook, numbers: &AccountNum
     let is_scenarios = |fault: &&BookFault| matches!(fault, BookFault::Scenarios { .. });
     let grave = numbers.faults.iter().find(|fault| !is_scenarios(fault)).map(as_fault);
     let few = numbers.faults.iter().find(is_scenarios).map(as_fault);
-    let of = |value: Result<f64, Fault>| grave.clone().map_or(value, Err);
     let account = Scope::Account(numbers.account.clone());
     let mut readings = Vec::new();
-    let mut read = |measure, scope: Scope, value| {
-        readings.push(Reading { measure, scope, value: of(value), as_of_ns });
+    let mut read = |measure, scope: Scope, value: Result<f64, Fault>| {
+        if grave.is_none() || value.is_ok() {
+            readings.push(Reading { measure, scope: scope.clone(), value, as_of_ns });
+        }
+        let fault = grave.clone().map(Err);
+        readings.extend(fault.map(|value| Reading { measure, scope, value, as_of_ns }));
     };
     let at_risk = |tail: Option<&Tail>| {
         let tail = tail.ok_or_else(|| few.clone().unwrap_or_else(|| Fault::Missing("scenarios".into())))?;
@@ -45,7 +49,8 @@ pub(super) fn readings(policy: &Policy, book: &AccountBook, numbers: &AccountNum
         None => Err(Fault::Missing("peak above zero".into())),
     };
     read(Measure::Drawdown, account.clone(), drawdown);
-    let lost = numbers.day_profit_e16.and_then(i128::checked_neg).ok_or(Fault::OutOfRange);
+    let lost = numbers.day_base_e16.zip(numbers.equity_e16).and_then(|(base, equity)| base.checked_sub(equity));
+    let lost = lost.ok_or(Fault::OutOfRange);
     read(Measure::DailyLoss, account.clone(), lost.and_then(|lost| share(lost, numbers.day_base_e16)));
     let leverages = numbers.venues.iter().map(|(venue, exposure)| {
         let margin = numbers.equity_e16.and_then(|equity| policy.margin.at(venue).of(equity));

@@ -63,6 +63,10 @@ pub(super) struct Taken {
     pub(super) touched: BTreeSet<(Holder, Instrument)>,
     /// Whether something is older than the last sample of equity.
     pub(super) is_correcting: bool,
+    /// Accounts whose fills are others than the last sample of equity knew.
+    pub(super) corrected: BTreeSet<Arc<str>>,
+    /// Whether the policy values otherwise than before.
+    pub(super) is_of_other_policy: bool,
 }
 
 impl RiskEngine {
@@ -101,11 +105,18 @@ impl RiskEngine {
         // By the rates of the tick, whichever of its marks came first.
         for CashMovement { account, currency, amount_e8, .. } in cash {
             let amount_e16 = i128::from(amount_e8) * crate::exact::ONE_E8;
-            let flow = self.book.rate(&account, &currency).ok().and_then(|rate| rate.convert(amount_e16));
-            // Without a rate there is no equity either.
-            let sum = taken.flows.entry(account).or_default();
-            *sum = sum.saturating_add(flow.unwrap_or(0));
+            let sum = self.waiting.entry((account, currency)).or_default();
+            *sum = sum.saturating_add(amount_e16);
         }
+        // Without a rate there is no equity either: it waits.
+        self.waiting.retain(|(account, currency), amount_e16| {
+            let flow = self.book.rate(account, currency).ok().and_then(|rate| rate.convert(*amount_e16));
+            if let Some(flow) = flow {
+                let sum = taken.flows.entry(account.clone()).or_default();
+                *sum = sum.saturating_add(flow);
+            }
+            flow.is_none()
+        });
         taken
     }
 
@@ -176,6 +187,7 @@ impl RiskEngine {
                 // What waited for it counts now.
                 let holders = self.book.holders(&reference.instrument);
                 let touched = holders.map(|holder| (holder.clone(), reference.instrument.clone()));
+                taken.corrected.extend(self.book.holders(&reference.instrument).map(|holder| holder.account.clone()));
                 let before = taken.touched.len();
                 taken.touched.extend(touched);
                 taken.is_correcting |= taken.touched.len() > before;
@@ -213,7 +225,17 @@ impl RiskEngine {
                 if outcome == Outcome::Applied {
                     self.version += 1;
                     let last_ns = self.book.last_sample_ns();
-                    taken.is_correcting |= last_ns.is_some_and(|last_ns| order::since_ns(&record) < last_ns);
+                    let is_correcting = last_ns.is_some_and(|last_ns| order::since_ns(&record) < last_ns);
+                    taken.is_correcting |= is_correcting;
+                    match &record {
+                        BookEvent::Fill(Fill { holder: Holder { account, .. }, .. })
+                        | BookEvent::FillChange { account, .. }
+                            if is_correcting =>
+                        {
+                            taken.corrected.insert(account.clone());
+                        }
+                        _ => {}
+                    }
                 }
                 match outcome {
                     Outcome::Late => facts.late.push(record),

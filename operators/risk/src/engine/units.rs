@@ -32,6 +32,11 @@ impl Unit {
         self.flow_e16 = self.flow_e16.saturating_add(flow_e16);
     }
 
+    /// What equity is by other fills, or valued otherwise: neither a fall nor a rise.
+    pub(super) const fn rebase(&mut self, equity_e16: i128) {
+        (self.equity_e16, self.flow_e16) = (equity_e16, 0);
+    }
+
     /// Takes the equity of a tick; gives the unit's value.
     pub(super) fn step(&mut self, equity_e16: i128) -> i128 {
         let without = equity_e16.saturating_sub(self.flow_e16);

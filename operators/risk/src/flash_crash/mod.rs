@@ -2,7 +2,8 @@
 //!
 //! What is compared is not "the price ten seconds ago" but the peak of the window. A single bad print must not trigger, so both ends of a
 //! fall need two: the peak is the second highest print in the window (two prints were at or above it), and the low is the higher of the
-//! last two prints (both are at or below it). The fall is complete with the second low print, which is the one that is reported.
+//! last two prints (both are at or below it). The fall is complete with the second low print, which is the one that is reported. It is over
+//! once the share `hysteresis.clear` of the fall that makes a crash is not reached any more; until then no other is reported.
 //!
 //! Prints are taken in the order of (event time, key), whatever their arrival: they wait `reorder_ms` of tick time for earlier ones. One
 //! that comes later than that is counted and not looked at: the crash is a fact, and what it was judged by has gone.
@@ -75,10 +76,11 @@ pub struct Falls {
 }
 
 impl FlashCrashes {
-    /// Takes a tick's prints, and looks at all that have waited long enough by its time.
+    /// Takes a tick's prints, and looks at all that have waited long enough by its time. `clear` is the policy's `hysteresis.clear`.
     pub fn take(
         &mut self,
         policy: &FlashCrashPolicy,
+        clear: Ratio,
         now: Now,
         prints: impl IntoIterator<Item = (Scope, Print)>,
     ) -> Falls {
@@ -97,7 +99,7 @@ impl FlashCrashes {
             watched.waiting.sort_unstable();
             let ready = watched.waiting.partition_point(|print| print.time_ns <= until_ns);
             let ready: Vec<_> = watched.waiting.drain(..ready).collect();
-            if let Some(value) = watched.look(policy, scope, &ready, &mut falls.crashes) {
+            if let Some(value) = watched.look(policy, clear, scope, &ready, &mut falls.crashes) {
                 let scope = scope.clone();
                 falls.readings.push(Reading { measure: Measure::Fall, scope, value, as_of_ns: now.time_ns });
             }
@@ -131,11 +133,12 @@ impl Watched {
     fn look(
         &mut self,
         policy: &FlashCrashPolicy,
+        clear: Ratio,
         scope: &Scope,
         prints: &[Print],
         crashes: &mut Vec<FlashCrash>,
     ) -> Option<Result<f64, Fault>> {
-        let window_ns = in_ns(policy.window_ms);
+        let (window_ns, over) = (in_ns(policy.window_ms), policy.fall.times(clear));
         let mut greatest: Option<Result<Ratio, Fault>> = None;
         for print in prints {
             self.newest = Some(*print);
@@ -145,7 +148,7 @@ impl Watched {
                     let Fallen { peak, low, fall } = *fallen;
                     crashes.push(FlashCrash { scope: scope.clone(), completed_by: *print, peak, low, fall });
                 }
-                self.is_fallen = fallen.fall >= policy.fall;
+                self.is_fallen = fallen.fall >= if self.is_fallen { over } else { policy.fall };
             }
             greatest = Some(match (greatest, fallen) {
                 (Some(Err(fault)), _) | (_, Err(fault)) => Err(fault),

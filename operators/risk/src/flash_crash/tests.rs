@@ -8,6 +8,9 @@ use tidewheel_schemas::Instrument;
 
 const MS: i64 = 1_000_000;
 
+/// As by default.
+const CLEAR: Ratio = Ratio::thousandths(800);
+
 fn symbol() -> Scope {
     Scope::Symbol(Instrument::new("binance", "BTCUSDT").expect("a name"))
 }
@@ -24,7 +27,7 @@ fn check(prints: &str, expected: &[i64]) {
         let value = i128::from(price.parse::<i64>().expect("a price"));
         (symbol(), Print { time_ns: ms.parse::<i64>().expect("a time") * MS, key: key as u128, value })
     });
-    let falls = FlashCrashes::default().take(&policy, at_ms(100_000), prints);
+    let falls = FlashCrashes::default().take(&policy, CLEAR, at_ms(100_000), prints);
     let found: Vec<_> = falls.crashes.iter().map(|crash| crash.completed_by.time_ns / MS).collect();
     assert_eq!(found, expected);
 }
@@ -57,6 +60,9 @@ fn only_what_is_inside_the_window_counts() {
 fn a_crash_is_told_once_until_it_is_over() {
     check("0:1000 1:1000 2:960 3:960 4:950 5:950 6:940", &[3]);
     check("0:1000 1:1000 2:960 3:960 4:1000 5:1000 6:960 7:960", &[3, 7]);
+    // About the threshold it is one crash; below four fifths of the fall it is over.
+    check("0:1000 1:1000 2:969 3:969 4:971 5:971 6:969 7:969 8:976 9:976 10:969 11:969", &[3]);
+    check("0:1000 1:1000 2:969 3:969 4:977 5:977 6:969 7:969", &[3, 7]);
 }
 
 #[test]
@@ -65,9 +71,9 @@ fn the_event_names_peak_low_and_the_completing_print() {
     let prints = [(0, 1_010), (1, 1_000), (2, 965), (3, 960)];
     let prints = prints.map(|(ms, value)| (symbol(), Print { time_ns: ms * MS, key: 0, value }));
     let mut crashes = FlashCrashes::default();
-    let early = crashes.take(&policy, at_ms(302), prints);
+    let early = crashes.take(&policy, CLEAR, at_ms(302), prints);
     assert_eq!((early.crashes.len(), early.readings.len()), (0, 1), "the last print waits for earlier ones");
-    let falls = crashes.take(&policy, at_ms(303), []);
+    let falls = crashes.take(&policy, CLEAR, at_ms(303), []);
     let crash = &falls.crashes[0];
     assert_eq!((crash.peak.value, crash.low, crash.completed_by.value), (1_000, 965, 960));
     assert_eq!(crash.fall, Ratio::thousandths(35));
@@ -79,7 +85,7 @@ fn the_event_names_peak_low_and_the_completing_print() {
         |crashes: &mut FlashCrashes, ms| crashes.fall(&policy, at_ms(ms), &symbol()).map(|reading| reading.value);
     assert_eq!(fall(&mut crashes, 5_000), Some(Ok(0.035)));
     assert_eq!(fall(&mut crashes, 20_000), Some(Ok(0.0)));
-    assert_eq!(crashes.take(&policy, at_ms(20_001), []).readings, []);
+    assert_eq!(crashes.take(&policy, CLEAR, at_ms(20_001), []).readings, []);
 }
 
 #[test]
@@ -89,7 +95,7 @@ fn values_that_cannot_be_are_faults() {
         let prints = [1_000, 1_000, value].map(|value| (symbol(), Print { time_ns: 0, key: 0, value }));
         let prints =
             prints.into_iter().enumerate().map(|(key, (scope, print))| (scope, Print { key: key as u128, ..print }));
-        let falls = FlashCrashes::default().take(&policy, at_ms(1_000), prints);
+        let falls = FlashCrashes::default().take(&policy, CLEAR, at_ms(1_000), prints);
         assert_eq!(falls.readings[0].value, Err(Fault::OutOfRange));
         assert_eq!(falls.crashes, []);
     }
@@ -104,12 +110,12 @@ fn oracle(prints: &[Print], policy: &FlashCrashPolicy) -> Vec<Print> {
         let begin_ns = print.time_ns - in_ns(policy.window_ms);
         let mut window: Vec<_> =
             prints[..=at].iter().filter(|held| held.time_ns >= begin_ns).map(|held| held.value).collect();
-        let mut is_one = false;
+        let (mut is_one, needed) = (false, if is_fallen { policy.fall.e9() / 10 * 8 } else { policy.fall.e9() });
         if window.len() >= 2 {
             let low = window[window.len() - 2].max(window[window.len() - 1]);
             window.sort();
             let peak = window[window.len() - 2];
-            is_one = (peak - low) * 1_000_000_000 / peak >= i128::from(policy.fall.e9());
+            is_one = (peak - low) * 1_000_000_000 / peak >= i128::from(needed);
         }
         if is_one && !is_fallen {
             found.push(*print);
@@ -144,7 +150,8 @@ fn random_walks_crash_where_a_slow_oracle_says_whatever_the_arrival_and_over_res
         while tick_ms < ms + 1_000 {
             tick_ms += random.random_range(1..50);
             let arrived: Vec<_> = arrivals.extract_if(.., |(at_ms, _)| *at_ms <= tick_ms).collect();
-            let falls = crashes.take(&policy, at_ms(tick_ms), arrived.into_iter().map(|(_, print)| (symbol(), print)));
+            let falls =
+                crashes.take(&policy, CLEAR, at_ms(tick_ms), arrived.into_iter().map(|(_, print)| (symbol(), print)));
             assert_eq!(falls.late, 0, "seed {seed}");
             for crash in &falls.crashes {
                 assert!(at_ms(tick_ms).time_ns - crash.completed_by.time_ns < 1_000 * MS, "seed {seed}");
@@ -165,10 +172,10 @@ fn late_prints_are_counted_and_state_is_bounded_by_the_window() {
     for ms in 0..100_000 {
         // Falling slowly, so that no print is reached by a later one: the worst case.
         let print = Print { time_ns: ms * MS, key: 0, value: i128::from(10_000_000 - ms) };
-        crashes.take(&policy, at_ms(ms), [(symbol(), print)]);
+        crashes.take(&policy, CLEAR, at_ms(ms), [(symbol(), print)]);
         assert!(crashes.sizes()[1] <= 10_000 + 302);
     }
-    let falls = crashes.take(&policy, at_ms(100_000), [(symbol(), Print { time_ns: 5, key: 0, value: 1 })]);
+    let falls = crashes.take(&policy, CLEAR, at_ms(100_000), [(symbol(), Print { time_ns: 5, key: 0, value: 1 })]);
     assert_eq!((falls.late, falls.crashes.len()), (1, 0));
     crashes.retire(&symbol());
     assert_eq!(crashes.sizes(), [0, 0]);

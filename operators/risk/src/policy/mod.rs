@@ -216,6 +216,9 @@ pub struct RegimePolicy {
     pub band: Ratio,
     /// For how many bars in a row.
     pub dwell_bars: u32,
+    /// The volatility of a bar that spikes are measured against where the median is less: what hardly ever moves, such as a stablecoin,
+    /// has none to speak of, and one tick of its price is no spike. Above 0, below 1.
+    pub least_volatility: Ratio,
     /// What stop distances are multiplied by when it is high; below that it is 1.
     pub high_stop_multiplier: Ratio,
     /// And when it is extreme, or not known yet.
@@ -233,6 +236,8 @@ impl Default for RegimePolicy {
             extreme_from: Ratio::thousandths(970),
             band: Ratio::thousandths(50),
             dwell_bars: 3,
+            // Two hundredths of a per cent: after a quiet past a switch at five times that trips by a move of 0.41 % in a bar.
+            least_volatility: Ratio::from_e9(200_000),
             high_stop_multiplier: Ratio::thousandths(1_500),
             extreme_stop_multiplier: Ratio::thousandths(2_500),
         }

@@ -103,7 +103,7 @@ pub struct KillSwitches {
     pub leverage: Switch,
     /// Loss of the day as a share of the equity it began with.
     pub daily_loss: Switch,
-    /// Volatility as a multiple of the median of its own past.
+    /// Volatility as a multiple of the median of its own past, or of `regimes.least_volatility` where that is more.
     pub volatility: Switch,
     /// Age of the newest market data, seconds.
     pub data_age_s: Switch,

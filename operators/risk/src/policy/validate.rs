@@ -251,6 +251,7 @@ impl Policy {
         let regimes = &self.regimes;
         let (normal, high, extreme) = (regimes.normal_from, regimes.high_from, regimes.extreme_from);
         found.is_inside_one("regimes.decay", regimes.decay);
+        found.is_inside_one("regimes.least_volatility", regimes.least_volatility);
         for (name, share) in [("normal_from", normal), ("high_from", high), ("extreme_from", extreme)] {
             found.is_inside_one(&format!("regimes.{name}"), share);
         }
@@ -395,6 +396,7 @@ mod tests {
             ("[flash_crash]\nwindow_ms = 300", &["flash_crash.reorder_ms"]),
             ("[regimes]\nnormal_from = 0.9", &["regimes", "regimes.band"]),
             ("[regimes]\nband = 0.2\nwarm_bars = 1000", &["regimes.band", "regimes.warm_bars"]),
+            ("[regimes]\nleast_volatility = 0", &["regimes.least_volatility"]),
             (
                 "[decisions]\nmarket_slippage = 0.1\nmemory_ms = 1000",
                 &["decisions.market_slippage", "decisions.reservation_ms"],

@@ -3,6 +3,7 @@
 use super::{Contract, CostMethod, Entry, Holding, OutOfRange};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,7 +17,10 @@ pub enum EntryKind {
 }
 
 /// Where an entry stands among those of its position: by event time, never by arrival.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+///
+/// Of fills of one time the ids decide: those that are numbers come first, by size (venues count up, so that 99 was before 100), then
+/// the others as text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryKey {
     /// When, nanoseconds.
     pub event_time_ns: i64,
@@ -24,6 +28,30 @@ pub struct EntryKey {
     pub kind: EntryKind,
     /// The fill's id; empty for funding.
     pub id: Arc<str>,
+}
+
+impl Ord for EntryKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let place = |key: &Self| (key.event_time_ns, key.kind);
+        place(self).cmp(&place(other)).then_with(|| by_size(&self.id).cmp(&by_size(&other.id)))
+    }
+}
+
+impl PartialOrd for EntryKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// An order for ids: whether it is no number, how many digits it has without zeros in front, these, and all of it, so that only equal
+/// ids are equal. The empty one is the least.
+fn by_size(id: &str) -> (bool, usize, &str, &str) {
+    if id.bytes().all(|byte| byte.is_ascii_digit()) {
+        let digits = id.trim_start_matches('0');
+        (false, digits.len(), digits, id)
+    } else {
+        (true, 0, "", id)
+    }
 }
 
 /// What one holder has of one instrument.

@@ -268,3 +268,21 @@ fn half_a_unit_goes_to_the_even_side_when_cost_is_released() {
     let holding = fold(&SPOT, CostMethod::Average, &entries);
     assert_eq!((holding.basis_e16, holding.realised_e16), (1, -2));
 }
+
+#[test]
+fn entries_of_one_time_go_by_the_size_of_their_ids() {
+    let ascending =
+        ["", "0", "00", "01", "1", "2", "9", "10", "99", "0100", "100", "18446744073709551616", "1a", "9a", "a", "b"];
+    let mut shuffled = ascending;
+    shuffled.reverse();
+    let key = |id: &&str| EntryKey { event_time_ns: 1, kind: EntryKind::Fill, id: (*id).into() };
+    shuffled.sort_by_key(key);
+    let sorted: Vec<_> = shuffled.iter().map(key).collect();
+    let expected: Vec<_> = ascending.iter().map(key).collect();
+    assert_eq!(sorted, expected);
+    for (at, one) in expected.iter().enumerate() {
+        for (other_at, other) in expected.iter().enumerate() {
+            assert_eq!(one.cmp(other), at.cmp(&other_at), "{one:?} {other:?}");
+        }
+    }
+}

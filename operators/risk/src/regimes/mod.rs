@@ -94,7 +94,7 @@ pub struct RegimeChange {
 pub struct Regimed {
     /// A change, where there is one.
     pub change: Option<RegimeChange>,
-    /// Volatility over the median of its last values; none while the symbol is not warm.
+    /// Volatility over the median of its last values, or over the policy's least where that is more; none while the symbol is not warm.
     pub spike: Option<f64>,
 }
 
@@ -145,8 +145,8 @@ impl Regimes {
         let smaller = symbol.sorted.partition_point(|held| held.total_cmp(&volatility).is_lt());
         let share = Ratio::from_e9((smaller as i64).saturating_mul(Ratio::ONE.e9()) / count as i64);
         let median = symbol.sorted[(count - 1) / 2];
-        // Volatility above a median of zero is infinitely more than usual, which no reading accepts as a number.
-        let spike = if volatility == 0.0 { 0.0 } else { volatility / median };
+        // A median of nothing, or nearly so, would make a spike of any move.
+        let spike = volatility / median.max(policy.least_volatility.as_f64());
         let change = symbol.move_to(policy, share).map(|(from, to)| RegimeChange {
             instrument: bar.instrument.clone(),
             from,

@@ -121,11 +121,28 @@ fn a_spike_is_told_against_the_median_and_bad_returns_change_nothing() {
     let said = regimes.take(&policy, &bar(51, 0.1)).expect("a number");
     assert!(said.spike.is_some_and(|spike| spike > 20.0), "{said:?}");
     assert_eq!(regimes.of(&bitcoin()), Some(Regime::Extreme));
-    // Flat for ever, then a move: infinitely more than usual.
+    // Flat for ever, then a move: against the least that counts.
     let mut regimes = Regimes::default();
     for number in 1..=50 {
         spike = regimes.take(&policy, &bar(number, 0.0)).expect("a number").spike;
     }
     assert_eq!(spike, Some(0.0));
-    assert_eq!(regimes.take(&policy, &bar(51, 0.1)).expect("a number").spike, Some(f64::INFINITY));
+    let spike = regimes.take(&policy, &bar(51, 0.1)).expect("a number").spike.expect("it is warm");
+    assert!((spike - 0.06f64.sqrt() * 0.1 / 0.000_2).abs() < 1e-9, "{spike}");
+}
+
+#[test]
+fn a_stablecoin_that_moves_a_tick_in_a_hundred_bars_is_not_volatile() {
+    let (policy, trigger) =
+        (RegimePolicy::default(), crate::policy::KillSwitches::default().volatility.trigger.as_f64());
+    let (mut regimes, mut greatest) = (Regimes::default(), 0.0f64);
+    for number in 1..2_000 {
+        let value = if number % 105 == 0 { if number % 210 == 0 { 0.000_1 } else { -0.000_1 } } else { 0.0 };
+        let spike = regimes.take(&policy, &bar(number, value)).expect("a return").spike;
+        greatest = greatest.max(spike.unwrap_or(0.0));
+    }
+    assert!(greatest > 0.0 && greatest < trigger / 2.0, "{greatest} of {trigger}");
+    // Losing its peg is another matter.
+    let spike = regimes.take(&policy, &bar(2_000, -0.02)).expect("a return").spike;
+    assert!(spike.is_some_and(|spike| spike.is_finite() && spike > trigger), "{spike:?}");
 }

@@ -49,7 +49,8 @@ pub enum ClosePut {
 ///
 /// An instrument's return at a time is from its last close before to its close at that time, so that a bar that does not exist is one
 /// in which nothing was traded: its return is zero, and the next return spans it. Before an instrument's first close there is nothing
-/// to say: its return is missing, as is one beyond a thousand per cent, and a portfolio that holds it has no such scenario. A time at
+/// to say: its return is missing, and a portfolio that holds it has no such scenario. A return beyond a thousand per cent counts as that
+/// much: to leave it out would leave out the worst for all that the portfolio holds. A time at
 /// which no instrument at all has a bar is no scenario either (a weekend).
 ///
 /// The factor of a linear contract is its return `r`, that of an inverse one `r / (1 + r)`, each rounded half to even at nine decimals:
@@ -199,7 +200,7 @@ impl ScenarioGrid {
             let factor = match (previous, close) {
                 (None, _) => None,
                 (Some(_), 0) => Some(0),
-                (Some(previous), close) => factor_e9(closes.kind, previous, close),
+                (Some(previous), close) => Some(factor_e9(closes.kind, previous, close)),
             };
             if close != 0 {
                 previous = Some(close);
@@ -218,12 +219,14 @@ impl ScenarioGrid {
     }
 }
 
-/// Profit a unit of exposure, nine decimals; none beyond a thousand per cent.
-fn factor_e9(kind: ContractKind, from_e8: i64, to_e8: i64) -> Option<i64> {
+/// Profit a unit of exposure, nine decimals, at most a thousand per cent either way: the bound of the proof beside [`FACTOR_LIMIT_E9`].
+fn factor_e9(kind: ContractKind, from_e8: i64, to_e8: i64) -> i64 {
     let over = match kind {
         ContractKind::Linear => from_e8,
         ContractKind::Inverse => to_e8,
     };
-    let factor = mul_div(i128::from(to_e8) - i128::from(from_e8), 1_000_000_000, i128::from(over))?;
-    i64::try_from(factor).ok().filter(|factor| factor.abs() <= FACTOR_LIMIT_E9)
+    let change = i128::from(to_e8) - i128::from(from_e8);
+    let factor = mul_div(change, 1_000_000_000, i128::from(over)).expect("prices are 64 bits and above zero");
+    let limit = i128::from(FACTOR_LIMIT_E9);
+    i64::try_from(factor.clamp(-limit, limit)).expect("the limit is 64 bits")
 }

@@ -56,7 +56,8 @@ impl Confidence {
 pub struct Tail {
     /// How many scenarios it is of.
     pub scenarios: usize,
-    /// The loss that the inverted distribution function gives, sixteen decimals: an observation.
+    /// The loss that the inverted distribution function gives, sixteen decimals: an observation. That of a sum can be more than the sum of
+    /// those of its parts.
     pub historical_var_95_e16: i128,
     /// The same at 99 %.
     pub historical_var_99_e16: i128,

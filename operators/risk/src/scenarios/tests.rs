@@ -219,7 +219,7 @@ fn slow_factors(closes: &BTreeMap<i64, i64>, kind: ContractKind, window: &[i64])
             let floor = exact.div_euclid(over);
             let twice = 2 * exact.rem_euclid(over);
             let factor = floor + i128::from(twice > over || (twice == over && floor % 2 != 0));
-            i64::try_from(factor).ok().filter(|factor| factor.abs() <= 10_000_000_000)
+            Some(factor.clamp(-10_000_000_000, 10_000_000_000) as i64)
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use crate::exact::POSITIONS_LIMIT;
 /// One past the largest exposure of a position in scenarios: eight decimals of what [`crate::exact::WORTH_LIMIT_E16`] bounds with sixteen.
 const EXPOSURE_LIMIT_E8: i128 = 10i128.pow(22);
 
-/// The largest factor: a return of a thousand per cent, nine decimals.
+/// The largest factor either way: a return of a thousand per cent, nine decimals. It can be reached.
 pub(crate) const FACTOR_LIMIT_E9: i64 = 10_000_000_000;
 
 // The proof that no sum of products leaves 128 bits.

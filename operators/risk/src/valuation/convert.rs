@@ -5,10 +5,46 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidewheel_schemas::{ContractKind, Instrument, InstrumentReference};
 
-/// Instruments whose price is a rate: linear, of multiplier one. By (base, quote).
+/// Instruments whose price is a rate: linear, of multiplier one, spot or perpetual. By (base, quote).
+///
+/// Reference data do not say what has an expiry, so the symbol must: one that is base and quote and nothing else (`BTCUSDT`, `BTC-USDT`,
+/// `btc/usdt`) is spot, or as good as spot; with `PERP`, `PERPETUAL`, `SWAP` or `P` behind it (`BTC-USDT-SWAP`) it is perpetual, and so is
+/// the base alone with one of the first three. All else may be an option or a dated future, whose price is no rate.
 #[derive(Clone, Debug, Default)]
 pub struct Pairs {
-    by_currencies: BTreeMap<(Arc<str>, Arc<str>), BTreeSet<Instrument>>,
+    by_currencies: BTreeMap<Currencies, BTreeSet<(Nature, Instrument)>>,
+}
+
+/// Base and quote.
+type Currencies = (Arc<str>, Arc<str>);
+
+/// What an instrument is by its symbol, the better rate first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Nature {
+    Spot,
+    Perpetual,
+}
+
+impl Nature {
+    /// None of what may have an expiry.
+    fn of(reference: &InstrumentReference) -> Option<Self> {
+        let symbol = plain(&reference.instrument.symbol);
+        let (base, quote) = (plain(&reference.base_currency), plain(&reference.quote_currency));
+        let rest = symbol.strip_prefix(&base)?;
+        match (rest.strip_prefix(&quote), rest) {
+            (Some(""), _) => Some(Self::Spot),
+            (Some("PERP" | "PERPETUAL" | "SWAP" | "P"), _) | (_, "PERP" | "PERPETUAL" | "SWAP") => {
+                Some(Self::Perpetual)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Letters and digits alone, as capitals; bitcoin by one of its two names.
+fn plain(name: &str) -> String {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase());
+    letters.collect::<String>().replace("XBT", "BTC")
 }
 
 /// A mark as it is seen when a rate is looked for.
@@ -72,19 +108,20 @@ impl Rate {
 }
 
 impl Pairs {
-    /// Knows one more instrument, if its price is a rate.
-    pub fn add(&mut self, reference: &InstrumentReference) {
-        if reference.kind == ContractKind::Linear && i128::from(reference.multiplier_e8) == ONE_E8 {
-            let key = (reference.base_currency.clone(), reference.quote_currency.clone());
-            self.by_currencies.entry(key).or_default().insert(reference.instrument.clone());
-        }
+    /// Knows one more instrument, if its price is a rate, and says so.
+    pub fn add(&mut self, reference: &InstrumentReference) -> bool {
+        let is_plain = reference.kind == ContractKind::Linear && i128::from(reference.multiplier_e8) == ONE_E8;
+        let Some(nature) = Nature::of(reference).filter(|_| is_plain) else { return false };
+        let key = (reference.base_currency.clone(), reference.quote_currency.clone());
+        self.by_currencies.entry(key).or_default().insert((nature, reference.instrument.clone()));
+        true
     }
 
     /// The rate from one currency to another.
     ///
     /// The ways are tried in this order: the pair `from/to`, the pair `to/from`, then each of `hops` in turn, each leg by its own pair
-    /// before the turned one. Of several instruments of one pair the first by venue and symbol. The first way whose marks are
-    /// all fresh is taken; if there is none, the first that has marks, and it says which is stale.
+    /// before the turned one. Of several instruments of one pair spot comes before perpetual, then the first by venue and symbol. The
+    /// first way whose marks are all fresh is taken; if there is none, the first that has marks, and it says which is stale.
     ///
     /// # Errors
     /// If no way has marks.
@@ -120,7 +157,7 @@ impl Pairs {
             ((from.clone(), to.clone()), Step::Times as fn(i64) -> Step),
             ((to.clone(), from.clone()), Step::Over as fn(i64) -> Step),
         ] {
-            for instrument in self.by_currencies.get(&key).into_iter().flatten() {
+            for (_, instrument) in self.by_currencies.get(&key).into_iter().flatten() {
                 let Some(seen) = see(instrument) else { continue };
                 let (steps, oldest_ns) = (vec![step(seen.price_e8)], Some(seen.event_time_ns));
                 if seen.is_stale {
@@ -152,7 +189,8 @@ mod tests {
         let mut pairs = Pairs::default();
         for (symbol, base, quote) in list {
             pairs.add(&InstrumentReference {
-                instrument: Instrument::new("venue", symbol).expect("the names of the table are well formed"),
+                instrument: Instrument::new(if *symbol == "BTC/USDT" { "venue2" } else { "venue" }, symbol)
+                    .expect("the names of the table are well formed"),
                 asset_class: "crypto".into(),
                 sector: "coin".into(),
                 base_currency: (*base).into(),
@@ -165,10 +203,40 @@ mod tests {
     }
 
     #[test]
+    fn only_what_has_no_expiry_is_a_rate() {
+        for (symbol, base, quote, expected) in [
+            ("BTCUSDT", "BTC", "USDT", Some(Nature::Spot)),
+            ("btc_usdt", "BTC", "USDT", Some(Nature::Spot)),
+            ("XBT/USD", "BTC", "USD", Some(Nature::Spot)),
+            ("1INCHUSDT", "1INCH", "USDT", Some(Nature::Spot)),
+            ("BTC-USDT-SWAP", "BTC", "USDT", Some(Nature::Perpetual)),
+            ("BTCUSDT.P", "BTC", "USDT", Some(Nature::Perpetual)),
+            ("BTC-PERPETUAL", "BTC", "USD", Some(Nature::Perpetual)),
+            ("BTC-26DEC-100000-C", "BTC", "USDT", None),
+            ("BTC-USDT-261225", "BTC", "USDT", None),
+            ("BTCUSDT_261225-90000-P", "BTC", "USDT", None),
+            ("BTC", "BTC", "USDT", None),
+            ("BTC-P", "BTC", "USDT", None),
+            ("USDTBTC", "BTC", "USDT", None),
+        ] {
+            let reference = InstrumentReference {
+                instrument: Instrument::new("venue", symbol).expect("a name"),
+                asset_class: "crypto".into(),
+                sector: "coin".into(),
+                base_currency: base.into(),
+                quote_currency: quote.into(),
+                kind: ContractKind::Linear,
+                multiplier_e8: 100_000_000,
+            };
+            assert_eq!(Nature::of(&reference), expected, "{symbol}");
+        }
+    }
+
+    #[test]
     fn direct_then_turned_then_over_one_hop_and_fresh_before_stale() {
         let pairs = pairs(&[
             ("BTCUSDT", "BTC", "USDT"),
-            ("BTCUSDT.old", "BTC", "USDT"),
+            ("BTC/USDT", "BTC", "USDT"),
             ("USDTEUR", "USDT", "EUR"),
             ("ETHBTC", "ETH", "BTC"),
         ]);
@@ -177,7 +245,7 @@ mod tests {
             let see = |instrument: &Instrument| {
                 let price_e8 = match &*instrument.symbol {
                     "BTCUSDT" => 5_000_000_000_000,
-                    "BTCUSDT.old" => 4_000_000_000_000,
+                    "BTC/USDT" => 4_000_000_000_000,
                     "USDTEUR" => 80_000_000,
                     _ => 5_000_000,
                 };
@@ -196,7 +264,7 @@ mod tests {
         assert_eq!(rate("ETH", "USDT", &[], &[]), Ok((Some(2_500 * unit), None)));
         assert_eq!(rate("BTC", "USDT", &["BTCUSDT"], &[]), Ok((Some(40_000 * unit), None)));
         assert_eq!(
-            rate("BTC", "USDT", &["BTCUSDT", "BTCUSDT.old"], &[]),
+            rate("BTC", "USDT", &["BTCUSDT", "BTC/USDT"], &[]),
             Ok((Some(50_000 * unit), Some("BTCUSDT".to_owned())))
         );
         assert!(rate("BTC", "EUR", &[], &["USDTEUR"]).is_err());

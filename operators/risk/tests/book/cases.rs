@@ -322,3 +322,34 @@ fn the_state_is_bounded_by_the_horizon() {
     assert!(largest.marks <= 13 && largest.samples <= 12, "{largest:?}");
     assert_eq!(text(numbers(&book).equity_e16), "200");
 }
+
+/// A price that became the fifteenfold is the worst there is for who is short, and no reason to leave the scenario out.
+#[test]
+fn a_return_beyond_the_limit_is_a_scenario_at_the_limit() {
+    let mut book = book(BookConfig { scenarios: 60, ..config() });
+    let mut events = vec![cash("main", "c1", "USDT", "1000", 0), mark("ADAUSDT", "1", 1)];
+    events.push(BookEvent::Fill(fill("f1 ADAUSDT -1@1 0", 2)));
+    for minute in 0..12 {
+        events.push(close("ADAUSDT", if minute < 6 { "1" } else { "15" }, minute));
+    }
+    apply(&mut book, events);
+    let tail = book.numbers("main").and_then(|numbers| numbers.tail).expect("there are scenarios enough");
+    assert_eq!((tail.scenarios, tail.historical_var_95_e16), (11, e16("10")));
+}
+
+#[test]
+fn ids_that_are_numbers_count_by_size_within_a_time() {
+    let mut book = book(config());
+    apply(
+        &mut book,
+        [
+            mark("ADAUSDT", "0.3", 1),
+            BookEvent::Fill(fill("7 ADAUSDT 1@50 0", 2)),
+            BookEvent::Fill(fill("100 ADAUSDT -1@110 0", 3)),
+            BookEvent::Fill(fill("99 ADAUSDT 1@100 0", 3)),
+        ],
+    );
+    let position = book.position(&holder("main", "one"), &instrument("ADAUSDT")).expect("it was opened");
+    // The average of 50 and 100 was sold at 110.
+    assert_eq!(position.realised_e16, e16("35"));
+}

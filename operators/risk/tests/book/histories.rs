@@ -47,7 +47,8 @@ impl Market {
                 strategy: (*["one", "two"].choose(&mut self.random).expect("there are strategies")).into(),
             },
             instrument: instrument(symbol),
-            fill_id: format!("f{}", self.made).into(),
+            // Half of them are numbers.
+            fill_id: if self.made % 2 == 0 { self.made.to_string() } else { format!("f{}", self.made) }.into(),
             intent_id: None,
             side: if self.random.random() { Side::Buy } else { Side::Sell },
             // Few sizes, so that positions are closed exactly at times.
@@ -162,6 +163,7 @@ fn compared(numbers: &AccountNumbers) -> SlowNumbers {
         peak: numbers.peak_e16,
         max_drawdown: numbers.max_drawdown,
         day_profit: numbers.day_profit_e16,
+        day_base: numbers.day_base_e16,
         open: numbers.open_positions,
         sectors: (numbers.sectors.iter())
             .map(|(sector, exposure)| (sector.clone(), (exposure.gross_e16, exposure.net_e16)))

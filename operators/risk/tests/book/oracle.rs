@@ -59,6 +59,7 @@ pub struct SlowNumbers {
     pub peak: Option<i128>,
     pub max_drawdown: Option<f64>,
     pub day_profit: Option<i128>,
+    pub day_base: Option<i128>,
     pub open: i64,
     pub sectors: BTreeMap<Arc<str>, (i128, i128)>,
     pub strategies: BTreeMap<Arc<str>, (Option<i128>, Option<Tail>)>,
@@ -131,7 +132,10 @@ impl Oracle {
         let mut positions = BTreeMap::new();
         for ((holder, instrument), mut fills) in lines {
             fills.retain(|fill| fill.event_time_ns < before_ns);
-            fills.sort_by_key(|fill| (fill.event_time_ns, fill.fill_id.clone()));
+            fills.sort_by_key(|fill| {
+                // Numbers by size, before all others.
+                (fill.event_time_ns, fill.fill_id.parse().unwrap_or(u64::MAX), fill.fill_id.clone())
+            });
             let mut fundings: Vec<_> = (self.events.iter())
                 .filter_map(|event| match event {
                     BookEvent::Funding(funding) if funding.instrument == instrument => Some(funding.clone()),
@@ -290,49 +294,63 @@ impl Oracle {
         self.sum(config, &sums, base, at_ns)
     }
 
-    /// Peak, deepest drawdown and the day's profit over all samples that ever were, and the equity of now.
+    /// Peak, deepest drawdown, the day's profit and what its loss is a share of, over all samples that ever were, and the equity of now.
     fn curve(
         &self,
         config: &BookConfig,
         account: &str,
         base: &str,
         now: i128,
-    ) -> (Option<i128>, Option<f64>, Option<i128>) {
+    ) -> (Option<i128>, Option<f64>, Option<i128>, Option<i128>) {
         let (mut peak, mut last, mut waiting) = (None::<i128>, 0, 0);
-        let (mut day, mut day_open, mut day_flow) = (None, 0, 0);
+        // Without a rate so far.
+        let mut unvalued = Amounts::new();
+        let (mut day, mut day_open, mut day_flow, mut day_base) = (None, 0, 0, 0);
         let mut deepest = None::<f64>;
         let mut since = i64::MIN;
         let times = self.samples.iter().map(|time| (*time, Some(*time))).chain([(self.now_ns, None)]);
         for (time, at) in times {
             let number = (time - 1 - config.day_offset_ns).div_euclid(86_400_000_000_000);
             if day != Some(number) {
-                (day, day_open, day_flow) = (Some(number), last, 0);
+                (day, day_open, day_flow, day_base) = (Some(number), last + waiting, 0, last);
             }
             let until = at.unwrap_or(i64::MAX);
-            let flow = self.sum(config, &self.deposits(account, since, until), base, at);
+            for (currency, amount) in self.deposits(account, since, until) {
+                *unvalued.entry(currency).or_default() += amount;
+            }
             since = until;
+            let mut flow = 0;
+            unvalued.retain(|currency, amount| {
+                let value = self.convert(config, *amount, currency, base, at);
+                flow += value.unwrap_or(0);
+                value.is_none()
+            });
             // Now each line is converted by itself, at the samples the sum of each currency: digits at the very end may differ.
             let equity = if at.is_none() { Some(now) } else { self.equity(config, account, base, at) };
-            let equity = flow.and(equity);
-            day_flow += flow.unwrap_or(0);
-            waiting += flow.unwrap_or(0);
-            let Some(equity) = equity else { continue };
+            day_flow += flow;
+            waiting += flow;
+            let Some(equity) = equity.filter(|_| unvalued.is_empty()) else { continue };
             // What was put in was there from the sample before on, what was taken out until this one.
             if waiting > 0 {
-                peak = match peak {
-                    Some(peak) if last > 0 => {
-                        Some(mul_div(peak, last + waiting, last).expect("the numbers of tests fit"))
-                    }
-                    _ => Some(last + waiting),
+                let with = |before: i128| match before {
+                    1.. if last > 0 => mul_div(before, last + waiting, last).expect("the numbers of tests fit"),
+                    // All was lost: the loss stays what it was in money.
+                    1.. => before + waiting,
+                    _ => last + waiting,
                 };
+                (peak, day_base) = (Some(with(peak.unwrap_or(0))), with(day_base));
             }
             let earned = equity - waiting.min(0);
             let mut highest = peak.unwrap_or(earned).max(earned);
             if waiting < 0 {
-                highest = match earned > 0 && equity > 0 {
-                    true => mul_div(highest, equity, earned).expect("the numbers of tests fit"),
-                    false => equity,
+                let without = |before: i128| match before {
+                    1.. if earned > 0 && equity > 0 => {
+                        mul_div(before, equity, earned).expect("the numbers of tests fit")
+                    }
+                    1.. if earned <= 0 => before,
+                    _ => equity,
                 };
+                (highest, day_base) = (without(highest), without(day_base));
             }
             (peak, last, waiting) = (Some(highest), equity, 0);
             if highest > 0 {
@@ -340,7 +358,7 @@ impl Oracle {
                 deepest = Some(deepest.map_or(drawdown, |deepest: f64| deepest.min(drawdown)));
             }
         }
-        (peak, deepest, Some(last - day_open - day_flow))
+        (peak, deepest, Some(last - day_open - day_flow), Some(day_base))
     }
 
     /// The factors of an instrument at some bar times.
@@ -354,7 +372,7 @@ impl Oracle {
                 let Some(close) = closes.get(time) else { return Some(0) };
                 let over = if kind == ContractKind::Linear { *previous } else { *close };
                 let factor = divide((close - previous) * 1_000_000_000, over);
-                (factor.abs() <= 10_000_000_000).then_some(factor)
+                Some(factor.clamp(-10_000_000_000, 10_000_000_000))
             })
             .collect()
     }
@@ -512,8 +530,8 @@ impl Oracle {
             numbers.strategies.insert(strategy, (unrealised.and_then(|sums| convert(&sums)), tail));
         }
         if let Some(now) = numbers.equity {
-            let (peak, max_drawdown, day_profit) = self.curve(config, account, &base, now);
-            (numbers.peak, numbers.max_drawdown, numbers.day_profit) = (peak, max_drawdown, day_profit);
+            (numbers.peak, numbers.max_drawdown, numbers.day_profit, numbers.day_base) =
+                self.curve(config, account, &base, now);
             if numbers.open > 0 && numbers.equity.is_some_and(|equity| equity <= 0) {
                 faults.insert(BookFault::NoEquity);
             }

@@ -1,10 +1,12 @@
 //! Bad records: refused with a reason, and the book is as it was.
 
-use crate::world::{START_NS, apply, book, cash, change, close, config, fill, funding, instrument, mark, refusal};
-use tidewheel_risk::book::{AccountBook, BookEvent, Outcome, Refusal};
+use crate::world::{
+    START_NS, apply, book, cash, change, close, config, e16, fill, funding, holder, instrument, mark, refusal,
+};
+use tidewheel_risk::book::{AccountBook, BookEvent, BookFault, Outcome, Refusal};
 use tidewheel_risk::positions::OutOfRange;
 use tidewheel_risk::valuation::MarkSource;
-use tidewheel_schemas::{Fill, FillChange};
+use tidewheel_schemas::{Fill, FillChange, Side};
 
 fn started() -> AccountBook {
     let mut book = book(config());
@@ -95,12 +97,34 @@ fn absurd_markets_and_money() {
 }
 
 #[test]
-fn a_mark_that_makes_a_worth_out_of_range_is_refused_and_grows_stale() {
+fn a_worth_out_of_range_leaves_its_position_unmarked_and_the_mark_counts_for_all_others() {
     let mut book = started();
-    apply(&mut book, [BookEvent::Fill(fill("f2 ADAUSDT 60000000000@0.3 0", 5))]);
-    let before = book.numbers("main");
+    let absurd = Fill { holder: holder("absurd", "one"), ..fill("f2 ADAUSDT 60000000000@0.3 0", 5) };
+    apply(&mut book, [BookEvent::Fill(absurd.clone())]);
+    book.advance(START_NS + 120_000_000_000);
     // 60 thousand million times 9 thousand million is beyond a hundred trillion.
-    let event = mark("ADAUSDT", "9000000000", 6);
-    assert_eq!(refusal(&mut book, event), OutOfRange("worth").into());
-    assert_eq!(book.numbers("main"), before);
+    apply(&mut book, [mark("ADAUSDT", "9000000000", 121)]);
+    let faults = |book: &AccountBook, account: &str| {
+        let faults = book.numbers(account).expect("something was heard of the account").faults;
+        faults.into_iter().filter(|fault| !matches!(fault, BookFault::Scenarios { .. })).collect::<Vec<_>>()
+    };
+    let unmarked = [BookFault::Unmarked(instrument("ADAUSDT"))];
+    assert_eq!((faults(&book, "main"), faults(&book, "absurd")), (vec![], unmarked.to_vec()));
+    let gross = book.numbers("main").and_then(|numbers| numbers.exposure).expect("it is marked").gross_e16;
+    assert_eq!(gross, e16("9000000000") * 100);
+    let again = AccountBook::restore(book.save());
+    assert_eq!(again.numbers("absurd"), book.numbers("absurd"));
+    // It may become smaller, though not larger, and a payment that does not fit stops no other.
+    let (fill_id, quantity_e8) = ("f3".into(), absurd.quantity_e8 / 6);
+    let more = Fill { fill_id, quantity_e8, event_time_ns: START_NS + 122_000_000_000, ..absurd.clone() };
+    assert_eq!(refusal(&mut book, BookEvent::Fill(more.clone())), OutOfRange("worth").into());
+    let less = Fill { side: Side::Sell, ..more };
+    apply(&mut book, [BookEvent::Fill(less), funding("ADAUSDT", 100, "9000000000", 123)]);
+    let paid = book.numbers("main").and_then(|numbers| numbers.lines.funding_e16);
+    assert!(paid.is_some_and(|paid| paid < e16("-89")), "{paid:?}");
+    assert!(faults(&book, "absurd").contains(&unmarked[0]));
+    apply(&mut book, [mark("ADAUSDT", "0.3", 124)]);
+    assert_eq!(faults(&book, "main"), []);
+    let again = AccountBook::restore(book.save());
+    assert_eq!(again.numbers("absurd"), book.numbers("absurd"));
 }

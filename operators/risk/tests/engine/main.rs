@@ -4,4 +4,6 @@ mod candles;
 mod closed;
 mod crash;
 mod histories;
+mod kills;
 mod slow;
+mod touched;

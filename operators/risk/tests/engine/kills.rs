@@ -1,0 +1,118 @@
+//! What must kill kills, whatever else is wrong with the account.
+
+use crate::histories::{LISTED, SECOND_NS, START_NS, UNIT, World, engine, instrument};
+use tidewheel_risk::book::{BookEvent, BookFault};
+use tidewheel_risk::desk::RiskEvent;
+use tidewheel_risk::engine::{EngineFacts, EngineTick, RiskEngine};
+use tidewheel_risk::levels::{Level, Scope};
+use tidewheel_risk::valuation::{Mark, MarkSource};
+use tidewheel_schemas::{CashMovement, Fill, Holder, Side};
+
+const BITCOIN: usize = 0;
+const THIN: usize = 2;
+
+fn mark(listed: usize, price: i64, seconds: i64) -> BookEvent {
+    let mark = Mark { event_time_ns: START_NS + seconds * SECOND_NS, sequence: 1_000, price_e8: price };
+    BookEvent::Mark { instrument: instrument(&LISTED[listed]), source: MarkSource::Trade, mark }
+}
+
+fn bought(listed: usize, quantity: i64) -> BookEvent {
+    BookEvent::Fill(Fill {
+        holder: Holder { account: "main".into(), strategy: "s".into() },
+        instrument: instrument(&LISTED[listed]),
+        fill_id: format!("f{listed}").into(),
+        intent_id: None,
+        side: Side::Buy,
+        quantity_e8: quantity * UNIT,
+        price_e8: LISTED[listed].8,
+        fee_e8: 0,
+        fee_currency: "USDT".into(),
+        event_time_ns: START_NS + SECOND_NS,
+    })
+}
+
+/// An account of a million that holds some bitcoin and one contract of a coin that hardly trades.
+struct Life {
+    engine: RiskEngine,
+    world: World,
+}
+
+impl Life {
+    fn of(bitcoins: i64) -> Self {
+        let mut world = World::new(1);
+        let mut engine = engine();
+        engine.tick(world.beginning());
+        let mut life = Self { engine, world };
+        let prices = (LISTED[BITCOIN].8, LISTED[THIN].8);
+        let records =
+            vec![mark(BITCOIN, prices.0, 1), mark(THIN, prices.1, 1), bought(BITCOIN, bitcoins), bought(THIN, 1)];
+        life.tick(1, records);
+        life
+    }
+
+    fn tick(&mut self, seconds: i64, records: Vec<BookEvent>) -> EngineFacts {
+        self.world.now_ns = START_NS + seconds * SECOND_NS;
+        let facts = self.engine.tick(EngineTick { records, ..self.world.empty() });
+        assert_eq!(facts.refused, [], "{seconds}");
+        facts
+    }
+
+    fn level(&self) -> Level {
+        self.engine.desk().levels().of(&Scope::account("main"))
+    }
+
+    fn faults(&self) -> &[BookFault] {
+        &self.engine.numbers()["main"].faults
+    }
+}
+
+#[test]
+fn a_stale_mark_of_a_thin_coin_hides_no_loss() {
+    let mut life = Life::of(15);
+    life.tick(190, vec![mark(BITCOIN, 60_000 * UNIT, 190)]);
+    assert_eq!(life.faults(), [BookFault::StaleMark(instrument(&LISTED[THIN]))]);
+    assert!(life.level() < Level::Black, "nothing is lost so far");
+    // 750,000 of a million.
+    life.tick(191, vec![mark(BITCOIN, 10_000 * UNIT, 191)]);
+    assert_eq!(life.faults(), [BookFault::StaleMark(instrument(&LISTED[THIN]))]);
+    assert_eq!(life.level(), Level::Black);
+    let trips = life.engine.desk().breakers().trips().map(|trip| trip.id.clone()).collect::<Vec<_>>();
+    assert!(trips.iter().any(|trip| trip.starts_with("kill_drawdown@account:main@black")), "{trips:?}");
+}
+
+#[test]
+fn more_than_everything_lost_in_one_tick_is_a_drawdown_and_a_deposit_hides_it_not() {
+    let mut life = Life::of(20);
+    life.tick(2, vec![mark(BITCOIN, 5_000 * UNIT, 2)]);
+    assert_eq!(life.faults(), [BookFault::NoEquity]);
+    let drawdown = |life: &Life| life.engine.numbers()["main"].drawdown.expect("there was a peak");
+    assert!(drawdown(&life) < -1.0, "{}", drawdown(&life));
+    assert_eq!(life.level(), Level::Black);
+    let deposit = BookEvent::Cash(CashMovement {
+        account: "main".into(),
+        id: "more".into(),
+        currency: "USDT".into(),
+        amount_e8: 500_000 * UNIT,
+        event_time_ns: START_NS + 90 * SECOND_NS,
+    });
+    // A sample of equity below zero lies between.
+    life.tick(70, vec![mark(BITCOIN, 5_000 * UNIT, 70)]);
+    life.tick(91, vec![mark(BITCOIN, 5_000 * UNIT, 91), mark(THIN, LISTED[THIN].8, 91), deposit]);
+    assert_eq!(life.faults(), []);
+    assert!(drawdown(&life) < -0.7, "{}", drawdown(&life));
+}
+
+#[test]
+fn a_fall_of_equity_is_seen_while_a_mark_is_stale() {
+    let mut life = Life::of(15);
+    let mut crashed = Vec::new();
+    for (seconds, price) in [(190, 60_000), (191, 60_000), (192, 54_000), (193, 54_000), (194, 54_000)] {
+        let facts = life.tick(seconds, vec![mark(BITCOIN, price * UNIT, seconds)]);
+        assert_eq!(life.faults().len(), 1, "the coin is stale all the time");
+        crashed.extend(facts.events.into_iter().filter_map(|event| match event {
+            RiskEvent::FlashCrash(crash) => Some(crash.scope),
+            _ => None,
+        }));
+    }
+    assert!(crashed.contains(&Scope::account("main")), "{crashed:?}");
+}
