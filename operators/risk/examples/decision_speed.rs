@@ -21,6 +21,7 @@ use tidewheel_risk::decisions::{Answer, Book, Decisions, GroupRef, Judging, Mark
 use tidewheel_risk::levels::Level;
 use tidewheel_risk::policy::{Policy, Ratio};
 use tidewheel_risk::regimes::Regime;
+use tidewheel_risk::valuation::Mark;
 use tidewheel_schemas::{ContractKind, Holder, Instrument, OrderIntent, Side};
 
 const UNIT: i64 = 100_000_000;
@@ -98,6 +99,10 @@ impl Book for SummedBook {
 
     fn quantity_e8(&self, holder: &Holder, instrument: &Instrument) -> i64 {
         self.held_e8.get(&(holder.clone(), instrument.clone())).copied().unwrap_or_default()
+    }
+
+    fn mark(&self, _: &Instrument) -> Result<Mark, Fault> {
+        Ok(Mark { event_time_ns: self.time_ns, sequence: 0, price_e8: 100 * UNIT })
     }
 
     fn market(&self, _: &str, instrument: &Instrument) -> Result<Market<'_>, Fault> {

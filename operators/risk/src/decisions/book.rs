@@ -1,6 +1,7 @@
 //! What decisions ask of the book that positions and marks are kept in.
 
 use crate::breakers::Fault;
+use crate::valuation::Mark;
 use serde::{Deserialize, Serialize};
 use tidewheel_schemas::{ContractKind, Holder, Instrument};
 
@@ -76,6 +77,12 @@ pub trait Book {
 
     /// What is held, in the base asset or contracts, eight decimals; negative where it is short.
     fn quantity_e8(&self, holder: &Holder, instrument: &Instrument) -> i64;
+
+    /// The instrument's own mark by the policy's source: all that is asked for an order that only reduces.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn mark(&self, instrument: &Instrument) -> Result<Mark, Fault>;
 
     /// The instrument, with its mark.
     ///

@@ -8,16 +8,20 @@
 //! **What counts.** What is approved and not yet filled counts as if it were filled in whichever way is worst: a position is somewhere
 //! between all of its open sales and all of its open purchases. The loss against the mark and the fees of all that is open are taken
 //! from equity first. So whichever part of what is open is filled at its price, no limit that the order was held to is passed.
-//! **Reducing.** What makes a position smaller, beyond what open orders already do, is held to no limit of exposure: it can be had
-//! when a limit is passed already. It is held to levels, prices and times like the rest.
+//! **Reducing.** What makes a position smaller, beyond what open orders already do, is held to no limit, nor to the universe or the
+//! number of open orders, and neither money nor exposure is asked for: it can be had when a limit is passed, and when the account or
+//! what it is converted with cannot be valued. It is held to levels, prices and times like the rest. Its price is by the instrument's own
+//! mark. Where that is stale or missing an order with a limit is taken, since the limit says what it may be sold for at worst, and
+//! there is nothing that the band could be measured from; one at the market is refused, since nothing would say it. What grows and cannot
+//! be judged is cut to what reduces.
 //! **Reduced.** An order that would pass a limit is cut to the greatest quantity that does not, to the eighth decimal. Lot sizes are the
 //! sender's to round down to.
 //! **Duplicates.** The same intent once more has the answer it had. Another one under its name is refused; the first one's answer stands.
 //! One that is older than what is remembered is refused each time.
 //! **Expiry.** An approval holds until `expires_ns`, and the order must be filled or cancelled by then: it stops counting.
 //!
-//! The risk score is the greatest share that the order, in the quantity asked for, would use of any limit: 0 to 1, and 1 where it
-//! cannot be told.
+//! The risk score is the greatest share that the order, in the quantity asked for, would use of any limit: 0 to 1, 0 where it is held to
+//! none, and 1 where it cannot be told.
 
 mod book;
 mod exact;
@@ -100,7 +104,8 @@ pub enum Answer {
 
 /// All decisions that are remembered, and what is open of them.
 ///
-/// State: the decisions of the last `memory_ms` of event time, and those still open, of which an account has at most `open_orders`.
+/// State: the decisions of the last `memory_ms` of event time, and those still open. Of these an account has at most `open_orders` that
+/// grow; those that reduce are together no larger than what it holds.
 #[derive(Clone, Debug, Default)]
 pub struct Decisions {
     number: u64,
@@ -304,5 +309,7 @@ fn in_ns(ms: u64) -> i64 {
 mod oracle;
 #[cfg(test)]
 mod random;
+#[cfg(test)]
+mod reducing;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::breakers::Fault;
 use crate::policy::Limits;
+use crate::valuation::Mark;
 use std::collections::BTreeMap;
 use tidewheel_schemas::{ContractKind, Holder, Instrument, Side};
 
@@ -64,6 +65,11 @@ impl Book for SlowBook {
 
     fn quantity_e8(&self, holder: &Holder, instrument: &Instrument) -> i64 {
         self.held_e8.get(&(holder.clone(), instrument.clone())).copied().unwrap_or_default()
+    }
+
+    fn mark(&self, instrument: &Instrument) -> Result<Mark, Fault> {
+        let listed = self.listed.get(instrument).ok_or(Fault::Missing("mark".into()))?;
+        Ok(Mark { event_time_ns: listed.mark_ns, sequence: 0, price_e8: listed.mark_e8 })
     }
 
     fn market(&self, _: &str, instrument: &Instrument) -> Result<Market<'_>, Fault> {

@@ -142,9 +142,9 @@ pub(super) struct Further {
 }
 
 impl Line {
-    /// What the open orders come to at worst, with a further one.
+    /// What the open orders of a position come to at worst, with a further one.
     pub(super) fn worst(
-        &self,
+        line: Option<&Self>,
         market: &Market<'_>,
         held_e8: i64,
         fee: Ratio,
@@ -153,12 +153,13 @@ impl Line {
         let mark = market.mark_e8;
         let more = |side: Side| further.filter(|order| order.side == side);
         let (buy, sell) = (more(Side::Buy), more(Side::Sell));
-        let buys = self.buys_e8.checked_add(buy.map_or(0, |order| order.quantity_e8))?;
-        let sells = self.sells_e8.checked_add(sell.map_or(0, |order| order.quantity_e8))?;
+        let open = |side: Side| line.map_or(0, |line| if side == Side::Buy { line.buys_e8 } else { line.sells_e8 });
+        let buys = open(Side::Buy).checked_add(buy.map_or(0, |order| order.quantity_e8))?;
+        let sells = open(Side::Sell).checked_add(sell.map_or(0, |order| order.quantity_e8))?;
         let held = i128::from(held_e8);
         let up = held.checked_add(i128::try_from(buys).ok()?)?.unsigned_abs();
         let down = held.checked_sub(i128::try_from(sells).ok()?)?.unsigned_abs();
-        let prices = |side: Side| self.sides[side as usize].keys().copied();
+        let prices = |side: Side| line.into_iter().flat_map(move |line| line.sides[side as usize].keys().copied());
         let dearest = prices(Side::Buy).next_back().max(buy.map(|order| order.price_e8)).unwrap_or(mark);
         let cheapest =
             prices(Side::Sell).next().into_iter().chain(sell.map(|order| order.price_e8)).min().unwrap_or(mark);
@@ -276,24 +277,37 @@ impl Reserved {
         let sums = account.sums.get_or_insert_with(|| value_all(lines, book, fee, &holder.account));
         let sums = sums.as_ref().map_err(Clone::clone)?;
         let in_symbol = account.lines.range((instrument.clone(), "".into())..);
-        let (mut symbol_e16, mut own) = (0i128, Worst::default());
+        let (mut symbol_e16, mut own, mut own_line) = (0i128, Worst::default(), None);
         for ((_, strategy), line) in in_symbol.take_while(|((other, _), _)| other == instrument) {
             symbol_e16 = symbol_e16.checked_add(line.value.extra_e16).ok_or(Fault::OutOfRange)?;
             if *strategy == holder.strategy {
-                own = line.value;
+                (own, own_line) = (line.value, Some(line));
             }
         }
-        Ok(Values { sums, symbol_e16, own })
+        Ok(Values { sums, symbol_e16, own, line: own_line })
     }
 
-    /// Puts what a position comes to with an order that is about to be added in the place of what it came to.
-    pub fn revalue(&mut self, holder: &Holder, instrument: &Instrument, market: &Market<'_>, new: Worst) {
+    /// Puts what a position comes to with an order that is about to be added in the place of what it came to, where somebody has asked
+    /// this tick. What cannot be valued keeps everything else from growing.
+    pub fn revalue(
+        &mut self,
+        book: &impl Book,
+        fee: Ratio,
+        holder: &Holder,
+        instrument: &Instrument,
+        further: Further,
+    ) {
         let Some(account) = self.accounts.get_mut(&holder.account) else { return };
-        let line = account.lines.entry((instrument.clone(), holder.strategy.clone())).or_default();
-        let old = std::mem::replace(&mut line.value, new);
         let Some(Ok(sums)) = &mut account.sums else { return };
-        if sums.replace(&holder.strategy, instrument, market, old, new).is_none() {
-            account.sums = Some(Err(Fault::OutOfRange));
+        let line = account.lines.entry((instrument.clone(), holder.strategy.clone())).or_default();
+        let replaced = book.market(&holder.account, instrument).and_then(|market| {
+            let held_e8 = book.quantity_e8(holder, instrument);
+            let new = Line::worst(Some(line), &market, held_e8, fee, Some(further)).ok_or(Fault::OutOfRange)?;
+            let old = std::mem::replace(&mut line.value, new);
+            sums.replace(&holder.strategy, instrument, &market, old, new).ok_or(Fault::OutOfRange)
+        });
+        if let Err(fault) = replaced {
+            account.sums = Some(Err(fault));
         }
     }
 
@@ -341,6 +355,8 @@ pub(super) struct Values<'a> {
     pub symbol_e16: i128,
     /// In the position that was asked for.
     pub own: Worst,
+    /// Its open orders.
+    pub line: Option<&'a Line>,
 }
 
 fn value_all(
@@ -354,7 +370,7 @@ fn value_all(
         let holder = Holder { account: account.clone(), strategy: strategy.clone() };
         let market = book.market(account, instrument)?;
         let held_e8 = book.quantity_e8(&holder, instrument);
-        line.value = line.worst(&market, held_e8, fee, None).ok_or(Fault::OutOfRange)?;
+        line.value = Line::worst(Some(line), &market, held_e8, fee, None).ok_or(Fault::OutOfRange)?;
         sums.replace(strategy, instrument, &market, Worst::default(), line.value).ok_or(Fault::OutOfRange)?;
     }
     Ok(sums)

@@ -91,7 +91,7 @@ impl Desk {
         }
     }
 
-    fn holding(held: &[(&str, i64)]) -> Self {
+    pub(super) fn holding(held: &[(&str, i64)]) -> Self {
         let mut desk = Self::new();
         for (symbol, quantity) in held {
             desk.book.held_e8.insert((holder("a", "s"), named(symbol)), quantity * UNIT);
@@ -119,7 +119,7 @@ impl Desk {
     }
 
     /// `approved 5`, `reduced 2 [Gross]`, `rejected 0 [PriceBand]`.
-    fn say(&mut self, intent: OrderIntent) -> String {
+    pub(super) fn say(&mut self, intent: OrderIntent) -> String {
         let decision = self.decide(intent);
         let reasons: Vec<_> = decision.reasons.iter().map(name_of).collect();
         let ruling = format!("{:?}", decision.ruling).to_lowercase();
