@@ -1,7 +1,6 @@
 //! One intent, judged by policy, levels, book and open orders.
 
 use super::book::{Book, GroupRef, Market, Money};
-use super::exact::multiply_divide_up;
 use super::reason::{LimitKind, LimitUse, Reason};
 use super::reserved::{Further, Line, Reserved, Worst};
 use super::{Decision, Ruling, in_ns};
@@ -9,7 +8,7 @@ use crate::breakers::{Fault, Now};
 use crate::levels::{Allowed, Level};
 use crate::policy::{Limits, Policy, Ratio};
 use crate::regimes::{Regime, stop_multiplier};
-use tidewheel_schemas::{ContractKind, Instrument, OrderIntent, PRICE_LIMIT_E8, Side};
+use tidewheel_schemas::{Instrument, OrderIntent, PRICE_LIMIT_E8, Side};
 
 /// The greatest level over an order, and the latched trips there.
 type LevelOver<'a> = dyn Fn(&OrderIntent) -> (Level, Vec<String>) + 'a;
@@ -59,38 +58,28 @@ impl Judging<'_> {
         forgotten_ns: Option<i64>,
     ) -> Decision {
         let mut reasons = self.refusals(&intent, forgotten_ns);
-        let mark = book.mark(&intent.instrument).and_then(|mark| self.is_fresh(mark.price_e8, mark.event_time_ns));
-        let price_e8 = self.price_e8(&intent, mark.as_ref().ok().copied());
-        if let (Ok(mark_e8), Some(price_e8)) = (&mark, price_e8) {
-            reasons.extend(self.is_outside_band(&intent, *mark_e8, price_e8).then_some(Reason::PriceBand));
-        }
-        if let (Ok(_), None, None) = (&mark, price_e8, intent.limit_price_e8) {
-            reasons.push(Reason::OutOfRange);
-        }
         let held_e8 = book.quantity_e8(&intent.holder, &intent.instrument);
         let line = reserved.line(&intent.holder, &intent.instrument);
         let reducible_e8 = reducible(intent.side, held_e8, line).min(intent.quantity_e8.max(0));
         let is_more = intent.quantity_e8 > reducible_e8;
         let grows = is_more && !intent.is_reduce_only;
-        let price = price_e8.unwrap_or_default();
-        if grows
-            && intent.stop_price_e8.is_some_and(|stop_e8| price.saturating_sub(stop_e8).signum() != intent.side.sign())
-        {
-            reasons.extend(price_e8.map(|_| Reason::StopSide));
-        }
-        // What reduces needs no more than a price.
-        let mut is_refused = !reasons.is_empty();
-        if let (Err(fault), true) = (&mark, grows || price_e8.is_none()) {
-            is_refused |= price_e8.is_none();
-            reasons.push(Reason::NoMarket(fault.clone()));
-        }
-        let mut may_grow = mark.is_ok();
-        let mut numbers = None;
+        // What refuses all of it, and what only what grows: what reduces needs no more than a price.
+        let (mut is_refused, mut may_grow) = (!reasons.is_empty(), true);
         if grows {
             let refusals = self.refusals_of_growth(&intent, reserved);
-            may_grow &= refusals.is_empty();
+            may_grow = refusals.is_empty();
             reasons.extend(refusals);
         }
+        let mark = book.mark(&intent.instrument).and_then(|mark| self.is_fresh(mark.price_e8, mark.event_time_ns));
+        let price_e8 = self.price_e8(&intent, mark.as_ref().ok().copied());
+        let wrong = self.wrong_price(&intent, mark.as_ref().ok().copied(), price_e8, grows);
+        is_refused |= !wrong.is_empty() || price_e8.is_none();
+        reasons.extend(wrong);
+        if let (Err(fault), true) = (&mark, grows || price_e8.is_none()) {
+            may_grow = false;
+            reasons.push(Reason::NoMarket(fault.clone()));
+        }
+        let mut numbers = None;
         if let (true, true, Some(price_e8)) = (grows, mark.is_ok(), price_e8) {
             match self.numbers(book, reserved, &intent, [held_e8, reducible_e8, price_e8]) {
                 Ok(found) => numbers = Some(found),
@@ -212,6 +201,28 @@ impl Judging<'_> {
         let most = self.policy.decisions.open_orders;
         if reserved.orders_of(&intent.holder.account) >= most as usize {
             reasons.push(Reason::TooManyOrders(most));
+        }
+        reasons
+    }
+
+    /// What is wrong with an order's prices, by the mark where there is one.
+    fn wrong_price(
+        &self,
+        intent: &OrderIntent,
+        mark_e8: Option<i64>,
+        price_e8: Option<i64>,
+        grows: bool,
+    ) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        if let (Some(mark_e8), Some(price_e8)) = (mark_e8, price_e8) {
+            reasons.extend(self.is_outside_band(intent, mark_e8, price_e8).then_some(Reason::PriceBand));
+        }
+        if mark_e8.is_some() && price_e8.is_none() && intent.limit_price_e8.is_none() {
+            reasons.push(Reason::OutOfRange);
+        }
+        let is_right = |price: i64, stop_e8: i64| price.saturating_sub(stop_e8).signum() == intent.side.sign();
+        if let (true, Some(price_e8), Some(stop_e8)) = (grows, price_e8, intent.stop_price_e8) {
+            reasons.extend((!is_right(price_e8, stop_e8)).then_some(Reason::StopSide));
         }
         reasons
     }
@@ -360,16 +371,12 @@ impl Numbers<'_> {
         ])
     }
 
-    /// By how much the account's other positions in the instrument are worth more at the highest price: a fill there is its mark.
+    /// By how much the account's other positions in the instrument are worth more at the price of the worst: a fill there is its mark.
     fn dearer_e16(&self, worst: &Worst) -> Option<i128> {
         let mark_e8 = self.market.mark_e8;
-        if self.market.kind == ContractKind::Inverse || worst.highest_e8 <= mark_e8 {
-            return Some(0);
-        }
         let own = self.market.value_e16(self.held_e8.unsigned_abs().into(), mark_e8)?;
-        let others = u128::try_from(self.exposures_e16[2].checked_sub(own)?.max(0)).ok()?;
-        let rise = u128::from(worst.highest_e8.abs_diff(mark_e8));
-        i128::try_from(multiply_divide_up(others, rise, mark_e8.unsigned_abs())?).ok()
+        let others = self.exposures_e16[2].checked_sub(own)?.max(0);
+        self.market.rise_e16(others, mark_e8, worst.price_e8)
     }
 
     fn fits(&self, quantity_e8: i64) -> bool {

@@ -3,8 +3,9 @@
 //! **Order.** The intents of a tick are judged by (event time, account, intent id), whatever their arrival; orders of people, trips and
 //! fills of the tick come before them.
 //! **Price.** An order is judged at the worst price it may be filled at: its limit, or for an order at the market its mark moved by
-//! `market_slippage` to its harm. What is held in its instrument is taken at the greater of mark and price, since a fill may be the
-//! next mark.
+//! `market_slippage` to its harm. What is held in its instrument is taken at whichever of mark and price makes it worth more (an inverse
+//! contract is worth more the lower the price), since a fill may be the next mark. An order that only reduces, at a price better than the
+//! mark, is no such price: before it is filled the market has gone there.
 //! **What counts.** What is approved and not yet filled counts as if it were filled in whichever way is worst: a position is somewhere
 //! between all of its open sales and all of its open purchases. The loss against the mark and the fees of all that is open are taken
 //! from equity first. So whichever part of what is open is filled at its price, no limit that the order was held to is passed.
@@ -305,6 +306,8 @@ fn in_ns(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000_000)
 }
 
+#[cfg(test)]
+mod inverse;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]

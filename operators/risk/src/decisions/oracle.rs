@@ -97,9 +97,9 @@ pub(super) struct Filled {
 }
 
 impl Listed {
-    /// A quantity's value at a price in the account's currency, as a float.
+    /// A quantity's value at a price in the account's currency, as a float. The rate is that of the quote asset at the mark.
     fn value(&self, quantity_e8: f64, price_e8: f64) -> f64 {
-        let price = if self.kind == ContractKind::Linear { price_e8 / 1e8 } else { 1.0 };
+        let price = if self.kind == ContractKind::Linear { price_e8 / 1e8 } else { self.mark_e8 as f64 / price_e8 };
         quantity_e8.abs() / 1e8 * price * (self.multiplier_e8 as f64 / 1e8) * (self.rate_e18 as f64 / 1e18)
     }
 

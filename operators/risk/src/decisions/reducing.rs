@@ -34,8 +34,8 @@ fn what_reduces_needs_a_price_and_nothing_else() {
         desk.decide(intent("0", "ETH", 10.0));
         desk.book.listed.remove(&named("ETH"));
     });
-    check(all, "OutOfRange", |desk| {
-        desk.book.listed.get_mut(&named("BTC")).expect("it was put in").rate_e18 = i128::MAX / 1_000_000;
+    check(all, "NoBook", |desk| {
+        desk.book.listed.get_mut(&named("BTC")).expect("it was put in").rate_e18 = i128::MAX;
     });
     check(all, "OutsideUniverse", |desk| desk.policy.universe = vec!["binance|ETH".into()]);
     check(all, "TooManyOrders", |desk| {

@@ -8,7 +8,7 @@ use crate::policy::Ratio;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tidewheel_schemas::{Holder, Instrument, Side};
+use tidewheel_schemas::{ContractKind, Holder, Instrument, Side};
 
 /// What became of an order. Fills are told once each: the book knows duplicates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,8 +129,8 @@ pub(super) struct Worst {
     pub burden_e16: i128,
     /// 1 where they open a position.
     pub opens: u32,
-    /// The greatest of the mark and their prices, eight decimals.
-    pub highest_e8: i64,
+    /// At which price it is worth that, eight decimals: the mark, or one of theirs.
+    pub price_e8: i64,
 }
 
 /// A further order in a position.
@@ -163,13 +163,27 @@ impl Line {
         let dearest = prices(Side::Buy).next_back().max(buy.map(|order| order.price_e8)).unwrap_or(mark);
         let cheapest =
             prices(Side::Sell).next().into_iter().chain(sell.map(|order| order.price_e8)).min().unwrap_or(mark);
-        let highest = prices(Side::Sell).next_back().max(further.map(|order| order.price_e8)).unwrap_or(mark);
-        let highest = highest.max(dearest).max(mark);
-        let worst_e16 = market.value_e16(up.max(down), highest)?;
+        // A fill of ours may be the next mark where its price is worse than the mark, or where it opens. What reduces at a price that is
+        // better leaves less of the position, and the market has gone there by itself.
+        let worse = if market.kind == ContractKind::Linear { dearest } else { cheapest };
+        let worse = market.dearer_e8(mark, worse);
+        let opens = match market.kind {
+            ContractKind::Linear => {
+                let highest = prices(Side::Sell).next_back().max(sell.map(|order| order.price_e8));
+                highest.filter(|_| held < i128::try_from(sells).unwrap_or(i128::MAX))
+            }
+            ContractKind::Inverse => {
+                let lowest = prices(Side::Buy).next().into_iter().chain(buy.map(|order| order.price_e8)).min();
+                lowest.filter(|_| held.saturating_neg() < i128::try_from(buys).unwrap_or(i128::MAX))
+            }
+        };
+        let price_e8 = market.dearer_e8(worse, opens.unwrap_or(mark));
+        let worst_e16 = market.value_e16(up.max(down), price_e8)?;
         let now_e16 = market.value_e16(held.unsigned_abs(), mark)?;
         let above = if dearest > mark { market.loss_e16(buys, dearest, mark)? } else { 0 };
         let below = if cheapest < mark { market.loss_e16(sells, cheapest, mark)? } else { 0 };
-        let traded = market.value_e16(buys.checked_add(sells)?, highest)?;
+        // At a price that is better more is won than there are further fees.
+        let traded = market.value_e16(buys.checked_add(sells)?, worse)?;
         let fee_e9 = u128::try_from(fee.e9()).ok()?;
         let fees = multiply_divide_up(traded.unsigned_abs(), fee_e9, Ratio::ONE.e9().unsigned_abs())?;
         let fees = i128::try_from(fees).ok()?;
@@ -177,7 +191,7 @@ impl Line {
             extra_e16: worst_e16.checked_sub(now_e16)?.max(0),
             burden_e16: above.checked_add(below)?.checked_add(fees)?,
             opens: u32::from(held == 0 && buys + sells > 0),
-            highest_e8: highest,
+            price_e8,
         })
     }
 }
