@@ -3,6 +3,7 @@
 use super::book::{Book, GroupRef, Market, Money};
 use super::reason::{LimitKind, LimitUse, Reason};
 use super::reserved::{Further, Line, Reserved, Worst};
+use super::sums::{Share, Tight, stricter, symbol_extra_e16};
 use super::{Decision, Ruling, in_ns};
 use crate::breakers::{Fault, Now};
 use crate::levels::{Allowed, Level};
@@ -31,14 +32,22 @@ pub struct Judging<'a> {
 struct Numbers<'a> {
     market: Market<'a>,
     account: Money,
-    /// Of the order's groups, open orders of other positions included: account, strategy, symbol, sector, class, venue.
+    /// Of the order's groups, open orders included but those in its instrument, of the strategy but those of its position: account,
+    /// strategy, symbol, sector, class, venue.
     exposures_e16: [i128; 6],
+    /// Of the instrument without any open orders.
+    symbol_e16: i128,
+    /// What the open orders of the instrument's other positions come to.
+    others: Vec<Worst>,
+    /// The group of open orders in which the least may be spent.
+    tightest: Option<Tight>,
     margin_e16: i128,
     /// Of the open orders of other positions.
     burden_e16: i128,
     opens: u32,
     line: Option<&'a Line>,
     held_e8: i64,
+    /// Its own, or stricter ones of open orders beside it.
     limits: Limits,
     side: Side,
     price_e8: i64,
@@ -135,8 +144,7 @@ impl Judging<'_> {
             && quantity_e8 > 0
         {
             let further = Further { side: intent.side, quantity_e8, price_e8 };
-            let fee = self.policy.decisions.fee_allowance;
-            reserved.revalue(book, fee, &intent.holder, &intent.instrument, further);
+            reserved.revalue(book, self.policy, &intent.holder, &intent.instrument, further);
         }
         let ruling = match quantity_e8 {
             0 => Ruling::Rejected,
@@ -293,30 +301,40 @@ impl Judging<'_> {
         let money = book.account(account).map_err(Reason::NoBook)?;
         let margin_e16 = book.margin_equity_e16(account, &instrument.venue).map_err(Reason::NoBook)?;
         let fee = self.policy.decisions.fee_allowance;
-        let values = reserved.values(book, fee, holder, instrument).map_err(Reason::OpenOrders)?;
+        let values = reserved.values(book, self.policy, holder, instrument).map_err(Reason::OpenOrders)?;
         let (sums, own) = (values.sums, values.own);
-        let part = |part: Option<&i128>| part.copied().unwrap_or_default();
-        let others = [
-            sums.account_e16,
-            part(sums.strategies_e16.get(&holder.strategy)),
-            values.symbol_e16,
-            part(sums.sectors_e16.get(market.sector)),
-            part(sums.classes_e16.get(market.asset_class)),
-            part(sums.venues_e16.get(&instrument.venue)),
+        let shares = [
+            Some(&sums.account),
+            sums.strategies.get(&holder.strategy),
+            sums.symbols.get(instrument),
+            sums.sectors.get(market.sector),
+            sums.classes.get(market.asset_class),
+            sums.venues.get(&instrument.venue),
         ];
-        for (sum, extra) in exposures_e16.iter_mut().zip(others) {
-            *sum = sum.checked_add(extra - own.extra_e16).ok_or(Reason::OutOfRange)?;
+        let symbol_e16 = exposures_e16[2];
+        let in_symbol = shares[2].map_or(0, |share| share.extra_e16);
+        let replaced = [in_symbol, own.extra_e16, in_symbol, in_symbol, in_symbol, in_symbol];
+        let mut limits = self.policy.limits.of(&self.policy.overrides, holder, instrument);
+        for ((sum, share), replaced) in exposures_e16.iter_mut().zip(shares).zip(replaced) {
+            let extra = share.map_or(0, |share| share.extra_e16) - replaced;
+            *sum = sum.checked_add(extra).ok_or(Reason::OutOfRange)?;
+        }
+        if shares.iter().flatten().any(|share| share.limits.is_some()) {
+            limits = stricter_in(&limits, shares);
         }
         Ok(Numbers {
             market,
             account: money,
             exposures_e16,
+            symbol_e16,
+            others: values.others,
+            tightest: sums.tightest,
             margin_e16,
             burden_e16: sums.burden_e16 - own.burden_e16,
             opens: sums.opens - own.opens,
             line: values.line,
             held_e8,
-            limits: self.policy.limits.of(&self.policy.overrides, holder, instrument),
+            limits,
             side: intent.side,
             price_e8,
             stop_e8: intent.stop_price_e8.unwrap_or_else(|| self.assumed_stop_e8(intent, price_e8)),
@@ -340,14 +358,15 @@ impl Numbers<'_> {
         Line::worst(self.line, &self.market, self.held_e8, self.fee, Some(further))
     }
 
-    /// How much of each limit this much of the order would use; none where a number does not fit.
-    fn uses(&self, quantity_e8: i64) -> Option<[LimitUse; 11]> {
+    /// How much of each limit this much of the order would use; none where a number does not fit. Last the limit of open orders in other
+    /// groups that would be passed by what this one costs.
+    fn uses(&self, quantity_e8: i64) -> Option<Vec<LimitUse>> {
         let worst = self.worst(quantity_e8)?;
         let burden = self.burden_e16.checked_add(worst.burden_e16)?;
         let equity = self.account.equity_e16.checked_sub(burden)?;
         let margin = self.margin_e16.checked_sub(burden)?;
-        let dearer = self.dearer_e16(&worst)?;
-        let with = |sum: i128| sum.checked_add(worst.extra_e16)?.checked_add(dearer);
+        let extra = symbol_extra_e16(&self.market, self.symbol_e16, self.others.iter().copied().chain([worst]))?;
+        let with = |sum: i128| sum.checked_add(extra);
         let [account, strategy, symbol, sector, class, venue] = self.exposures_e16;
         let growth_e8 = u128::try_from(quantity_e8.saturating_sub(self.reducible_e8).max(0)).ok()?;
         let risk = self.market.loss_e16(growth_e8, self.stop_e8, self.price_e8)?;
@@ -356,7 +375,7 @@ impl Numbers<'_> {
         let limits = &self.limits;
         let most = i128::from(limits.position_value).checked_mul(10i128.pow(16))?;
         let used = |limit, value, allowed| Some(LimitUse { limit, value, allowed });
-        Some([
+        let mut uses = vec![
             used(LimitKind::SinglePosition, with(symbol)?, limits.single_position.of(equity)?)?,
             used(LimitKind::Sector, with(sector)?, limits.sector.of(equity)?)?,
             used(LimitKind::AssetClass, with(class)?, limits.asset_class.of(equity)?)?,
@@ -368,15 +387,11 @@ impl Numbers<'_> {
             used(LimitKind::RiskPerTrade, risk, limits.risk_per_trade.of(equity)?)?,
             used(LimitKind::Drawdown, peak.checked_sub(equity)?, limits.drawdown.of(peak)?)?,
             used(LimitKind::DailyLoss, begun.checked_sub(equity)?, limits.daily_loss.of(begun)?)?,
-        ])
-    }
-
-    /// By how much the account's other positions in the instrument are worth more at the price of the worst: a fill there is its mark.
-    fn dearer_e16(&self, worst: &Worst) -> Option<i128> {
-        let mark_e8 = self.market.mark_e8;
-        let own = self.market.value_e16(self.held_e8.unsigned_abs().into(), mark_e8)?;
-        let others = self.exposures_e16[2].checked_sub(own)?.max(0);
-        self.market.rise_e16(others, mark_e8, worst.price_e8)
+        ];
+        let tight = self.tightest.and_then(|tight| tight.passed(burden));
+        let is_told = |tight: &LimitUse| uses.iter().any(|used| used.limit == tight.limit && used.is_passed());
+        uses.extend(tight.filter(|tight| !is_told(tight)));
+        Some(uses)
     }
 
     fn fits(&self, quantity_e8: i64) -> bool {
@@ -399,6 +414,21 @@ impl Numbers<'_> {
             }
         }
         fits
+    }
+}
+
+/// An order's limits, or those of open orders in its groups where these are stricter: account, strategy, symbol, sector, class, venue.
+fn stricter_in(own: &Limits, shares: [Option<&Share>; 6]) -> Limits {
+    let [account, strategy, symbol, sector, class, venue] = shares
+        .map(|share| share.and_then(|share| share.limits.as_ref()).map_or(own.clone(), |limits| stricter(own, limits)));
+    Limits {
+        single_position: symbol.single_position,
+        sector: sector.sector,
+        asset_class: class.asset_class,
+        strategy_gross: strategy.strategy_gross,
+        leverage: venue.leverage,
+        position_value: symbol.position_value,
+        ..account
     }
 }
 

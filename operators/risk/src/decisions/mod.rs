@@ -8,13 +8,18 @@
 //! mark, is no such price: before it is filled the market has gone there.
 //! **What counts.** What is approved and not yet filled counts as if it were filled in whichever way is worst: a position is somewhere
 //! between all of its open sales and all of its open purchases. The loss against the mark and the fees of all that is open are taken
-//! from equity first. So whichever part of what is open is filled at its price, no limit that the order was held to is passed.
+//! from equity first. An order that grows is held to its own limits and to those of all open orders of its account that grow: it must not
+//! pass them by what it adds to a common group, nor by what it costs. So when one is approved, whichever part of what is open is filled
+//! at its price, no open order that grows passes a limit that it was held to, by the marks of that tick. The risk per trade is left out:
+//! it is a share of the equity that the order itself was judged by.
 //! **Reducing.** What makes a position smaller, beyond what open orders already do, is held to no limit, nor to the universe or the
 //! number of open orders, and neither money nor exposure is asked for: it can be had when a limit is passed, and when the account or
 //! what it is converted with cannot be valued. It is held to levels, prices and times like the rest. Its price is by the instrument's own
 //! mark. Where that is stale or missing an order with a limit is taken, since the limit says what it may be sold for at worst, and
 //! there is nothing that the band could be measured from; one at the market is refused, since nothing would say it. What grows and cannot
-//! be judged is cut to what reduces.
+//! be judged is cut to what reduces. Since it must be had, it may make orders before it pass a limit when all is filled: by its own loss
+//! against the mark and fee, and by what its price, as the next mark, makes the rest of its instrument worth. The next order that grows
+//! is judged with that.
 //! **Reduced.** An order that would pass a limit is cut to the greatest quantity that does not, to the eighth decimal. Lot sizes are the
 //! sender's to round down to.
 //! **Duplicates.** The same intent once more has the answer it had. Another one under its name is refused; the first one's answer stands.
@@ -29,6 +34,7 @@ mod exact;
 mod judge;
 mod reason;
 mod reserved;
+mod sums;
 
 pub use book::{Book, GroupRef, Market, Money};
 pub(crate) use exact::multiply_divide_up;
@@ -316,3 +322,5 @@ mod random;
 mod reducing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod together;

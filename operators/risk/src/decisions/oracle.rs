@@ -96,6 +96,19 @@ pub(super) struct Filled {
     pub price_e8: i64,
 }
 
+impl Filled {
+    /// All that is open of an order.
+    pub(super) fn of(order: &Reservation) -> Self {
+        Self {
+            holder: order.holder.clone(),
+            instrument: order.instrument.clone(),
+            side: order.side,
+            quantity_e8: order.open_e8,
+            price_e8: order.price_e8,
+        }
+    }
+}
+
 impl Listed {
     /// A quantity's value at a price in the account's currency, as a float. The rate is that of the quote asset at the mark.
     fn value(&self, quantity_e8: f64, price_e8: f64) -> f64 {
