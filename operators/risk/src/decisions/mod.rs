@@ -40,7 +40,7 @@ pub use book::{Book, GroupRef, Market, Money};
 pub(crate) use exact::multiply_divide_up;
 pub use judge::Judging;
 pub use reason::{LimitKind, LimitUse, Reason};
-pub use reserved::{Ended, Progress, ProgressNote, Reservation};
+pub use reserved::{Ended, OrderFill, Progress, ProgressNote, Reservation};
 
 use crate::levels::Level;
 use crate::policy::Ratio;
@@ -205,38 +205,50 @@ impl Decisions {
         Answer::Decided(decision)
     }
 
-    /// Takes what became of orders, in any order: sums do not mind.
+    /// Takes what became of orders, in any order: sums do not mind. Gives what should not be, by account and intent.
     pub fn progress(&mut self, steps: &[Progress]) -> Vec<ProgressNote> {
-        let mut notes = Vec::new();
+        let mut by_name: BTreeMap<OrderName, Vec<&Progress>> = BTreeMap::new();
         for step in steps {
             let (account, intent_id) = step.name();
-            let name = (account.clone(), intent_id.clone());
-            let note = |kind: fn(OrderName) -> ProgressNote| kind(name.clone());
-            let Some(remembered) = self.remembered.get_mut(&name) else {
-                notes.push(note(ProgressNote::Unknown));
-                continue;
-            };
-            let before = remembered.open_e8();
+            by_name.entry((account.clone(), intent_id.clone())).or_default().push(step);
+        }
+        by_name.into_iter().flat_map(|(name, steps)| self.progress_of(&name, &steps)).collect()
+    }
+
+    /// What becomes of one order. A correction is a fill less and a fill more: what is noted is what is more in the end.
+    fn progress_of(&mut self, name: &OrderName, steps: &[&Progress]) -> Vec<ProgressNote> {
+        let Some(remembered) = self.remembered.get_mut(name) else { return vec![ProgressNote::Unknown(name.clone())] };
+        let mut notes = Vec::new();
+        let (before_e8, filled_e8, was_ended) =
+            (remembered.open_e8(), remembered.filled_e8, remembered.ended.is_some());
+        let mut sum_e8 = i128::from(filled_e8);
+        for step in steps {
             match step {
-                Progress::Filled { quantity_e8, .. } => {
-                    let filled = remembered.filled_e8.saturating_add((*quantity_e8).max(0));
-                    remembered.filled_e8 = filled;
-                    if remembered.ended.is_some() {
-                        notes.push(note(ProgressNote::FilledAfterEnd));
-                    } else if filled > remembered.decision.quantity_e8 {
-                        notes.push(note(ProgressNote::Overfilled));
-                    }
+                Progress::Filled(fill) | Progress::Unfilled(fill) if !fill.is_of(&remembered.decision.intent) => {
+                    notes.push(ProgressNote::Mismatched(name.clone()));
                 }
-                Progress::Unfilled { quantity_e8, .. } => {
-                    remembered.filled_e8 = remembered.filled_e8.saturating_sub((*quantity_e8).max(0)).max(0);
-                }
+                Progress::Filled(fill) => sum_e8 += i128::from(fill.quantity_e8.max(0)),
+                Progress::Unfilled(fill) => sum_e8 -= i128::from(fill.quantity_e8.max(0)),
                 Progress::Cancelled { .. } => {
-                    if remembered.ended.is_none() && remembered.decision.expires_ns.is_some() {
-                        remembered.ended = Some(Ended::Cancelled);
-                    }
+                    let is_approved = remembered.decision.expires_ns.is_some();
+                    remembered.ended = remembered.ended.or(is_approved.then_some(Ended::Cancelled));
                 }
             }
-            self.reserved.change(&remembered.decision, before, remembered.open_e8());
+        }
+        notes.dedup();
+        remembered.filled_e8 = i64::try_from(sum_e8.max(0)).unwrap_or(i64::MAX);
+        if remembered.filled_e8 > filled_e8 {
+            if was_ended {
+                notes.push(ProgressNote::FilledAfterEnd(name.clone()));
+            } else if remembered.filled_e8 > remembered.decision.quantity_e8 {
+                notes.push(ProgressNote::Overfilled(name.clone()));
+            }
+        }
+        let open_e8 = remembered.open_e8();
+        self.reserved.change(&remembered.decision, before_e8, open_e8);
+        // One that was full when its time was over may be open again.
+        if let Some(expires_ns) = remembered.decision.expires_ns.filter(|_| open_e8 > before_e8) {
+            self.ends.insert((expires_ns, name.clone()));
         }
         notes
     }
@@ -246,13 +258,11 @@ impl Decisions {
         let mut ended = Vec::new();
         while self.ends.first().is_some_and(|(end_ns, _)| *end_ns <= time_ns) {
             let Some((_, name)) = self.ends.pop_first() else { break };
-            let Some(remembered) = self.remembered.get_mut(&name).filter(|remembered| remembered.ended.is_none())
-            else {
-                continue;
-            };
+            let Some(remembered) = self.remembered.get_mut(&name) else { continue };
             let open_e8 = remembered.open_e8();
-            remembered.ended = Some(Ended::Expired);
+            // What is full has not expired: a correction of its fill is no fill after the end.
             if open_e8 > 0 {
+                remembered.ended = Some(Ended::Expired);
                 self.reserved.change(&remembered.decision, open_e8, 0);
                 ended.push(Reservation::of(&remembered.decision, open_e8));
             }

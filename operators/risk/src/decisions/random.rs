@@ -177,7 +177,8 @@ fn step_on(random: &mut ChaCha8Rng, desk: &mut Desk) {
                 let quantity_e8 = random.random_range(1..=open.open_e8);
                 let held = desk.book.held_e8.entry((open.holder.clone(), open.instrument.clone())).or_default();
                 *held += quantity_e8 * open.side.sign();
-                steps.push(Progress::Filled { account, intent_id, quantity_e8 });
+                let (holder, instrument, side) = (open.holder.clone(), open.instrument.clone(), open.side);
+                steps.push(Progress::Filled(OrderFill { holder, instrument, intent_id, side, quantity_e8 }));
             }
             _ => {}
         }

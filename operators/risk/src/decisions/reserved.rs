@@ -9,30 +9,16 @@ use crate::policy::{Policy, Ratio};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tidewheel_schemas::{ContractKind, Holder, Instrument, Side};
+use tidewheel_schemas::{ContractKind, Holder, Instrument, OrderIntent, Side};
 
 /// What became of an order. Fills are told once each: the book knows duplicates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Progress {
     /// Some of it was filled.
-    Filled {
-        /// The account.
-        account: Arc<str>,
-        /// The intent.
-        intent_id: Arc<str>,
-        /// How much, eight decimals.
-        quantity_e8: i64,
-    },
+    Filled(OrderFill),
     /// A fill was cancelled, or is being corrected: it is not filled, and may be again.
-    Unfilled {
-        /// The account.
-        account: Arc<str>,
-        /// The intent.
-        intent_id: Arc<str>,
-        /// How much, eight decimals.
-        quantity_e8: i64,
-    },
+    Unfilled(OrderFill),
     /// The rest of it will not be filled.
     Cancelled {
         /// The account.
@@ -45,10 +31,31 @@ pub enum Progress {
 impl Progress {
     pub(super) const fn name(&self) -> (&Arc<str>, &Arc<str>) {
         match self {
-            Self::Filled { account, intent_id, .. }
-            | Self::Unfilled { account, intent_id, .. }
-            | Self::Cancelled { account, intent_id } => (account, intent_id),
+            Self::Filled(fill) | Self::Unfilled(fill) => (&fill.holder.account, &fill.intent_id),
+            Self::Cancelled { account, intent_id } => (account, intent_id),
         }
+    }
+}
+
+/// A fill that names the intent it came of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderFill {
+    /// Whose.
+    pub holder: Holder,
+    /// Of what.
+    pub instrument: Instrument,
+    /// The intent.
+    pub intent_id: Arc<str>,
+    /// Which way.
+    pub side: Side,
+    /// How much, eight decimals.
+    pub quantity_e8: i64,
+}
+
+impl OrderFill {
+    /// Whether it is of what was asked for.
+    pub(super) fn is_of(&self, intent: &OrderIntent) -> bool {
+        (&self.holder, &self.instrument, self.side) == (&intent.holder, &intent.instrument, intent.side)
     }
 }
 
@@ -58,6 +65,8 @@ impl Progress {
 pub enum ProgressNote {
     /// No decision of this name is remembered.
     Unknown((Arc<str>, Arc<str>)),
+    /// What was filled is of another strategy, instrument or side than what was approved. It counts for nothing.
+    Mismatched((Arc<str>, Arc<str>)),
     /// More was filled than was approved.
     Overfilled((Arc<str>, Arc<str>)),
     /// It was filled after it was cancelled or had expired.
