@@ -158,7 +158,7 @@ fn run(tick_ms: i64, spread: usize) {
             if to_cancel.len() > 2_000 / tick_ms as usize { to_cancel.remove(0) } else { Vec::new() };
         let (begun, processor_begun) = (Instant::now(), processor_ns());
         decisions.progress(&cancels);
-        decisions.expire(book.time_ns);
+        decisions.expire(book.time_ns, policy.decisions.memory_ms);
         let judging = Judging {
             policy: &policy,
             now: Now { tick: tick as u64, time_ns: book.time_ns },

@@ -11,6 +11,9 @@ use crate::policy::{Limits, Policy, Ratio};
 use crate::regimes::{Regime, stop_multiplier};
 use tidewheel_schemas::{Instrument, OrderIntent, PRICE_LIMIT_E8, Side};
 
+/// The longest that an order may be open: a year.
+const LONGEST_OPEN_MS: u64 = 366 * 24 * 3_600_000;
+
 /// The greatest level over an order, and the latched trips there.
 type LevelOver<'a> = dyn Fn(&OrderIntent) -> (Level, Vec<String>) + 'a;
 
@@ -172,6 +175,7 @@ impl Judging<'_> {
     fn refusals(&self, intent: &OrderIntent, forgotten_ns: Option<i64>) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let is_price = |price_e8: Option<i64>| price_e8.is_none_or(|price| (1..PRICE_LIMIT_E8).contains(&price));
+        let latest_ns = self.now.time_ns.saturating_add(in_ns(LONGEST_OPEN_MS));
         let fields = [
             ("account", !intent.holder.account.is_empty()),
             ("strategy", !intent.holder.strategy.is_empty()),
@@ -180,6 +184,7 @@ impl Judging<'_> {
             ("quantity", intent.quantity_e8 > 0),
             ("limit_price", is_price(intent.limit_price_e8)),
             ("stop_price", is_price(intent.stop_price_e8)),
+            ("expires", intent.expires_ns.is_none_or(|expires_ns| expires_ns <= latest_ns)),
         ];
         let wrong = fields.into_iter().filter(|(_, is_right)| !is_right);
         reasons.extend(wrong.map(|(field, _)| Reason::Invalid(field.to_owned())));

@@ -22,9 +22,11 @@
 //! is judged with that.
 //! **Reduced.** An order that would pass a limit is cut to the greatest quantity that does not, to the eighth decimal. Lot sizes are the
 //! sender's to round down to.
-//! **Duplicates.** The same intent once more has the answer it had. Another one under its name is refused; the first one's answer stands.
-//! One that is older than what is remembered is refused each time.
-//! **Expiry.** An approval holds until `expires_ns`, and the order must be filled or cancelled by then: it stops counting.
+//! **Duplicates.** The same intent once more has the answer it had, be it approved, refused, too old or of a time that has not come.
+//! Another one under its name is refused; the first one's answer stands. Each decision is remembered for `memory_ms` at least. One that
+//! was forgotten is too old when it comes again, but for one that was further ahead than memory reaches: that is judged anew.
+//! **Expiry.** An approval holds until `expires_ns`, and the order must be filled or cancelled by then: it stops counting, whether or not
+//! anybody said what became of it. An intent that would hold for more than a year is refused.
 //!
 //! The risk score is the greatest share that the order, in the quantity asked for, would use of any limit: 0 to 1, 0 where it is held to
 //! none, and 1 where it cannot be told.
@@ -111,7 +113,7 @@ pub enum Answer {
 
 /// All decisions that are remembered, and what is open of them.
 ///
-/// State: the decisions of the last `memory_ms` of event time, and those still open. Of these an account has at most `open_orders` that
+/// State: the decisions of the last `memory_ms`, and those still open. Of these an account has at most `open_orders` that
 /// grow; those that reduce are together no larger than what it holds.
 #[derive(Clone, Debug, Default)]
 pub struct Decisions {
@@ -185,23 +187,19 @@ impl Decisions {
         self.number += 1;
         let decision = judging.decide(book, &mut self.reserved, intent, self.number, self.forgotten_ns);
         let memory_ns = in_ns(judging.policy.decisions.memory_ms);
-        // What is too old only grows older, so that it is refused each time it comes. What is of a time that is not to be remembered
-        // yet does not take its name: memory is bounded.
-        let is_remembered = decision.reasons.iter().all(|reason| match reason {
-            Reason::TooOld { .. } => false,
-            Reason::FromTheFuture { ahead_ns } => *ahead_ns <= memory_ns,
-            _ => true,
-        });
-        if is_remembered {
-            let forget_ns = decision.intent.event_time_ns.saturating_add(memory_ns);
-            self.ages.insert((forget_ns, name.clone()));
-            if let Some(expires_ns) = decision.expires_ns {
-                self.ends.insert((expires_ns, name.clone()));
-                self.reserved.add(&decision, decision.quantity_e8);
-            }
-            self.remembered
-                .insert(name, Remembered { decision: decision.clone(), filled_e8: 0, ended: None, forget_ns });
+        // What is too old, or of a time that is further ahead than memory reaches, is remembered as long as if it were of now: it gets
+        // the same answer while it is sent again and again, and memory is bounded.
+        let (now_ns, event_time_ns) = (judging.now.time_ns, decision.intent.event_time_ns);
+        let is_far = event_time_ns > now_ns.saturating_add(memory_ns);
+        let from_ns = if is_far { now_ns } else { event_time_ns.max(now_ns) };
+        let forget_ns = from_ns.saturating_add(memory_ns);
+        self.ages.insert((forget_ns, name.clone()));
+        if let Some(expires_ns) = decision.expires_ns {
+            self.ends.insert((expires_ns, name.clone()));
+            self.reserved.add(&decision, decision.quantity_e8);
         }
+        let remembered = Remembered { decision: decision.clone(), filled_e8: 0, ended: None, forget_ns };
+        self.remembered.insert(name, remembered);
         Answer::Decided(decision)
     }
 
@@ -254,7 +252,9 @@ impl Decisions {
     }
 
     /// Ends what has expired by a time, and forgets what is too old to come again. Gives what ended with something open.
-    pub fn expire(&mut self, time_ns: i64) -> Vec<Reservation> {
+    ///
+    /// What is open is remembered until it is filled, cancelled or expired, and `memory_ms` at most after that.
+    pub fn expire(&mut self, time_ns: i64, memory_ms: u64) -> Vec<Reservation> {
         let mut ended = Vec::new();
         while self.ends.first().is_some_and(|(end_ns, _)| *end_ns <= time_ns) {
             let Some((_, name)) = self.ends.pop_first() else { break };
@@ -270,16 +270,18 @@ impl Decisions {
         while self.ages.first().is_some_and(|(forget_ns, _)| *forget_ns < time_ns) {
             let Some((_, name)) = self.ages.pop_first() else { break };
             let Some(remembered) = self.remembered.get_mut(&name) else { continue };
-            match remembered.decision.expires_ns.filter(|end_ns| *end_ns >= time_ns) {
-                Some(end_ns) => {
-                    remembered.forget_ns = end_ns;
-                    self.ages.insert((end_ns, name));
-                }
-                None => {
-                    self.forgotten_ns = self.forgotten_ns.max(Some(remembered.decision.intent.event_time_ns));
-                    self.remembered.remove(&name);
-                }
+            if remembered.open_e8() > 0 {
+                // Looked at again: when it is open no more, it is forgotten, however far off its expiry.
+                remembered.forget_ns = time_ns.saturating_add(in_ns(memory_ms));
+                self.ages.insert((remembered.forget_ns, name));
+                continue;
             }
+            let event_time_ns = remembered.decision.intent.event_time_ns;
+            // What was of a time that was too far ahead may come again in its time.
+            if event_time_ns <= remembered.forget_ns {
+                self.forgotten_ns = self.forgotten_ns.max(Some(event_time_ns));
+            }
+            self.remembered.remove(&name);
         }
         ended
     }
@@ -324,6 +326,8 @@ fn in_ns(ms: u64) -> i64 {
 
 #[cfg(test)]
 mod inverse;
+#[cfg(test)]
+mod memory;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]

@@ -184,7 +184,7 @@ fn step_on(random: &mut ChaCha8Rng, desk: &mut Desk) {
         }
     }
     assert_eq!(desk.decisions.progress(&steps), []);
-    desk.decisions.expire(desk.second * SECOND);
+    desk.decisions.expire(desk.second * SECOND, desk.policy.decisions.memory_ms);
     for listed in desk.book.listed.values_mut() {
         listed.mark_ns = desk.second * SECOND;
         listed.mark_e8 = (listed.mark_e8 / 1_000 * random.random_range(970..1_030)).max(1_000);

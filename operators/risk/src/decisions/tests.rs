@@ -321,7 +321,7 @@ fn what_is_open_counts_until_it_is_filled_cancelled_or_expired() {
     assert_eq!(desk.decisions.open().map(|open| open.open_e8).collect::<Vec<_>>(), [15 * UNIT]);
     // Expired.
     desk.second = 160;
-    let ended = desk.decisions.expire(desk.second * SECOND);
+    let ended = desk.decisions.expire(desk.second * SECOND, desk.policy.decisions.memory_ms);
     assert_eq!(ended.iter().map(|open| &*open.intent_id).collect::<Vec<_>>(), ["6"]);
     assert_eq!(desk.decisions.sizes()[1], 0);
     // What should not be is noted.
@@ -383,7 +383,7 @@ fn what_is_full_neither_expires_nor_is_overfilled_by_a_correction() {
     assert_eq!(desk.say(intent("1", "BTC", 100.0)), "approved 100");
     let open = |desk: &Desk| desk.decisions.open().map(|open| open.open_e8).sum::<i64>();
     assert_eq!(desk.decisions.progress(&[filled("1", 100 * UNIT)]), []);
-    assert_eq!(desk.decisions.expire(200 * SECOND), []);
+    assert_eq!(desk.decisions.expire(200 * SECOND, desk.policy.decisions.memory_ms), []);
     // Corrected to the same quantity at another price, in either order of the two halves.
     for steps in
         [[unfilled("1", 100 * UNIT), filled("1", 100 * UNIT)], [filled("1", 100 * UNIT), unfilled("1", 100 * UNIT)]]
@@ -393,7 +393,7 @@ fn what_is_full_neither_expires_nor_is_overfilled_by_a_correction() {
     // To less: it is open for the rest of the tick, and its time is over.
     assert_eq!(desk.decisions.progress(&[unfilled("1", 100 * UNIT), filled("1", 90 * UNIT)]), []);
     assert_eq!(open(&desk), 10 * UNIT);
-    assert_eq!(desk.decisions.expire(201 * SECOND).len(), 1);
+    assert_eq!(desk.decisions.expire(201 * SECOND, desk.policy.decisions.memory_ms).len(), 1);
     assert_eq!(open(&desk), 0);
     let name = || ("a".into(), "1".into());
     assert_eq!(desk.decisions.progress(&[filled("1", 1)]), [ProgressNote::FilledAfterEnd(name())]);
@@ -429,13 +429,17 @@ fn an_intent_has_one_decision_for_ever() {
     assert_eq!(desk.ask(vec![ahead]), [Answer::Repeated(refused)]);
     // Forgotten, and never approved again: not even by a policy that remembers longer.
     desk.second = 701;
-    desk.decisions.expire(desk.second * SECOND);
+    desk.decisions.expire(desk.second * SECOND, desk.policy.decisions.memory_ms);
     desk.policy.decisions.memory_ms = 3_600_000;
     for listed in desk.book.listed.values_mut() {
         listed.mark_ns = desk.second * SECOND;
     }
     assert_eq!(desk.say(intent("1", "BTC", 60.0)), "rejected 0 TooOld");
-    assert_eq!(desk.decisions.sizes(), [1, 0], "the one from the future is still remembered");
+    assert_eq!(
+        desk.decisions.sizes(),
+        [2, 0],
+        "the one from the future is still remembered, and the one that is too old"
+    );
 }
 
 #[test]

@@ -161,7 +161,8 @@ impl Desk {
         let policy = &self.policies.current().policy;
 
         events.extend(self.decisions.progress(&input.progress).into_iter().map(RiskEvent::Progress));
-        events.extend(self.decisions.expire(now.time_ns).into_iter().map(RiskEvent::Expired));
+        let memory_ms = policy.decisions.memory_ms;
+        events.extend(self.decisions.expire(now.time_ns, memory_ms).into_iter().map(RiskEvent::Expired));
 
         for scope in &input.retired {
             self.breakers.retire(scope);
