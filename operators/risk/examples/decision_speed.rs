@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tidewheel_risk::breakers::{Fault, Now};
-use tidewheel_risk::decisions::{Answer, Book, Decisions, GroupRef, Judging, Market, Money, Progress, Ruling};
+use tidewheel_risk::decisions::{Answer, Book, Decisions, Early, GroupRef, Judging, Market, Money, Progress, Ruling};
 use tidewheel_risk::levels::Level;
 use tidewheel_risk::policy::{Policy, Ratio};
 use tidewheel_risk::regimes::Regime;
@@ -166,7 +166,7 @@ fn run(tick_ms: i64, spread: usize) {
             level: &|_| (Level::Green, Vec::new()),
             regime: &|_| Some(Regime::Normal),
         };
-        let answers = decisions.take(&judging, &book, intents);
+        let (answers, _) = decisions.take(&judging, &book, intents, Early::default());
         let on_processor_ms = (processor_ns() - processor_begun) as f64 / 1e6;
         took.push((begun.elapsed().as_secs_f64() * 1e3, on_processor_ms));
         let mut cancels = Vec::new();

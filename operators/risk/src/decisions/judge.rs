@@ -50,6 +50,8 @@ struct Numbers<'a> {
     opens: u32,
     line: Option<&'a Line>,
     held_e8: i64,
+    /// How much of the order is held already.
+    filled_e8: i64,
     /// Its own, or stricter ones of open orders beside it.
     limits: Limits,
     side: Side,
@@ -66,11 +68,13 @@ impl Judging<'_> {
         book: &impl Book,
         reserved: &mut Reserved,
         intent: OrderIntent,
+        filled_e8: i64,
         number: u64,
         forgotten_ns: Option<i64>,
     ) -> Decision {
         let mut reasons = self.refusals(&intent, forgotten_ns);
-        let held_e8 = book.quantity_e8(&intent.holder, &intent.instrument);
+        let now_e8 = book.quantity_e8(&intent.holder, &intent.instrument);
+        let held_e8 = now_e8.saturating_sub(filled_e8.saturating_mul(intent.side.sign()));
         let line = reserved.line(&intent.holder, &intent.instrument);
         let reducible_e8 = reducible(intent.side, held_e8, line).min(intent.quantity_e8.max(0));
         let is_more = intent.quantity_e8 > reducible_e8;
@@ -93,7 +97,7 @@ impl Judging<'_> {
         }
         let mut numbers = None;
         if let (true, true, Some(price_e8)) = (grows, mark.is_ok(), price_e8) {
-            match self.numbers(book, reserved, &intent, [held_e8, reducible_e8, price_e8]) {
+            match self.numbers(book, reserved, &intent, [now_e8, filled_e8, reducible_e8, price_e8]) {
                 Ok(found) => numbers = Some(found),
                 Err(reason) => {
                     may_grow = false;
@@ -143,10 +147,10 @@ impl Judging<'_> {
             let default_ns = self.now.time_ns.saturating_add(in_ns(self.policy.decisions.reservation_ms));
             intent.expires_ns.unwrap_or(default_ns)
         });
-        if let (Ok(quantity_e8), Some(price_e8)) = (u128::try_from(quantity_e8), price_e8)
-            && quantity_e8 > 0
+        if let (Ok(open_e8), Some(price_e8)) = (u128::try_from(quantity_e8.saturating_sub(filled_e8)), price_e8)
+            && open_e8 > 0
         {
-            let further = Further { side: intent.side, quantity_e8, price_e8 };
+            let further = Further { side: intent.side, quantity_e8: open_e8, price_e8 };
             reserved.revalue(book, self.policy, &intent.holder, &intent.instrument, further);
         }
         let ruling = match quantity_e8 {
@@ -279,13 +283,14 @@ impl Judging<'_> {
         i64::try_from(stop_e8).unwrap_or(i64::MAX).max(1)
     }
 
-    /// Asks the book; what it cannot say is the reason. Of the order: what is held, what of it reduces, and its price.
+    /// Asks the book; what it cannot say is the reason. Of the order: what is held, what of it is part of that already, what
+    /// of it reduces, and its price.
     fn numbers<'b, B: Book>(
         &self,
         book: &'b B,
         reserved: &'b mut Reserved,
         intent: &OrderIntent,
-        [held_e8, reducible_e8, price_e8]: [i64; 3],
+        [held_e8, filled_e8, reducible_e8, price_e8]: [i64; 4],
     ) -> Result<Numbers<'b>, Reason> {
         let (holder, instrument) = (&intent.holder, &intent.instrument);
         let account = &*holder.account;
@@ -339,6 +344,7 @@ impl Judging<'_> {
             opens: sums.opens - own.opens,
             line: values.line,
             held_e8,
+            filled_e8,
             limits,
             side: intent.side,
             price_e8,
@@ -358,7 +364,7 @@ impl Judging<'_> {
 impl Numbers<'_> {
     /// What the position's open orders come to with this much of the order.
     fn worst(&self, quantity_e8: i64) -> Option<Worst> {
-        let quantity_e8 = u128::try_from(quantity_e8).ok()?;
+        let quantity_e8 = u128::try_from(quantity_e8.saturating_sub(self.filled_e8).max(0)).ok()?;
         let further = Further { side: self.side, quantity_e8, price_e8: self.price_e8 };
         Line::worst(self.line, &self.market, self.held_e8, self.fee, Some(further))
     }

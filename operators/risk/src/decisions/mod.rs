@@ -1,7 +1,8 @@
 //! What becomes of order intents: each gets exactly one decision, approved, reduced or rejected, with all reasons.
 //!
 //! **Order.** The intents of a tick are judged by (event time, account, intent id), whatever their arrival; orders of people, trips and
-//! fills of the tick come before them.
+//! fills of the tick come before them. What was filled of an intent in its own tick is in the book already: the intent is judged as it
+//! would have been before, with the rest of it as what is open. What ended in it ends once it is judged.
 //! **Price.** An order is judged at the worst price it may be filled at: its limit, or for an order at the market its mark moved by
 //! `market_slippage` to its harm. What is held in its instrument is taken at whichever of mark and price makes it worth more (an inverse
 //! contract is worth more the lower the price), since a fill may be the next mark. An order that only reduces, at a price better than the
@@ -131,6 +132,20 @@ pub struct Decisions {
 /// An account and an intent of it.
 type OrderName = (Arc<str>, Arc<str>);
 
+/// What became of orders in the tick of their intents, before anything was decided of them.
+#[derive(Clone, Debug, Default)]
+pub struct Early(BTreeMap<OrderName, Vec<Progress>>);
+
+/// How much of an intent was filled before it was judged.
+fn already_filled_e8(intent: &OrderIntent, steps: &[Progress]) -> i64 {
+    let sum = steps.iter().fold(0i128, |sum, step| match step {
+        Progress::Filled(fill) if fill.is_of(intent) => sum + i128::from(fill.quantity_e8.max(0)),
+        Progress::Unfilled(fill) if fill.is_of(intent) => sum - i128::from(fill.quantity_e8.max(0)),
+        _ => sum,
+    });
+    i64::try_from(sum.max(0)).unwrap_or(i64::MAX)
+}
+
 /// A decision with what became of its order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Remembered {
@@ -162,8 +177,31 @@ pub struct SavedDecisions {
 }
 
 impl Decisions {
-    /// Judges a tick's intents.
-    pub fn take(&mut self, judging: &Judging<'_>, book: &impl Book, mut intents: Vec<OrderIntent>) -> Vec<Answer> {
+    /// Parts what became of orders from what became of orders that this tick's intents first ask for.
+    pub fn part(&self, steps: Vec<Progress>, intents: &[OrderIntent]) -> (Vec<Progress>, Early) {
+        let asked: BTreeSet<_> = intents.iter().map(|intent| (&intent.holder.account, &intent.intent_id)).collect();
+        let mut early = Early::default();
+        let mut known = Vec::new();
+        for step in steps {
+            let (account, intent_id) = step.name();
+            let name = (account.clone(), intent_id.clone());
+            if asked.contains(&(account, intent_id)) && !self.remembered.contains_key(&name) {
+                early.0.entry(name).or_default().push(step);
+            } else {
+                known.push(step);
+            }
+        }
+        (known, early)
+    }
+
+    /// Judges a tick's intents. What became of them in this very tick counts once each is judged; gives what of that should not be.
+    pub fn take(
+        &mut self,
+        judging: &Judging<'_>,
+        book: &impl Book,
+        mut intents: Vec<OrderIntent>,
+        mut early: Early,
+    ) -> (Vec<Answer>, Vec<ProgressNote>) {
         self.reserved.forget_values();
         // The rest of the key orders different intents under one name.
         intents.sort_by_cached_key(|intent| {
@@ -172,10 +210,19 @@ impl Decisions {
             let how = (intent.limit_price_e8, intent.stop_price_e8, intent.is_reduce_only, intent.expires_ns);
             (name, what, how)
         });
-        intents.into_iter().map(|intent| self.answer(judging, book, intent)).collect()
+        let mut notes = Vec::new();
+        let answers = intents.into_iter().map(|intent| {
+            let steps = early.0.remove(&(intent.holder.account.clone(), intent.intent_id.clone())).unwrap_or_default();
+            let filled_e8 = already_filled_e8(&intent, &steps);
+            let answer = self.answer(judging, book, intent, filled_e8);
+            notes.extend(self.progress(&steps));
+            answer
+        });
+        let answers = answers.collect();
+        (answers, notes)
     }
 
-    fn answer(&mut self, judging: &Judging<'_>, book: &impl Book, intent: OrderIntent) -> Answer {
+    fn answer(&mut self, judging: &Judging<'_>, book: &impl Book, intent: OrderIntent, filled_e8: i64) -> Answer {
         let name = (intent.holder.account.clone(), intent.intent_id.clone());
         if let Some(remembered) = self.remembered.get(&name) {
             return if remembered.decision.intent == intent {
@@ -185,7 +232,7 @@ impl Decisions {
             };
         }
         self.number += 1;
-        let decision = judging.decide(book, &mut self.reserved, intent, self.number, self.forgotten_ns);
+        let decision = judging.decide(book, &mut self.reserved, intent, filled_e8, self.number, self.forgotten_ns);
         let memory_ns = in_ns(judging.policy.decisions.memory_ms);
         // What is too old, or of a time that is further ahead than memory reaches, is remembered as long as if it were of now: it gets
         // the same answer while it is sent again and again, and memory is bounded.
@@ -324,6 +371,8 @@ fn in_ns(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000_000)
 }
 
+#[cfg(test)]
+mod early;
 #[cfg(test)]
 mod inverse;
 #[cfg(test)]

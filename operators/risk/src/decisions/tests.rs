@@ -100,6 +100,17 @@ impl Desk {
     }
 
     pub(super) fn ask(&mut self, intents: Vec<OrderIntent>) -> Vec<Answer> {
+        let (answers, notes) = self.ask_with(intents, Vec::new());
+        assert_eq!(notes, []);
+        answers
+    }
+
+    /// Asks in the tick in which this becomes of orders.
+    pub(super) fn ask_with(
+        &mut self,
+        intents: Vec<OrderIntent>,
+        steps: Vec<Progress>,
+    ) -> (Vec<Answer>, Vec<ProgressNote>) {
         let (level, regime) = (self.level, self.regime);
         let judging = Judging {
             policy: &self.policy,
@@ -108,7 +119,11 @@ impl Desk {
             level: &|_| (level, Vec::new()),
             regime: &|_| regime,
         };
-        self.decisions.take(&judging, &self.book, intents)
+        let (steps, early) = self.decisions.part(steps, &intents);
+        let mut notes = self.decisions.progress(&steps);
+        let (answers, more) = self.decisions.take(&judging, &self.book, intents, early);
+        notes.extend(more);
+        (answers, notes)
     }
 
     pub(super) fn decide(&mut self, intent: OrderIntent) -> Decision {

@@ -160,7 +160,8 @@ impl Desk {
         let mut events = self.take_controls(now, input.controls);
         let policy = &self.policies.current().policy;
 
-        events.extend(self.decisions.progress(&input.progress).into_iter().map(RiskEvent::Progress));
+        let (progress, early) = self.decisions.part(input.progress, &input.intents);
+        events.extend(self.decisions.progress(&progress).into_iter().map(RiskEvent::Progress));
         let memory_ms = policy.decisions.memory_ms;
         events.extend(self.decisions.expire(now.time_ns, memory_ms).into_iter().map(RiskEvent::Expired));
 
@@ -202,7 +203,8 @@ impl Desk {
             level: &level,
             regime: &|instrument| regimes.of(instrument),
         };
-        let answers = self.decisions.take(&judging, book, input.intents);
+        let (answers, notes) = self.decisions.take(&judging, book, input.intents, early);
+        events.extend(notes.into_iter().map(RiskEvent::Progress));
         TickFacts { events, answers }
     }
 

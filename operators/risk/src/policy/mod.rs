@@ -254,8 +254,8 @@ pub struct DecisionPolicy {
     /// Below what value in units of the account's currency an order is not reduced but rejected.
     pub minimum_value: u64,
     /// For how long an approved order counts that does not say itself, milliseconds. After that it stops counting, whether or not
-    /// anybody said what became of it: where fills come late or not at all, the same part of a limit is approved again each time. So
-    /// this must be longer than fills and ends of orders may be late, and a switch on the age of data must be shorter.
+    /// anybody said what became of it: where fills or ends of orders come later than this, or not at all, the same part of a limit is
+    /// approved again each time.
     pub reservation_ms: u64,
     /// For how long answers are remembered, and how old an intent may be, milliseconds. Not below `reservation_ms`.
     pub memory_ms: u64,
