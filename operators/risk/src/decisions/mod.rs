@@ -11,8 +11,9 @@
 //! between all of its open sales and all of its open purchases. The loss against the mark and the fees of all that is open are taken
 //! from equity first. An order that grows is held to its own limits and to those of all open orders of its account that grow: it must not
 //! pass them by what it adds to a common group, nor by what it costs. So when one is approved, whichever part of what is open is filled
-//! at its price, no open order that grows passes a limit that it was held to, by the marks of that tick. The risk per trade is left out:
-//! it is a share of the equity that the order itself was judged by.
+//! at its price, no open order that grows passes a limit that it was held to, by the marks of that tick. While marks that have moved
+//! make one of them pass, nothing of its account grows. The risk per trade is left out: it is a share of the equity that the order itself
+//! was judged by.
 //! **Reducing.** What makes a position smaller, beyond what open orders already do, is held to no limit, nor to the universe or the
 //! number of open orders, and neither money nor exposure is asked for: it can be had when a limit is passed, and when the account or
 //! what it is converted with cannot be valued. It is held to levels, prices and times like the rest. Its price is by the instrument's own
