@@ -11,7 +11,7 @@
 //! | `late_prints` | so many prices came too late to be looked at |
 //! | `regime_changed` | the volatility of a symbol is another one |
 //! | `intent_expired` | the time of an approved order is over, and it was not all filled |
-//! | `intent_unknown`, `intent_overfilled`, `intent_filled_after_end` | a fill or an end of an order that was not approved so |
+//! | `intent_unknown`, `intent_mismatched`, `intent_overfilled`, `intent_filled_after_end` | a fill or an end of an order that was not approved so |
 //! | `fill_not_counted` | a fill, or a change of one, that does not count: the account may only reduce until the reference data that it lacks is there, or an order clears it |
 //! | `fill_change_expired` | a cancel or a correction of a fill that never came |
 //! | `funding_unpriced` | a funding payment that nobody knows the mark price of: it is not in the account |
@@ -125,6 +125,7 @@ fn of_desk(event: &RiskEvent) -> Told {
         RiskEvent::Progress(note) => {
             let (kind, (account, intent_id)) = match note {
                 ProgressNote::Unknown(name) => ("intent_unknown", name),
+                ProgressNote::Mismatched(name) => ("intent_mismatched", name),
                 ProgressNote::Overfilled(name) => ("intent_overfilled", name),
                 ProgressNote::FilledAfterEnd(name) => ("intent_filled_after_end", name),
             };

@@ -8,19 +8,21 @@
 //! (20 ns each), and is put into four ordered sets of some ten thousand (0.5 us each): 4 us. The open orders are valued anew once a tick,
 //! 1 us a position that has some: 10 ms where all 10,000 do. So 500 intents of a tick of 100 ms take 2 ms beside at most 10 ms.
 //!
-//! Measured on a cloud machine of two cores with a load of 13 to 18 (processor time, since the clock says little there): 11 to 14 ms a
-//! tick of 100 ms where all 10,000 positions have open orders, 4.0 to 4.7 ms where 1,000 do; of a tick of 10 ms 1.1 ms where 1,000 do,
-//! and 0.4 ms where 100 do: 7 us an intent and 0.9 us a position with open orders. A tick of 10 ms has no room for 10,000 of these.
+//! Measured on a cloud machine of two cores with a load of 13 to 18 (processor time, since the clock says little there): 21 ms a tick of
+//! 100 ms where all 10,000 positions have open orders, 5.5 ms where 1,000 do; of a tick of 10 ms 2.0 ms where 1,000 do, and 0.5 ms where
+//! 100 do: 8 us an intent and 1.7 us a position with open orders. Before the limits of all open orders were kept it was 9.1, 3.5, 0.8
+//! and 0.3 ms. A tick of 10 ms has no room for 10,000 of these.
 #![allow(clippy::disallowed_types, reason = "a bench reads the clock")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tidewheel_risk::breakers::{Fault, Now};
-use tidewheel_risk::decisions::{Answer, Book, Decisions, GroupRef, Judging, Market, Money, Progress, Ruling};
+use tidewheel_risk::decisions::{Answer, Book, Decisions, Early, GroupRef, Judging, Market, Money, Progress, Ruling};
 use tidewheel_risk::levels::Level;
 use tidewheel_risk::policy::{Policy, Ratio};
 use tidewheel_risk::regimes::Regime;
+use tidewheel_risk::valuation::Mark;
 use tidewheel_schemas::{ContractKind, Holder, Instrument, OrderIntent, Side};
 
 const UNIT: i64 = 100_000_000;
@@ -100,6 +102,10 @@ impl Book for SummedBook {
         self.held_e8.get(&(holder.clone(), instrument.clone())).copied().unwrap_or_default()
     }
 
+    fn mark(&self, _: &Instrument) -> Result<Mark, Fault> {
+        Ok(Mark { event_time_ns: self.time_ns, sequence: 0, price_e8: 100 * UNIT })
+    }
+
     fn market(&self, _: &str, instrument: &Instrument) -> Result<Market<'_>, Fault> {
         Ok(Market {
             kind: ContractKind::Linear,
@@ -153,7 +159,7 @@ fn run(tick_ms: i64, spread: usize) {
             if to_cancel.len() > 2_000 / tick_ms as usize { to_cancel.remove(0) } else { Vec::new() };
         let (begun, processor_begun) = (Instant::now(), processor_ns());
         decisions.progress(&cancels);
-        decisions.expire(book.time_ns);
+        decisions.expire(book.time_ns, policy.decisions.memory_ms);
         let judging = Judging {
             policy: &policy,
             now: Now { tick: tick as u64, time_ns: book.time_ns },
@@ -161,7 +167,7 @@ fn run(tick_ms: i64, spread: usize) {
             level: &|_| (Level::Green, Vec::new()),
             regime: &|_| Some(Regime::Normal),
         };
-        let answers = decisions.take(&judging, &book, intents);
+        let (answers, _) = decisions.take(&judging, &book, intents, Early::default());
         let on_processor_ms = (processor_ns() - processor_begun) as f64 / 1e6;
         took.push((begun.elapsed().as_secs_f64() * 1e3, on_processor_ms));
         let mut cancels = Vec::new();

@@ -1,6 +1,7 @@
 //! What decisions ask of the book that positions and marks are kept in.
 
 use crate::breakers::Fault;
+use crate::valuation::Mark;
 use serde::{Deserialize, Serialize};
 use tidewheel_schemas::{ContractKind, Holder, Instrument};
 
@@ -77,6 +78,12 @@ pub trait Book {
     /// What is held, in the base asset or contracts, eight decimals; negative where it is short.
     fn quantity_e8(&self, holder: &Holder, instrument: &Instrument) -> i64;
 
+    /// The instrument's own mark by the policy's source: all that is asked for an order that only reduces.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn mark(&self, instrument: &Instrument) -> Result<Mark, Fault>;
+
     /// The instrument, with its mark.
     ///
     /// # Errors
@@ -91,28 +98,51 @@ const E8: u64 = 100_000_000;
 
 impl Market<'_> {
     /// What a quantity is worth at a price, in the account's currency with sixteen decimals, rounded up at each step. An inverse
-    /// contract is worth its multiplier in the quote asset at any price. None where it does not fit or is not positive.
+    /// contract is worth the more of its base asset the lower the price, and that is converted at the mark. None where it does not fit or
+    /// is not positive.
     pub fn value_e16(&self, quantity_e8: u128, price_e8: i64) -> Option<i128> {
-        let price_e8 = u128::try_from(price_e8).ok().filter(|price| *price > 0)?;
+        let price_e8 = u64::try_from(price_e8).ok().filter(|price| *price > 0)?;
         let quote_e16 = match self.kind {
-            ContractKind::Linear => multiply_divide_up(quantity_e8.checked_mul(price_e8)?, self.multiplier()?, E8)?,
-            ContractKind::Inverse => quantity_e8.checked_mul(self.multiplier()?)?,
+            ContractKind::Linear => {
+                multiply_divide_up(quantity_e8.checked_mul(price_e8.into())?, self.multiplier()?, E8)?
+            }
+            ContractKind::Inverse => {
+                multiply_divide_up(quantity_e8.checked_mul(self.multiplier()?)?, self.mark()?.into(), price_e8)?
+            }
         };
         self.converted(quote_e16)
     }
 
-    /// What is lost, against the mark, by trading a quantity at a price that is worse by some distance.
+    /// What is lost by trading a quantity at a price that is worse than another one by some distance.
     pub(super) fn loss_e16(&self, quantity_e8: u128, price_e8: i64, from_e8: i64) -> Option<i128> {
         let distance = u128::from(price_e8.abs_diff(from_e8));
         let quote_e16 = match self.kind {
             ContractKind::Linear => multiply_divide_up(quantity_e8.checked_mul(distance)?, self.multiplier()?, E8)?,
-            // In the quote asset at the mark: quantity * multiplier * distance / price, by the lower of the prices.
+            // In the base asset quantity * multiplier * distance / (price * other), converted at the mark.
             ContractKind::Inverse => {
-                let lower = u64::try_from(price_e8.min(from_e8)).ok()?;
-                multiply_divide_up(quantity_e8.checked_mul(self.multiplier()?)?, distance, lower)?
+                let [price, from] = [price_e8, from_e8].map(|price| u64::try_from(price).ok());
+                let part = multiply_divide_up(quantity_e8.checked_mul(self.multiplier()?)?, distance, price?)?;
+                multiply_divide_up(part, self.mark()?.into(), from?)?
             }
         };
         self.converted(quote_e16)
+    }
+
+    /// Of two prices the one at which a position is worth more.
+    pub(super) fn dearer_e8(&self, one_e8: i64, other_e8: i64) -> i64 {
+        if self.kind == ContractKind::Linear { one_e8.max(other_e8) } else { one_e8.min(other_e8) }
+    }
+
+    /// By how much what is worth so much at a price is worth more at a dearer one, rounded up.
+    pub(super) fn rise_e16(&self, value_e16: i128, from_e8: i64, to_e8: i64) -> Option<i128> {
+        let divisor = if self.kind == ContractKind::Linear { from_e8 } else { to_e8 };
+        let distance = u128::from(to_e8.abs_diff(from_e8));
+        let rise = multiply_divide_up(u128::try_from(value_e16).ok()?, distance, u64::try_from(divisor).ok()?)?;
+        i128::try_from(rise).ok()
+    }
+
+    fn mark(&self) -> Option<u64> {
+        u64::try_from(self.mark_e8).ok()
     }
 
     fn multiplier(&self) -> Option<u128> {

@@ -1,15 +1,18 @@
 //! One intent, judged by policy, levels, book and open orders.
 
 use super::book::{Book, GroupRef, Market, Money};
-use super::exact::multiply_divide_up;
 use super::reason::{LimitKind, LimitUse, Reason};
-use super::reserved::{Further, Line, Reserved, Values, Worst};
+use super::reserved::{Further, Line, Reserved, Worst};
+use super::sums::{Share, Tight, stricter, symbol_extra_e16};
 use super::{Decision, Ruling, in_ns};
 use crate::breakers::{Fault, Now};
 use crate::levels::{Allowed, Level};
 use crate::policy::{Limits, Policy, Ratio};
 use crate::regimes::{Regime, stop_multiplier};
-use tidewheel_schemas::{ContractKind, Instrument, OrderIntent, PRICE_LIMIT_E8, Side};
+use tidewheel_schemas::{Instrument, OrderIntent, PRICE_LIMIT_E8, Side};
+
+/// The longest that an order may be open: a year.
+const LONGEST_OPEN_MS: u64 = 366 * 24 * 3_600_000;
 
 /// The greatest level over an order, and the latched trips there.
 type LevelOver<'a> = dyn Fn(&OrderIntent) -> (Level, Vec<String>) + 'a;
@@ -32,14 +35,24 @@ pub struct Judging<'a> {
 struct Numbers<'a> {
     market: Market<'a>,
     account: Money,
-    /// Of the order's groups, open orders of other positions included: account, strategy, symbol, sector, class, venue.
+    /// Of the order's groups, open orders included but those in its instrument, of the strategy but those of its position: account,
+    /// strategy, symbol, sector, class, venue.
     exposures_e16: [i128; 6],
+    /// Of the instrument without any open orders.
+    symbol_e16: i128,
+    /// What the open orders of the instrument's other positions come to.
+    others: Vec<Worst>,
+    /// The group of open orders in which the least may be spent.
+    tightest: Option<Tight>,
     margin_e16: i128,
     /// Of the open orders of other positions.
     burden_e16: i128,
     opens: u32,
-    line: Line,
+    line: Option<&'a Line>,
     held_e8: i64,
+    /// How much of the order is held already.
+    filled_e8: i64,
+    /// Its own, or stricter ones of open orders beside it.
     limits: Limits,
     side: Side,
     price_e8: i64,
@@ -55,70 +68,45 @@ impl Judging<'_> {
         book: &impl Book,
         reserved: &mut Reserved,
         intent: OrderIntent,
+        filled_e8: i64,
         number: u64,
         forgotten_ns: Option<i64>,
     ) -> Decision {
-        let mut reasons = self.refusals(&intent, reserved, forgotten_ns);
-        let market = book.market(&intent.holder.account, &intent.instrument);
-        let market = market.and_then(|market| self.is_fresh(&market).map(|()| market));
-        let price_e8 = market.as_ref().ok().and_then(|market| self.price_e8(&intent, market.mark_e8));
-        if let (Ok(market), Some(price_e8)) = (&market, price_e8) {
-            reasons.extend(self.is_outside_band(&intent, market.mark_e8, price_e8).then_some(Reason::PriceBand));
+        let mut reasons = self.refusals(&intent, forgotten_ns);
+        let now_e8 = book.quantity_e8(&intent.holder, &intent.instrument);
+        let held_e8 = now_e8.saturating_sub(filled_e8.saturating_mul(intent.side.sign()));
+        let line = reserved.line(&intent.holder, &intent.instrument);
+        let reducible_e8 = reducible(intent.side, held_e8, line).min(intent.quantity_e8.max(0));
+        let is_more = intent.quantity_e8 > reducible_e8;
+        let grows = is_more && !intent.is_reduce_only;
+        // What refuses all of it, and what only what grows: what reduces needs no more than a price.
+        let (mut is_refused, mut may_grow) = (!reasons.is_empty(), true);
+        if grows {
+            let refusals = self.refusals_of_growth(&intent, reserved);
+            may_grow = refusals.is_empty();
+            reasons.extend(refusals);
         }
-        let line = reserved.line(&intent.holder, &intent.instrument).cloned().unwrap_or_default();
-        let held_e8 = book.quantity_e8(&intent.holder, &intent.instrument);
-        let reducible_e8 = reducible(intent.side, held_e8, &line).min(intent.quantity_e8.max(0));
-        let grows = intent.quantity_e8 > reducible_e8;
-        let price = price_e8.unwrap_or_default();
-        if grows
-            && intent.stop_price_e8.is_some_and(|stop_e8| price.saturating_sub(stop_e8).signum() != intent.side.sign())
-        {
-            reasons.extend(price_e8.map(|_| Reason::StopSide));
+        let mark = book.mark(&intent.instrument).and_then(|mark| self.is_fresh(mark.price_e8, mark.event_time_ns));
+        let price_e8 = self.price_e8(&intent, mark.as_ref().ok().copied());
+        let wrong = self.wrong_price(&intent, mark.as_ref().ok().copied(), price_e8, grows);
+        is_refused |= !wrong.is_empty() || price_e8.is_none();
+        reasons.extend(wrong);
+        if let (Err(fault), true) = (&mark, grows || price_e8.is_none()) {
+            may_grow = false;
+            reasons.push(Reason::NoMarket(fault.clone()));
+        }
+        let mut numbers = None;
+        if let (true, true, Some(price_e8)) = (grows, mark.is_ok(), price_e8) {
+            match self.numbers(book, reserved, &intent, [now_e8, filled_e8, reducible_e8, price_e8]) {
+                Ok(found) => numbers = Some(found),
+                Err(reason) => {
+                    may_grow = false;
+                    reasons.push(reason);
+                }
+            }
         }
         let (level, trips) = (self.level)(&intent);
         let permitted_e8 = permitted(&intent, level.allows(), held_e8, reducible_e8);
-        let numbers = match (market, price_e8) {
-            (Ok(market), Some(price_e8)) => {
-                let limits = self.policy.limits.of(&self.policy.overrides, &intent.holder, &intent.instrument);
-                let stop_e8 = intent.stop_price_e8.unwrap_or_else(|| self.assumed_stop_e8(&intent, price_e8));
-                let side = intent.side;
-                let found = self.numbers(book, reserved, &intent, market, |market, account, values| {
-                    let (sums, own) = (values.sums, values.own);
-                    let part = |part: Option<&i128>| part.copied().unwrap_or_default();
-                    let others = [
-                        sums.account_e16,
-                        part(sums.strategies_e16.get(&intent.holder.strategy)),
-                        values.symbol_e16,
-                        part(sums.sectors_e16.get(market.sector)),
-                        part(sums.classes_e16.get(market.asset_class)),
-                        part(sums.venues_e16.get(&intent.instrument.venue)),
-                    ];
-                    Numbers {
-                        market,
-                        account,
-                        exposures_e16: others.map(|extra| extra - own.extra_e16),
-                        margin_e16: 0,
-                        burden_e16: sums.burden_e16 - own.burden_e16,
-                        opens: sums.opens - own.opens,
-                        line,
-                        held_e8,
-                        limits,
-                        side,
-                        price_e8,
-                        stop_e8,
-                        reducible_e8,
-                        fee: self.policy.decisions.fee_allowance,
-                    }
-                });
-                found.map_err(|reason| reasons.push(reason)).ok()
-            }
-            (Ok(_), None) => None,
-            (Err(fault), _) => {
-                reasons.push(Reason::NoMarket(fault));
-                None
-            }
-        };
-        let is_refused = !reasons.is_empty();
         if permitted_e8 < intent.quantity_e8 && intent.quantity_e8 > 0 {
             let allowed = level.allows();
             let is_by_level =
@@ -128,29 +116,30 @@ impl Judging<'_> {
             {
                 reasons.push(Reason::Level { level, trips });
             }
-            if intent.is_reduce_only && grows {
+            if intent.is_reduce_only && is_more {
                 reasons.push(Reason::ReduceOnly);
             }
         }
-        let mut score = Ratio::ONE;
-        let mut quantity_e8 = 0;
+        // What only reduces uses no limit.
+        let mut score = if grows || is_refused { Ratio::ONE } else { Ratio::ZERO };
+        let mut quantity_e8 = if is_refused { 0 } else { permitted_e8.min(reducible_e8) };
         if let Some(numbers) = &numbers {
             let asked = numbers.uses(intent.quantity_e8.max(0));
             score = asked.as_ref().map_or(Ratio::ONE, |uses| score_of(uses));
-            if let (true, None) = (grows, &asked) {
+            if asked.is_none() {
                 reasons.push(Reason::OutOfRange);
             }
-            let uses_e8 = if is_refused { intent.quantity_e8 } else { permitted_e8 };
+            let uses_e8 = if is_refused || !may_grow { intent.quantity_e8 } else { permitted_e8 };
             if uses_e8 > reducible_e8 {
                 let uses = numbers.uses(uses_e8).into_iter().flatten();
                 reasons.extend(uses.filter(LimitUse::is_passed).map(Reason::Limit));
             }
-            if !is_refused {
+            if !is_refused && may_grow && permitted_e8 > reducible_e8 {
                 quantity_e8 = numbers.greatest(permitted_e8);
                 let is_cut = quantity_e8 < intent.quantity_e8 && quantity_e8 > reducible_e8;
                 if is_cut && self.is_below_minimum(numbers, quantity_e8) {
                     reasons.push(Reason::BelowMinimum);
-                    quantity_e8 = reducible_e8.min(permitted_e8);
+                    quantity_e8 = reducible_e8;
                 }
             }
         }
@@ -158,9 +147,11 @@ impl Judging<'_> {
             let default_ns = self.now.time_ns.saturating_add(in_ns(self.policy.decisions.reservation_ms));
             intent.expires_ns.unwrap_or(default_ns)
         });
-        if let (Some(numbers), true) = (&numbers, quantity_e8 > 0) {
-            let worst = numbers.worst(quantity_e8).expect("the quantity was found by computing this");
-            reserved.revalue(&intent.holder, &intent.instrument, &numbers.market, worst);
+        if let (Ok(open_e8), Some(price_e8)) = (u128::try_from(quantity_e8.saturating_sub(filled_e8)), price_e8)
+            && open_e8 > 0
+        {
+            let further = Further { side: intent.side, quantity_e8: open_e8, price_e8 };
+            reserved.revalue(book, self.policy, &intent.holder, &intent.instrument, further);
         }
         let ruling = match quantity_e8 {
             0 => Ruling::Rejected,
@@ -185,9 +176,10 @@ impl Judging<'_> {
     }
 
     /// What refuses an order whatever the book says.
-    fn refusals(&self, intent: &OrderIntent, reserved: &Reserved, forgotten_ns: Option<i64>) -> Vec<Reason> {
+    fn refusals(&self, intent: &OrderIntent, forgotten_ns: Option<i64>) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let is_price = |price_e8: Option<i64>| price_e8.is_none_or(|price| (1..PRICE_LIMIT_E8).contains(&price));
+        let latest_ns = self.now.time_ns.saturating_add(in_ns(LONGEST_OPEN_MS));
         let fields = [
             ("account", !intent.holder.account.is_empty()),
             ("strategy", !intent.holder.strategy.is_empty()),
@@ -196,6 +188,7 @@ impl Judging<'_> {
             ("quantity", intent.quantity_e8 > 0),
             ("limit_price", is_price(intent.limit_price_e8)),
             ("stop_price", is_price(intent.stop_price_e8)),
+            ("expires", intent.expires_ns.is_none_or(|expires_ns| expires_ns <= latest_ns)),
         ];
         let wrong = fields.into_iter().filter(|(_, is_right)| !is_right);
         reasons.extend(wrong.map(|(field, _)| Reason::Invalid(field.to_owned())));
@@ -211,6 +204,12 @@ impl Judging<'_> {
         if intent.expires_ns.is_some_and(|expires_ns| expires_ns <= self.now.time_ns) {
             reasons.push(Reason::Expired);
         }
+        reasons
+    }
+
+    /// What refuses all of an order but what reduces: a position must not be trapped by what keeps others from being opened.
+    fn refusals_of_growth(&self, intent: &OrderIntent, reserved: &Reserved) -> Vec<Reason> {
+        let mut reasons = Vec::new();
         let universe = &self.policy.universe;
         let name = || format!("{}|{}", intent.instrument.venue, intent.instrument.symbol);
         if !universe.is_empty() && universe.binary_search(&name()).is_err() {
@@ -223,23 +222,50 @@ impl Judging<'_> {
         reasons
     }
 
-    fn is_fresh(&self, market: &Market<'_>) -> Result<(), Fault> {
-        if !(1..PRICE_LIMIT_E8).contains(&market.mark_e8) {
+    /// What is wrong with an order's prices, by the mark where there is one.
+    fn wrong_price(
+        &self,
+        intent: &OrderIntent,
+        mark_e8: Option<i64>,
+        price_e8: Option<i64>,
+        grows: bool,
+    ) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        if let (Some(mark_e8), Some(price_e8)) = (mark_e8, price_e8) {
+            reasons.extend(self.is_outside_band(intent, mark_e8, price_e8).then_some(Reason::PriceBand));
+        }
+        if mark_e8.is_some() && price_e8.is_none() && intent.limit_price_e8.is_none() {
+            reasons.push(Reason::OutOfRange);
+        }
+        let is_right = |price: i64, stop_e8: i64| price.saturating_sub(stop_e8).signum() == intent.side.sign();
+        if let (true, Some(price_e8), Some(stop_e8)) = (grows, price_e8, intent.stop_price_e8) {
+            reasons.extend((!is_right(price_e8, stop_e8)).then_some(Reason::StopSide));
+        }
+        reasons
+    }
+
+    /// A mark that an order may be judged by.
+    fn is_fresh(&self, mark_e8: i64, mark_ns: i64) -> Result<i64, Fault> {
+        if !(1..PRICE_LIMIT_E8).contains(&mark_e8) {
             return Err(Fault::OutOfRange);
         }
-        let age_ns = self.now.time_ns.saturating_sub(market.mark_ns);
+        let age_ns = self.now.time_ns.saturating_sub(mark_ns);
         if age_ns > in_ns(self.policy.staleness.mark_ms) {
             return Err(Fault::Stale { age_ns });
         }
         let ahead_ns = age_ns.saturating_neg();
-        if ahead_ns > in_ns(self.policy.staleness.skew_ms) { Err(Fault::FromTheFuture { ahead_ns }) } else { Ok(()) }
+        if ahead_ns > in_ns(self.policy.staleness.skew_ms) {
+            Err(Fault::FromTheFuture { ahead_ns })
+        } else {
+            Ok(mark_e8)
+        }
     }
 
-    /// The worst price that an order may be filled at; none where its limit cannot be.
-    fn price_e8(&self, intent: &OrderIntent, mark_e8: i64) -> Option<i64> {
+    /// The worst price that an order may be filled at; none where its limit cannot be, or it has neither limit nor mark.
+    fn price_e8(&self, intent: &OrderIntent, mark_e8: Option<i64>) -> Option<i64> {
         let price_e8 = match intent.limit_price_e8 {
             Some(limit_e8) => i128::from(limit_e8),
-            None => moved(mark_e8, intent.side.sign(), self.policy.decisions.market_slippage)?,
+            None => moved(mark_e8?, intent.side.sign(), self.policy.decisions.market_slippage)?,
         };
         i64::try_from(price_e8).ok().filter(|price| (1..PRICE_LIMIT_E8).contains(price))
     }
@@ -257,38 +283,75 @@ impl Judging<'_> {
         i64::try_from(stop_e8).unwrap_or(i64::MAX).max(1)
     }
 
-    /// Asks the book; what it cannot say is the reason.
+    /// Asks the book; what it cannot say is the reason. Of the order: what is held, what of it is part of that already, what
+    /// of it reduces, and its price.
     fn numbers<'b, B: Book>(
         &self,
         book: &'b B,
-        reserved: &mut Reserved,
+        reserved: &'b mut Reserved,
         intent: &OrderIntent,
-        market: Market<'b>,
-        make: impl FnOnce(Market<'b>, Money, &Values<'_>) -> Numbers<'b>,
+        [held_e8, filled_e8, reducible_e8, price_e8]: [i64; 4],
     ) -> Result<Numbers<'b>, Reason> {
-        let account = &*intent.holder.account;
+        let (holder, instrument) = (&intent.holder, &intent.instrument);
+        let account = &*holder.account;
+        let market = book.market(account, instrument).map_err(Reason::NoMarket)?;
+        self.is_fresh(market.mark_e8, market.mark_ns).map_err(Reason::NoMarket)?;
         let groups = [
             GroupRef::Account,
-            GroupRef::Strategy(&intent.holder.strategy),
-            GroupRef::Symbol(&intent.instrument),
+            GroupRef::Strategy(&holder.strategy),
+            GroupRef::Symbol(instrument),
             GroupRef::Sector(market.sector),
             GroupRef::AssetClass(market.asset_class),
-            GroupRef::Venue(&intent.instrument.venue),
+            GroupRef::Venue(&instrument.venue),
         ];
-        let mut held_e16 = [0; 6];
-        for (held, group) in held_e16.iter_mut().zip(groups) {
+        let mut exposures_e16 = [0i128; 6];
+        for (held, group) in exposures_e16.iter_mut().zip(groups) {
             *held = book.exposure_e16(account, group).map_err(Reason::NoBook)?;
         }
         let money = book.account(account).map_err(Reason::NoBook)?;
-        let margin_e16 = book.margin_equity_e16(account, &intent.instrument.venue).map_err(Reason::NoBook)?;
+        let margin_e16 = book.margin_equity_e16(account, &instrument.venue).map_err(Reason::NoBook)?;
         let fee = self.policy.decisions.fee_allowance;
-        let values = reserved.values(book, fee, &intent.holder, &intent.instrument).map_err(Reason::OpenOrders)?;
-        let mut numbers = make(market, money, &values);
-        numbers.margin_e16 = margin_e16;
-        for (sum, held) in numbers.exposures_e16.iter_mut().zip(held_e16) {
-            *sum = sum.checked_add(held).ok_or(Reason::OutOfRange)?;
+        let values = reserved.values(book, self.policy, holder, instrument).map_err(Reason::OpenOrders)?;
+        let (sums, own) = (values.sums, values.own);
+        let shares = [
+            Some(&sums.account),
+            sums.strategies.get(&holder.strategy),
+            sums.symbols.get(instrument),
+            sums.sectors.get(market.sector),
+            sums.classes.get(market.asset_class),
+            sums.venues.get(&instrument.venue),
+        ];
+        let symbol_e16 = exposures_e16[2];
+        let in_symbol = shares[2].map_or(0, |share| share.extra_e16);
+        let replaced = [in_symbol, own.extra_e16, in_symbol, in_symbol, in_symbol, in_symbol];
+        let mut limits = self.policy.limits.of(&self.policy.overrides, holder, instrument);
+        for ((sum, share), replaced) in exposures_e16.iter_mut().zip(shares).zip(replaced) {
+            let extra = share.map_or(0, |share| share.extra_e16) - replaced;
+            *sum = sum.checked_add(extra).ok_or(Reason::OutOfRange)?;
         }
-        Ok(numbers)
+        if shares.iter().flatten().any(|share| share.limits.is_some()) {
+            limits = stricter_in(&limits, shares);
+        }
+        Ok(Numbers {
+            market,
+            account: money,
+            exposures_e16,
+            symbol_e16,
+            others: values.others,
+            tightest: sums.tightest,
+            margin_e16,
+            burden_e16: sums.burden_e16 - own.burden_e16,
+            opens: sums.opens - own.opens,
+            line: values.line,
+            held_e8,
+            filled_e8,
+            limits,
+            side: intent.side,
+            price_e8,
+            stop_e8: intent.stop_price_e8.unwrap_or_else(|| self.assumed_stop_e8(intent, price_e8)),
+            reducible_e8,
+            fee,
+        })
     }
 
     fn is_below_minimum(&self, numbers: &Numbers<'_>, quantity_e8: i64) -> bool {
@@ -301,19 +364,20 @@ impl Judging<'_> {
 impl Numbers<'_> {
     /// What the position's open orders come to with this much of the order.
     fn worst(&self, quantity_e8: i64) -> Option<Worst> {
-        let quantity_e8 = u128::try_from(quantity_e8).ok()?;
+        let quantity_e8 = u128::try_from(quantity_e8.saturating_sub(self.filled_e8).max(0)).ok()?;
         let further = Further { side: self.side, quantity_e8, price_e8: self.price_e8 };
-        self.line.worst(&self.market, self.held_e8, self.fee, Some(further))
+        Line::worst(self.line, &self.market, self.held_e8, self.fee, Some(further))
     }
 
-    /// How much of each limit this much of the order would use; none where a number does not fit.
-    fn uses(&self, quantity_e8: i64) -> Option<[LimitUse; 11]> {
+    /// How much of each limit this much of the order would use; none where a number does not fit. Last the limit of open orders in other
+    /// groups that would be passed by what this one costs.
+    fn uses(&self, quantity_e8: i64) -> Option<Vec<LimitUse>> {
         let worst = self.worst(quantity_e8)?;
         let burden = self.burden_e16.checked_add(worst.burden_e16)?;
         let equity = self.account.equity_e16.checked_sub(burden)?;
         let margin = self.margin_e16.checked_sub(burden)?;
-        let dearer = self.dearer_e16(&worst)?;
-        let with = |sum: i128| sum.checked_add(worst.extra_e16)?.checked_add(dearer);
+        let extra = symbol_extra_e16(&self.market, self.symbol_e16, self.others.iter().copied().chain([worst]))?;
+        let with = |sum: i128| sum.checked_add(extra);
         let [account, strategy, symbol, sector, class, venue] = self.exposures_e16;
         let growth_e8 = u128::try_from(quantity_e8.saturating_sub(self.reducible_e8).max(0)).ok()?;
         let risk = self.market.loss_e16(growth_e8, self.stop_e8, self.price_e8)?;
@@ -322,7 +386,7 @@ impl Numbers<'_> {
         let limits = &self.limits;
         let most = i128::from(limits.position_value).checked_mul(10i128.pow(16))?;
         let used = |limit, value, allowed| Some(LimitUse { limit, value, allowed });
-        Some([
+        let mut uses = vec![
             used(LimitKind::SinglePosition, with(symbol)?, limits.single_position.of(equity)?)?,
             used(LimitKind::Sector, with(sector)?, limits.sector.of(equity)?)?,
             used(LimitKind::AssetClass, with(class)?, limits.asset_class.of(equity)?)?,
@@ -334,34 +398,24 @@ impl Numbers<'_> {
             used(LimitKind::RiskPerTrade, risk, limits.risk_per_trade.of(equity)?)?,
             used(LimitKind::Drawdown, peak.checked_sub(equity)?, limits.drawdown.of(peak)?)?,
             used(LimitKind::DailyLoss, begun.checked_sub(equity)?, limits.daily_loss.of(begun)?)?,
-        ])
-    }
-
-    /// By how much the account's other positions in the instrument are worth more at the highest price: a fill there is its mark.
-    fn dearer_e16(&self, worst: &Worst) -> Option<i128> {
-        let mark_e8 = self.market.mark_e8;
-        if self.market.kind == ContractKind::Inverse || worst.highest_e8 <= mark_e8 {
-            return Some(0);
-        }
-        let own = self.market.value_e16(self.held_e8.unsigned_abs().into(), mark_e8)?;
-        let others = u128::try_from(self.exposures_e16[2].checked_sub(own)?.max(0)).ok()?;
-        let rise = u128::from(worst.highest_e8.abs_diff(mark_e8));
-        i128::try_from(multiply_divide_up(others, rise, mark_e8.unsigned_abs())?).ok()
+        ];
+        let tight = self.tightest.and_then(|tight| tight.passed(burden));
+        let is_told = |tight: &LimitUse| uses.iter().any(|used| used.limit == tight.limit && used.is_passed());
+        uses.extend(tight.filter(|tight| !is_told(tight)));
+        Some(uses)
     }
 
     fn fits(&self, quantity_e8: i64) -> bool {
         self.uses(quantity_e8).is_some_and(|uses| uses.iter().all(|used| !used.is_passed()))
     }
 
-    /// The greatest quantity up to what is permitted that passes no limit. What only reduces is held to none. Uses grow with the
-    /// quantity, so that halving finds it.
+    /// The greatest quantity up to what is permitted, which is more than what reduces, that passes no limit. What only reduces is held to
+    /// none. Uses grow with the quantity, so that halving finds it.
     fn greatest(&self, permitted_e8: i64) -> i64 {
-        let reducing = self.reducible_e8.min(permitted_e8);
-        let can_be_valued = self.worst(reducing).is_some();
-        if permitted_e8 <= self.reducible_e8 || self.fits(permitted_e8) {
-            return if permitted_e8 > self.reducible_e8 || can_be_valued { permitted_e8 } else { 0 };
+        if self.fits(permitted_e8) {
+            return permitted_e8;
         }
-        let (mut fits, mut passes) = (if can_be_valued { reducing } else { 0 }, permitted_e8);
+        let (mut fits, mut passes) = (self.reducible_e8, permitted_e8);
         while passes - fits > 1 {
             let middle = fits + (passes - fits) / 2;
             if self.fits(middle) {
@@ -374,11 +428,26 @@ impl Numbers<'_> {
     }
 }
 
+/// An order's limits, or those of open orders in its groups where these are stricter: account, strategy, symbol, sector, class, venue.
+fn stricter_in(own: &Limits, shares: [Option<&Share>; 6]) -> Limits {
+    let [account, strategy, symbol, sector, class, venue] = shares
+        .map(|share| share.and_then(|share| share.limits.as_ref()).map_or(own.clone(), |limits| stricter(own, limits)));
+    Limits {
+        single_position: symbol.single_position,
+        sector: sector.sector,
+        asset_class: class.asset_class,
+        strategy_gross: strategy.strategy_gross,
+        leverage: venue.leverage,
+        position_value: symbol.position_value,
+        ..account
+    }
+}
+
 /// How much can be traded on a side until nothing is held, beyond what open orders on that side already do.
-fn reducible(side: Side, held_e8: i64, line: &Line) -> i64 {
+fn reducible(side: Side, held_e8: i64, line: Option<&Line>) -> i64 {
     let (against, open) = match side {
-        Side::Buy => (i128::from(held_e8).saturating_neg(), line.buys_e8),
-        Side::Sell => (i128::from(held_e8), line.sells_e8),
+        Side::Buy => (i128::from(held_e8).saturating_neg(), line.map_or(0, |line| line.buys_e8)),
+        Side::Sell => (i128::from(held_e8), line.map_or(0, |line| line.sells_e8)),
     };
     let left = against.saturating_sub(i128::try_from(open).unwrap_or(i128::MAX)).max(0);
     i64::try_from(left).unwrap_or(i64::MAX)

@@ -3,6 +3,7 @@
 use super::*;
 use crate::breakers::Fault;
 use crate::policy::Limits;
+use crate::valuation::Mark;
 use std::collections::BTreeMap;
 use tidewheel_schemas::{ContractKind, Holder, Instrument, Side};
 
@@ -66,6 +67,11 @@ impl Book for SlowBook {
         self.held_e8.get(&(holder.clone(), instrument.clone())).copied().unwrap_or_default()
     }
 
+    fn mark(&self, instrument: &Instrument) -> Result<Mark, Fault> {
+        let listed = self.listed.get(instrument).ok_or(Fault::Missing("mark".into()))?;
+        Ok(Mark { event_time_ns: listed.mark_ns, sequence: 0, price_e8: listed.mark_e8 })
+    }
+
     fn market(&self, _: &str, instrument: &Instrument) -> Result<Market<'_>, Fault> {
         let listed = self.listed.get(instrument).ok_or(Fault::Missing("reference".into()))?;
         Ok(Market {
@@ -90,10 +96,23 @@ pub(super) struct Filled {
     pub price_e8: i64,
 }
 
+impl Filled {
+    /// All that is open of an order.
+    pub(super) fn of(order: &Reservation) -> Self {
+        Self {
+            holder: order.holder.clone(),
+            instrument: order.instrument.clone(),
+            side: order.side,
+            quantity_e8: order.open_e8,
+            price_e8: order.price_e8,
+        }
+    }
+}
+
 impl Listed {
-    /// A quantity's value at a price in the account's currency, as a float.
+    /// A quantity's value at a price in the account's currency, as a float. The rate is that of the quote asset at the mark.
     fn value(&self, quantity_e8: f64, price_e8: f64) -> f64 {
-        let price = if self.kind == ContractKind::Linear { price_e8 / 1e8 } else { 1.0 };
+        let price = if self.kind == ContractKind::Linear { price_e8 / 1e8 } else { self.mark_e8 as f64 / price_e8 };
         quantity_e8.abs() / 1e8 * price * (self.multiplier_e8 as f64 / 1e8) * (self.rate_e18 as f64 / 1e18)
     }
 

@@ -72,10 +72,10 @@ pub enum Reason {
     /// Its own expiry has passed.
     #[error("expired before it was judged")]
     Expired,
-    /// The policy does not let it be traded.
+    /// The policy does not let it be traded; what is held may be closed.
     #[error("not in the universe")]
     OutsideUniverse,
-    /// The instrument has no reference data, no mark, or nothing to convert with.
+    /// The instrument has no reference data, no fresh mark, or nothing to convert with.
     #[error("no market: {0}")]
     NoMarket(Fault),
     /// The account's money or exposure cannot be told.
@@ -84,7 +84,7 @@ pub enum Reason {
     /// An open order of the account is in an instrument that cannot be valued.
     #[error("open orders cannot be valued: {0}")]
     OpenOrders(Fault),
-    /// The account has as many open orders as it may.
+    /// The account has as many open orders as it may. It may still reduce.
     #[error("{0} orders are open")]
     TooManyOrders(u32),
     /// The level forbids it, or all of it that does not reduce.

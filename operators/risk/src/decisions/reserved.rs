@@ -1,37 +1,24 @@
 //! What is approved and not yet filled, by account and position, and what it comes to at worst.
 
 use super::Decision;
-use super::book::{Book, Market};
+use super::book::{Book, GroupRef, Market};
 use super::exact::multiply_divide_up;
+use super::sums::{Change, Sums, symbol_extra_e16};
 use crate::breakers::Fault;
-use crate::policy::Ratio;
+use crate::policy::{Policy, Ratio};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tidewheel_schemas::{Holder, Instrument, Side};
+use tidewheel_schemas::{ContractKind, Holder, Instrument, OrderIntent, Side};
 
 /// What became of an order. Fills are told once each: the book knows duplicates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Progress {
     /// Some of it was filled.
-    Filled {
-        /// The account.
-        account: Arc<str>,
-        /// The intent.
-        intent_id: Arc<str>,
-        /// How much, eight decimals.
-        quantity_e8: i64,
-    },
+    Filled(OrderFill),
     /// A fill was cancelled, or is being corrected: it is not filled, and may be again.
-    Unfilled {
-        /// The account.
-        account: Arc<str>,
-        /// The intent.
-        intent_id: Arc<str>,
-        /// How much, eight decimals.
-        quantity_e8: i64,
-    },
+    Unfilled(OrderFill),
     /// The rest of it will not be filled.
     Cancelled {
         /// The account.
@@ -44,10 +31,31 @@ pub enum Progress {
 impl Progress {
     pub(super) const fn name(&self) -> (&Arc<str>, &Arc<str>) {
         match self {
-            Self::Filled { account, intent_id, .. }
-            | Self::Unfilled { account, intent_id, .. }
-            | Self::Cancelled { account, intent_id } => (account, intent_id),
+            Self::Filled(fill) | Self::Unfilled(fill) => (&fill.holder.account, &fill.intent_id),
+            Self::Cancelled { account, intent_id } => (account, intent_id),
         }
+    }
+}
+
+/// A fill that names the intent it came of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderFill {
+    /// Whose.
+    pub holder: Holder,
+    /// Of what.
+    pub instrument: Instrument,
+    /// The intent.
+    pub intent_id: Arc<str>,
+    /// Which way.
+    pub side: Side,
+    /// How much, eight decimals.
+    pub quantity_e8: i64,
+}
+
+impl OrderFill {
+    /// Whether it is of what was asked for.
+    pub(super) fn is_of(&self, intent: &OrderIntent) -> bool {
+        (&self.holder, &self.instrument, self.side) == (&intent.holder, &intent.instrument, intent.side)
     }
 }
 
@@ -57,6 +65,8 @@ impl Progress {
 pub enum ProgressNote {
     /// No decision of this name is remembered.
     Unknown((Arc<str>, Arc<str>)),
+    /// What was filled is of another strategy, instrument or side than what was approved. It counts for nothing.
+    Mismatched((Arc<str>, Arc<str>)),
     /// More was filled than was approved.
     Overfilled((Arc<str>, Arc<str>)),
     /// It was filled after it was cancelled or had expired.
@@ -117,7 +127,7 @@ pub(super) struct Line {
     pub(super) sells_e8: u128,
     orders: usize,
     /// What they come to at the marks of the tick, where the account has been valued.
-    value: Worst,
+    pub(super) value: Worst,
 }
 
 /// What a position's open orders come to at worst.
@@ -127,10 +137,14 @@ pub(super) struct Worst {
     pub extra_e16: i128,
     /// What may be lost against the mark and in fees.
     pub burden_e16: i128,
+    /// What is held is worth.
+    pub now_e16: i128,
     /// 1 where they open a position.
     pub opens: u32,
-    /// The greatest of the mark and their prices, eight decimals.
-    pub highest_e8: i64,
+    /// Whether they do more than reduce, so that they are held to limits.
+    pub grows: bool,
+    /// At which price it is worth that, eight decimals: the mark, or one of theirs.
+    pub price_e8: i64,
 }
 
 /// A further order in a position.
@@ -142,9 +156,9 @@ pub(super) struct Further {
 }
 
 impl Line {
-    /// What the open orders come to at worst, with a further one.
+    /// What the open orders of a position come to at worst, with a further one.
     pub(super) fn worst(
-        &self,
+        line: Option<&Self>,
         market: &Market<'_>,
         held_e8: i64,
         fee: Ratio,
@@ -153,81 +167,57 @@ impl Line {
         let mark = market.mark_e8;
         let more = |side: Side| further.filter(|order| order.side == side);
         let (buy, sell) = (more(Side::Buy), more(Side::Sell));
-        let buys = self.buys_e8.checked_add(buy.map_or(0, |order| order.quantity_e8))?;
-        let sells = self.sells_e8.checked_add(sell.map_or(0, |order| order.quantity_e8))?;
+        let open = |side: Side| line.map_or(0, |line| if side == Side::Buy { line.buys_e8 } else { line.sells_e8 });
+        let buys = open(Side::Buy).checked_add(buy.map_or(0, |order| order.quantity_e8))?;
+        let sells = open(Side::Sell).checked_add(sell.map_or(0, |order| order.quantity_e8))?;
         let held = i128::from(held_e8);
-        let up = held.checked_add(i128::try_from(buys).ok()?)?.unsigned_abs();
-        let down = held.checked_sub(i128::try_from(sells).ok()?)?.unsigned_abs();
-        let prices = |side: Side| self.sides[side as usize].keys().copied();
+        let up = held.checked_add(i128::try_from(buys).ok()?)?;
+        let down = held.checked_sub(i128::try_from(sells).ok()?)?;
+        let prices = |side: Side| line.into_iter().flat_map(move |line| line.sides[side as usize].keys().copied());
         let dearest = prices(Side::Buy).next_back().max(buy.map(|order| order.price_e8)).unwrap_or(mark);
         let cheapest =
             prices(Side::Sell).next().into_iter().chain(sell.map(|order| order.price_e8)).min().unwrap_or(mark);
-        let highest = prices(Side::Sell).next_back().max(further.map(|order| order.price_e8)).unwrap_or(mark);
-        let highest = highest.max(dearest).max(mark);
-        let worst_e16 = market.value_e16(up.max(down), highest)?;
+        // A fill of ours may be the next mark where its price is worse than the mark, or where it opens. What reduces at a price that is
+        // better leaves less of the position, and the market has gone there by itself.
+        let worse = if market.kind == ContractKind::Linear { dearest } else { cheapest };
+        let worse = market.dearer_e8(mark, worse);
+        let opens_long = buys > 0 && up > 0;
+        let opens_short = sells > 0 && down < 0;
+        let opens = match market.kind {
+            ContractKind::Linear => {
+                prices(Side::Sell).next_back().max(sell.map(|order| order.price_e8)).filter(|_| opens_short)
+            }
+            ContractKind::Inverse => {
+                let lowest = prices(Side::Buy).next().into_iter().chain(buy.map(|order| order.price_e8)).min();
+                lowest.filter(|_| opens_long)
+            }
+        };
+        let price_e8 = market.dearer_e8(worse, opens.unwrap_or(mark));
+        let worst_e16 = market.value_e16(up.unsigned_abs().max(down.unsigned_abs()), price_e8)?;
         let now_e16 = market.value_e16(held.unsigned_abs(), mark)?;
         let above = if dearest > mark { market.loss_e16(buys, dearest, mark)? } else { 0 };
         let below = if cheapest < mark { market.loss_e16(sells, cheapest, mark)? } else { 0 };
-        let traded = market.value_e16(buys.checked_add(sells)?, highest)?;
+        // At a price that is better more is won than there are further fees.
+        let traded = market.value_e16(buys.checked_add(sells)?, worse)?;
         let fee_e9 = u128::try_from(fee.e9()).ok()?;
         let fees = multiply_divide_up(traded.unsigned_abs(), fee_e9, Ratio::ONE.e9().unsigned_abs())?;
         let fees = i128::try_from(fees).ok()?;
         Some(Worst {
             extra_e16: worst_e16.checked_sub(now_e16)?.max(0),
             burden_e16: above.checked_add(below)?.checked_add(fees)?,
+            now_e16,
             opens: u32::from(held == 0 && buys + sells > 0),
-            highest_e8: highest,
+            grows: opens_long || opens_short,
+            price_e8,
         })
     }
-}
-
-/// The sums of [`Worst`] over an account's positions, in the groups that limits know. Those of a symbol are added when they are asked
-/// for: they lie side by side.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Sums {
-    pub burden_e16: i128,
-    pub opens: u32,
-    pub account_e16: i128,
-    pub strategies_e16: BTreeMap<Arc<str>, i128>,
-    pub sectors_e16: BTreeMap<Arc<str>, i128>,
-    pub classes_e16: BTreeMap<Arc<str>, i128>,
-    pub venues_e16: BTreeMap<Arc<str>, i128>,
-}
-
-impl Sums {
-    /// Replaces what a position adds.
-    fn replace(
-        &mut self,
-        strategy: &Arc<str>,
-        instrument: &Instrument,
-        market: &Market<'_>,
-        old: Worst,
-        new: Worst,
-    ) -> Option<()> {
-        let more = new.extra_e16.checked_sub(old.extra_e16)?;
-        self.burden_e16 = self.burden_e16.checked_sub(old.burden_e16)?.checked_add(new.burden_e16)?;
-        self.opens = self.opens.checked_sub(old.opens)?.checked_add(new.opens)?;
-        self.account_e16 = self.account_e16.checked_add(more)?;
-        add(&mut self.strategies_e16, strategy, more)?;
-        add(&mut self.sectors_e16, market.sector, more)?;
-        add(&mut self.classes_e16, market.asset_class, more)?;
-        add(&mut self.venues_e16, &instrument.venue, more)
-    }
-}
-
-fn add(sums: &mut BTreeMap<Arc<str>, i128>, key: &str, more: i128) -> Option<()> {
-    match sums.get_mut(key) {
-        Some(sum) => *sum = sum.checked_add(more)?,
-        None => drop(sums.insert(key.into(), more)),
-    }
-    Some(())
 }
 
 /// An account's open orders.
 #[derive(Clone, Debug, Default)]
 struct Account {
     /// By instrument and strategy.
-    lines: BTreeMap<(Instrument, Arc<str>), Line>,
+    lines: Lines,
     orders: usize,
     /// What they come to at the marks of the tick, once somebody asked.
     sums: Option<Result<Sums, Fault>>,
@@ -267,33 +257,40 @@ impl Reserved {
     pub fn values(
         &mut self,
         book: &impl Book,
-        fee: Ratio,
+        policy: &Policy,
         holder: &Holder,
         instrument: &Instrument,
     ) -> Result<Values<'_>, Fault> {
         let account = self.accounts.entry(holder.account.clone()).or_default();
         let lines = &mut account.lines;
-        let sums = account.sums.get_or_insert_with(|| value_all(lines, book, fee, &holder.account));
+        let sums = account.sums.get_or_insert_with(|| Sums::of(lines, book, policy, &holder.account));
         let sums = sums.as_ref().map_err(Clone::clone)?;
-        let in_symbol = account.lines.range((instrument.clone(), "".into())..);
-        let (mut symbol_e16, mut own) = (0i128, Worst::default());
-        for ((_, strategy), line) in in_symbol.take_while(|((other, _), _)| other == instrument) {
-            symbol_e16 = symbol_e16.checked_add(line.value.extra_e16).ok_or(Fault::OutOfRange)?;
+        let mut values = Values { sums, others: Vec::new(), own: Worst::default(), line: None };
+        for (strategy, line) in in_symbol(&account.lines, instrument) {
             if *strategy == holder.strategy {
-                own = line.value;
+                (values.own, values.line) = (line.value, Some(line));
+            } else {
+                values.others.push(line.value);
             }
         }
-        Ok(Values { sums, symbol_e16, own })
+        Ok(values)
     }
 
-    /// Puts what a position comes to with an order that is about to be added in the place of what it came to.
-    pub fn revalue(&mut self, holder: &Holder, instrument: &Instrument, market: &Market<'_>, new: Worst) {
+    /// Puts what a position comes to with an order that is about to be added in the place of what it came to, where somebody has asked
+    /// this tick. What cannot be valued keeps everything else from growing.
+    pub fn revalue(
+        &mut self,
+        book: &impl Book,
+        policy: &Policy,
+        holder: &Holder,
+        instrument: &Instrument,
+        further: Further,
+    ) {
         let Some(account) = self.accounts.get_mut(&holder.account) else { return };
-        let line = account.lines.entry((instrument.clone(), holder.strategy.clone())).or_default();
-        let old = std::mem::replace(&mut line.value, new);
         let Some(Ok(sums)) = &mut account.sums else { return };
-        if sums.replace(&holder.strategy, instrument, market, old, new).is_none() {
-            account.sums = Some(Err(Fault::OutOfRange));
+        let lines = &mut account.lines;
+        if let Err(fault) = replace(sums, lines, book, policy, holder, instrument, further) {
+            account.sums = Some(Err(fault));
         }
     }
 
@@ -337,25 +334,41 @@ impl Reserved {
 pub(super) struct Values<'a> {
     /// Over all positions.
     pub sums: &'a Sums,
-    /// In the instrument that was asked for, of all strategies.
-    pub symbol_e16: i128,
+    /// In the other positions of the instrument that was asked for.
+    pub others: Vec<Worst>,
     /// In the position that was asked for.
     pub own: Worst,
+    /// Its open orders.
+    pub line: Option<&'a Line>,
 }
 
-fn value_all(
-    lines: &mut BTreeMap<(Instrument, Arc<str>), Line>,
+/// The positions of an account by instrument and strategy that have open orders.
+type Lines = BTreeMap<(Instrument, Arc<str>), Line>;
+
+fn in_symbol<'a>(lines: &'a Lines, instrument: &Instrument) -> impl Iterator<Item = (&'a Arc<str>, &'a Line)> + Clone {
+    let from = lines.range((instrument.clone(), "".into())..);
+    from.take_while(move |((other, _), _)| other == instrument).map(|((_, strategy), line)| (strategy, line))
+}
+
+fn replace(
+    sums: &mut Sums,
+    lines: &mut Lines,
     book: &impl Book,
-    fee: Ratio,
-    account: &Arc<str>,
-) -> Result<Sums, Fault> {
-    let mut sums = Sums::default();
-    for ((instrument, strategy), line) in lines {
-        let holder = Holder { account: account.clone(), strategy: strategy.clone() };
-        let market = book.market(account, instrument)?;
-        let held_e8 = book.quantity_e8(&holder, instrument);
-        line.value = line.worst(&market, held_e8, fee, None).ok_or(Fault::OutOfRange)?;
-        sums.replace(strategy, instrument, &market, Worst::default(), line.value).ok_or(Fault::OutOfRange)?;
-    }
-    Ok(sums)
+    policy: &Policy,
+    holder: &Holder,
+    instrument: &Instrument,
+    further: Further,
+) -> Result<(), Fault> {
+    let market = book.market(&holder.account, instrument)?;
+    let line = lines.entry((instrument.clone(), holder.strategy.clone())).or_default();
+    let (held_e8, fee) = (book.quantity_e8(holder, instrument), policy.decisions.fee_allowance);
+    let new = Line::worst(Some(line), &market, held_e8, fee, Some(further)).ok_or(Fault::OutOfRange)?;
+    let worst = [std::mem::replace(&mut line.value, new), new];
+    let held_e16 = book.exposure_e16(&holder.account, GroupRef::Symbol(instrument))?;
+    let positions = in_symbol(lines, instrument).map(|(_, line)| line.value);
+    let symbol_e16 = symbol_extra_e16(&market, held_e16, positions).ok_or(Fault::OutOfRange)?;
+    let limits = new.grows.then(|| policy.limits.of(&policy.overrides, holder, instrument));
+    let change = Change { holder, instrument, market: &market, worst, symbol_e16, limits: limits.as_ref() };
+    sums.change(&change).ok_or(Fault::OutOfRange)?;
+    sums.tighten(book, &change)
 }

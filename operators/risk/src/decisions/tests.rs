@@ -91,7 +91,7 @@ impl Desk {
         }
     }
 
-    fn holding(held: &[(&str, i64)]) -> Self {
+    pub(super) fn holding(held: &[(&str, i64)]) -> Self {
         let mut desk = Self::new();
         for (symbol, quantity) in held {
             desk.book.held_e8.insert((holder("a", "s"), named(symbol)), quantity * UNIT);
@@ -100,6 +100,17 @@ impl Desk {
     }
 
     pub(super) fn ask(&mut self, intents: Vec<OrderIntent>) -> Vec<Answer> {
+        let (answers, notes) = self.ask_with(intents, Vec::new());
+        assert_eq!(notes, []);
+        answers
+    }
+
+    /// Asks in the tick in which this becomes of orders.
+    pub(super) fn ask_with(
+        &mut self,
+        intents: Vec<OrderIntent>,
+        steps: Vec<Progress>,
+    ) -> (Vec<Answer>, Vec<ProgressNote>) {
         let (level, regime) = (self.level, self.regime);
         let judging = Judging {
             policy: &self.policy,
@@ -108,7 +119,11 @@ impl Desk {
             level: &|_| (level, Vec::new()),
             regime: &|_| regime,
         };
-        self.decisions.take(&judging, &self.book, intents)
+        let (steps, early) = self.decisions.part(steps, &intents);
+        let mut notes = self.decisions.progress(&steps);
+        let (answers, more) = self.decisions.take(&judging, &self.book, intents, early);
+        notes.extend(more);
+        (answers, notes)
     }
 
     pub(super) fn decide(&mut self, intent: OrderIntent) -> Decision {
@@ -119,7 +134,7 @@ impl Desk {
     }
 
     /// `approved 5`, `reduced 2 [Gross]`, `rejected 0 [PriceBand]`.
-    fn say(&mut self, intent: OrderIntent) -> String {
+    pub(super) fn say(&mut self, intent: OrderIntent) -> String {
         let decision = self.decide(intent);
         let reasons: Vec<_> = decision.reasons.iter().map(name_of).collect();
         let ruling = format!("{:?}", decision.ruling).to_lowercase();
@@ -313,8 +328,7 @@ fn what_is_open_counts_until_it_is_filled_cancelled_or_expired() {
     assert_eq!(desk.say(intent("4", "BTC", -110.0)), "reduced 100 SinglePosition");
     // Filled: it is held now, and counts once.
     desk.book.held_e8.insert((holder("a", "s"), named("BTC")), 60 * UNIT);
-    let filled = Progress::Filled { account: account.clone(), intent_id: id.clone(), quantity_e8: 60 * UNIT };
-    assert_eq!(desk.decisions.progress(&[filled]), []);
+    assert_eq!(desk.decisions.progress(&[filled("1", 60 * UNIT)]), []);
     assert_eq!(desk.say(intent("5", "BTC", 1.0)), "rejected 0 SinglePosition");
     let cancelled = |id: &str| Progress::Cancelled { account: "a".into(), intent_id: id.into() };
     assert_eq!(desk.decisions.progress(&[cancelled("2"), cancelled("4")]), []);
@@ -322,36 +336,93 @@ fn what_is_open_counts_until_it_is_filled_cancelled_or_expired() {
     assert_eq!(desk.decisions.open().map(|open| open.open_e8).collect::<Vec<_>>(), [15 * UNIT]);
     // Expired.
     desk.second = 160;
-    let ended = desk.decisions.expire(desk.second * SECOND);
+    let ended = desk.decisions.expire(desk.second * SECOND, desk.policy.decisions.memory_ms);
     assert_eq!(ended.iter().map(|open| &*open.intent_id).collect::<Vec<_>>(), ["6"]);
     assert_eq!(desk.decisions.sizes()[1], 0);
     // What should not be is noted.
-    let steps = [
-        Progress::Filled { account: account.clone(), intent_id: "none".into(), quantity_e8: 1 },
-        Progress::Filled { account: account.clone(), intent_id: id.clone(), quantity_e8: 1 },
-        Progress::Filled { account: account.clone(), intent_id: "6".into(), quantity_e8: 1 },
-    ];
-    let notes = desk.decisions.progress(&steps);
-    let after_end = ProgressNote::FilledAfterEnd((account.clone(), id));
-    let last = ProgressNote::FilledAfterEnd((account.clone(), "6".into()));
-    assert_eq!(notes, [ProgressNote::Unknown((account, "none".into())), after_end, last]);
+    let notes = desk.decisions.progress(&[filled("none", 1), filled("1", 1), filled("6", 1)]);
+    let name = |id: &str| (account.clone(), id.into());
+    let (full, after_end) = (ProgressNote::Overfilled((account.clone(), id)), ProgressNote::FilledAfterEnd(name("6")));
+    assert_eq!(notes, [full, after_end, ProgressNote::Unknown(name("none"))]);
+}
+
+/// Some of an order of bitcoin of the strategy that asks in these tests.
+pub(super) fn fill_of(id: &str, e8: i64) -> OrderFill {
+    let (side, quantity_e8) = (if e8 < 0 { Side::Sell } else { Side::Buy }, e8.abs());
+    OrderFill { holder: holder("a", "s"), instrument: named("BTC"), intent_id: id.into(), side, quantity_e8 }
+}
+
+pub(super) fn filled(id: &str, e8: i64) -> Progress {
+    Progress::Filled(fill_of(id, e8))
+}
+
+fn unfilled(id: &str, e8: i64) -> Progress {
+    Progress::Unfilled(fill_of(id, e8))
 }
 
 #[test]
 fn a_fill_that_is_cancelled_opens_its_order_again() {
     let mut desk = Desk::new();
     assert_eq!(desk.say(intent("1", "BTC", 100.0)), "approved 100");
-    let (account, intent_id): (Arc<str>, Arc<str>) = ("a".into(), "1".into());
-    let filled = |e8: i64| Progress::Filled { account: account.clone(), intent_id: intent_id.clone(), quantity_e8: e8 };
-    let unfilled =
-        |e8: i64| Progress::Unfilled { account: account.clone(), intent_id: intent_id.clone(), quantity_e8: e8 };
     let open = |desk: &Desk| desk.decisions.open().map(|open| open.open_e8).sum::<i64>();
-    desk.decisions.progress(&[filled(70 * UNIT)]);
+    desk.decisions.progress(&[filled("1", 70 * UNIT)]);
     assert_eq!(open(&desk), 30 * UNIT);
-    desk.decisions.progress(&[unfilled(70 * UNIT), filled(60 * UNIT)]);
+    desk.decisions.progress(&[unfilled("1", 70 * UNIT), filled("1", 60 * UNIT)]);
     assert_eq!(open(&desk), 40 * UNIT);
-    let notes = desk.decisions.progress(&[filled(50 * UNIT)]);
+    let notes = desk.decisions.progress(&[filled("1", 50 * UNIT)]);
     assert_eq!((open(&desk), notes.len()), (0, 1), "overfilled");
+}
+
+#[test]
+fn a_fill_of_something_else_releases_nothing() {
+    let others: [&dyn Fn(&mut OrderFill); 4] = [
+        &|fill| fill.side = Side::Sell,
+        &|fill| fill.instrument = named("ETH"),
+        &|fill| fill.holder.strategy = "t".into(),
+        &|fill| (fill.side, fill.quantity_e8) = (Side::Sell, i64::MAX),
+    ];
+    for change in others {
+        let mut desk = Desk::new();
+        assert_eq!(desk.say(intent("1", "BTC", 100.0)), "approved 100");
+        let mut fill = fill_of("1", 70 * UNIT);
+        change(&mut fill);
+        let notes = desk.decisions.progress(&[Progress::Filled(fill.clone()), Progress::Unfilled(fill)]);
+        assert_eq!(notes, [ProgressNote::Mismatched(("a".into(), "1".into()))]);
+        assert_eq!(desk.say(intent("2", "BTC", 1.0)), "rejected 0 SinglePosition", "all of the first is still open");
+    }
+}
+
+#[test]
+fn what_is_full_neither_expires_nor_is_overfilled_by_a_correction() {
+    let mut desk = Desk::new();
+    assert_eq!(desk.say(intent("1", "BTC", 100.0)), "approved 100");
+    let open = |desk: &Desk| desk.decisions.open().map(|open| open.open_e8).sum::<i64>();
+    assert_eq!(desk.decisions.progress(&[filled("1", 100 * UNIT)]), []);
+    assert_eq!(desk.decisions.expire(200 * SECOND, desk.policy.decisions.memory_ms), []);
+    // Corrected to the same quantity at another price, in either order of the two halves.
+    for steps in
+        [[unfilled("1", 100 * UNIT), filled("1", 100 * UNIT)], [filled("1", 100 * UNIT), unfilled("1", 100 * UNIT)]]
+    {
+        assert_eq!((desk.decisions.progress(&steps), open(&desk)), (vec![], 0));
+    }
+    // To less: it is open for the rest of the tick, and its time is over.
+    assert_eq!(desk.decisions.progress(&[unfilled("1", 100 * UNIT), filled("1", 90 * UNIT)]), []);
+    assert_eq!(open(&desk), 10 * UNIT);
+    assert_eq!(desk.decisions.expire(201 * SECOND, desk.policy.decisions.memory_ms).len(), 1);
+    assert_eq!(open(&desk), 0);
+    let name = || ("a".into(), "1".into());
+    assert_eq!(desk.decisions.progress(&[filled("1", 1)]), [ProgressNote::FilledAfterEnd(name())]);
+    // A cancel in the tick of the last fill comes after it, and a fill too many is told once.
+    let mut desk = Desk::new();
+    assert_eq!(desk.say(intent("1", "BTC", 100.0)), "approved 100");
+    let cancelled = Progress::Cancelled { account: "a".into(), intent_id: "1".into() };
+    assert_eq!(desk.decisions.progress(&[cancelled, filled("1", 60 * UNIT)]), []);
+    assert_eq!(open(&desk), 0);
+    let mut desk = Desk::new();
+    assert_eq!(desk.say(intent("1", "BTC", 100.0)), "approved 100");
+    let over = desk.decisions.progress(&[filled("1", 101 * UNIT)]);
+    assert_eq!(over, [ProgressNote::Overfilled(name())]);
+    assert_eq!(desk.decisions.progress(&[unfilled("1", 101 * UNIT), filled("1", 101 * UNIT)]), []);
 }
 
 #[test]
@@ -373,13 +444,17 @@ fn an_intent_has_one_decision_for_ever() {
     assert_eq!(desk.ask(vec![ahead]), [Answer::Repeated(refused)]);
     // Forgotten, and never approved again: not even by a policy that remembers longer.
     desk.second = 701;
-    desk.decisions.expire(desk.second * SECOND);
+    desk.decisions.expire(desk.second * SECOND, desk.policy.decisions.memory_ms);
     desk.policy.decisions.memory_ms = 3_600_000;
     for listed in desk.book.listed.values_mut() {
         listed.mark_ns = desk.second * SECOND;
     }
     assert_eq!(desk.say(intent("1", "BTC", 60.0)), "rejected 0 TooOld");
-    assert_eq!(desk.decisions.sizes(), [1, 0], "the one from the future is still remembered");
+    assert_eq!(
+        desk.decisions.sizes(),
+        [2, 0],
+        "the one from the future is still remembered, and the one that is too old"
+    );
 }
 
 #[test]

@@ -172,8 +172,10 @@ impl Desk {
         let mut events = self.take_controls(now, input.controls, &mut BTreeSet::new());
         let policy = &self.policies.current().policy;
 
-        events.extend(self.decisions.progress(&input.progress).into_iter().map(RiskEvent::Progress));
-        events.extend(self.decisions.expire(now.time_ns).into_iter().map(RiskEvent::Expired));
+        let (progress, early) = self.decisions.part(input.progress, &input.intents);
+        events.extend(self.decisions.progress(&progress).into_iter().map(RiskEvent::Progress));
+        let memory_ms = policy.decisions.memory_ms;
+        events.extend(self.decisions.expire(now.time_ns, memory_ms).into_iter().map(RiskEvent::Expired));
 
         for scope in &input.retired {
             events.extend(self.breakers.retire(scope).into_iter().map(RiskEvent::Breaker));
@@ -213,7 +215,8 @@ impl Desk {
             level: &level,
             regime: &|instrument| regimes.of(instrument),
         };
-        let answers = self.decisions.take(&judging, book, input.intents);
+        let (answers, notes) = self.decisions.take(&judging, book, input.intents, early);
+        events.extend(notes.into_iter().map(RiskEvent::Progress));
         TickFacts { events, answers }
     }
 

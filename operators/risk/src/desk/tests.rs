@@ -5,6 +5,7 @@ use crate::breakers::Fault;
 use crate::decisions::{GroupRef, Market, Money, Reason, Ruling};
 use crate::policy::Ratio;
 use crate::switches::{ControlOutcome, Order};
+use crate::valuation::Mark;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -34,6 +35,10 @@ impl Book for EmptyBook {
 
     fn quantity_e8(&self, _: &Holder, _: &Instrument) -> i64 {
         0
+    }
+
+    fn mark(&self, _: &Instrument) -> Result<Mark, Fault> {
+        Ok(Mark { event_time_ns: self.time_ns, sequence: 0, price_e8: 100 * UNIT })
     }
 
     fn market(&self, _: &str, _: &Instrument) -> Result<Market<'_>, Fault> {

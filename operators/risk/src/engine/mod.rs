@@ -9,8 +9,8 @@
 //! **Order.** All facts of a tick come to be in the order of the picture, whatever the arrival of what made them: records are sorted
 //! (references, fills and their changes, money, funding, marks, closes; by time and name within each), accounts go by name. So a policy
 //! or a kill switch counts from its own tick on, and an intent is judged by the fills and marks of its tick.
-//! **Numbers** are reckoned once a tick for each account; with any fault the account may do nothing, and its rules stand where
-//! `hysteresis.on_fault` says, or higher where the numbers that there are say so.
+//! **Numbers** are reckoned once a tick for each account; with any fault the account may only reduce what it holds, and its rules stand
+//! where `hysteresis.on_fault` says, or higher where the numbers that there are say so.
 //! **Late.** What is older than the correction horizon at the watermark of the tick before is given back, not counted. What is further
 //! ahead of the tick than the horizon is refused: one such mark would be the newest for ever.
 //! **Corrections** change numbers, never what a tick decided: they are judged beside it, see [`Audit`](crate::breakers::Audit).

@@ -3,7 +3,7 @@
 use super::{EngineFacts, MarketPrint, RiskEngine, order};
 use crate::book::{BookEvent, Outcome, Refusal};
 use crate::breakers::Now;
-use crate::decisions::Progress;
+use crate::decisions::{OrderFill, Progress};
 use crate::flash_crash::Print;
 use crate::levels::Scope;
 use crate::regimes::BarReturn;
@@ -258,11 +258,19 @@ const fn is_of_an_account(record: &BookEvent) -> bool {
 }
 
 fn unfilled(fill: &Fill) -> Option<Progress> {
-    let (account, intent_id) = (fill.holder.account.clone(), fill.intent_id.clone()?);
-    Some(Progress::Unfilled { account, intent_id, quantity_e8: fill.quantity_e8 })
+    of_order(fill).map(Progress::Unfilled)
 }
 
 fn filled(fill: &Fill) -> Option<Progress> {
-    let (account, intent_id) = (fill.holder.account.clone(), fill.intent_id.clone()?);
-    Some(Progress::Filled { account, intent_id, quantity_e8: fill.quantity_e8 })
+    of_order(fill).map(Progress::Filled)
+}
+
+fn of_order(fill: &Fill) -> Option<OrderFill> {
+    Some(OrderFill {
+        holder: fill.holder.clone(),
+        instrument: fill.instrument.clone(),
+        intent_id: fill.intent_id.clone()?,
+        side: fill.side,
+        quantity_e8: fill.quantity_e8,
+    })
 }

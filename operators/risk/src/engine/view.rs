@@ -1,10 +1,11 @@
-//! The book as decisions see it: the numbers of the tick, and nothing at all where they cannot be trusted.
+//! The book as decisions see it: the numbers of the tick, and nothing at all where they cannot be trusted. What is held, and the mark of an
+//! instrument, are told whatever else is wrong: by these positions become smaller.
 
 use crate::book::{AccountBook, AccountNumbers, BookFault};
 use crate::breakers::Fault;
 use crate::decisions::{Book, GroupRef, Market, Money, multiply_divide_up};
 use crate::policy::Margin;
-use crate::valuation::Exposure;
+use crate::valuation::{Exposure, Mark};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewheel_schemas::{ContractKind, Holder, Instrument};
@@ -67,10 +68,14 @@ impl Book for BookView<'_> {
         self.book.quantity_e8(holder, instrument)
     }
 
+    fn mark(&self, instrument: &Instrument) -> Result<Mark, Fault> {
+        self.book.mark_of(instrument).copied().ok_or_else(|| Fault::Missing(format!("mark of {}", name(instrument))))
+    }
+
     fn market(&self, account: &str, instrument: &Instrument) -> Result<Market<'_>, Fault> {
         let missing = |what: &str| Fault::Missing(format!("{what} of {}", name(instrument)));
         let reference = self.book.reference_of(instrument).ok_or_else(|| missing("reference data"))?;
-        let mark = self.book.mark_of(instrument).ok_or_else(|| missing("mark"))?;
+        let mark = self.mark(instrument)?;
         let rate = self.book.rate(account, reference.settlement_currency());
         let rate = rate.map_err(|no_rate| as_fault(&no_rate.into()))?;
         // Rounded half to even on the way: one more is above what is right.
@@ -124,7 +129,7 @@ fn name(instrument: &Instrument) -> String {
 mod tests {
     use super::*;
     use crate::book::{BookConfig, BookEvent, Outcome};
-    use crate::valuation::{Mark, MarkSource};
+    use crate::valuation::MarkSource;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
     use tidewheel_schemas::{CashMovement, Fill, InstrumentReference, Side};

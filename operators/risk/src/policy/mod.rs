@@ -258,11 +258,13 @@ pub struct DecisionPolicy {
     pub assumed_stop: Ratio,
     /// Below what value in units of the account's currency an order is not reduced but rejected.
     pub minimum_value: u64,
-    /// For how long an approved order counts that does not say itself, milliseconds.
+    /// For how long an approved order counts that does not say itself, milliseconds. After that it stops counting, whether or not
+    /// anybody said what became of it: where fills or ends of orders come later than this, or not at all, the same part of a limit is
+    /// approved again each time.
     pub reservation_ms: u64,
     /// For how long answers are remembered, and how old an intent may be, milliseconds. Not below `reservation_ms`.
     pub memory_ms: u64,
-    /// How many approved orders of an account may be open at once.
+    /// How many approved orders of an account may be open at once; what reduces is approved beyond that.
     pub open_orders: u32,
 }
 

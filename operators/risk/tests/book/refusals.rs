@@ -114,12 +114,11 @@ fn a_worth_out_of_range_leaves_its_position_unmarked_and_the_mark_counts_for_all
     assert_eq!(gross, e16("9000000000") * 100);
     let again = AccountBook::restore(book.save());
     assert_eq!(again.numbers("absurd"), book.numbers("absurd"));
-    // It may become smaller, though not larger, and a payment that does not fit stops no other.
+    // What was traded counts whatever it is worth, and a payment that does not fit stops no other.
     let (fill_id, quantity_e8) = ("f3".into(), absurd.quantity_e8 / 6);
     let more = Fill { fill_id, quantity_e8, event_time_ns: START_NS + 122_000_000_000, ..absurd.clone() };
-    assert_eq!(refusal(&mut book, BookEvent::Fill(more.clone())), OutOfRange("worth").into());
-    let less = Fill { side: Side::Sell, ..more };
-    apply(&mut book, [BookEvent::Fill(less), funding("ADAUSDT", 100, "9000000000", 123)]);
+    let less = Fill { fill_id: "f4".into(), side: Side::Sell, ..more.clone() };
+    apply(&mut book, [BookEvent::Fill(more), BookEvent::Fill(less), funding("ADAUSDT", 100, "9000000000", 123)]);
     let paid = book.numbers("main").and_then(|numbers| numbers.lines.funding_e16);
     assert!(paid.is_some_and(|paid| paid < e16("-89")), "{paid:?}");
     assert!(faults(&book, "absurd").contains(&unmarked[0]));

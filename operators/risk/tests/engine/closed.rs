@@ -5,8 +5,9 @@ use tidewheel_risk::book::BookEvent;
 use tidewheel_risk::decisions::{Decision, Reason, Ruling};
 use tidewheel_risk::engine::{EngineFacts, EngineTick, RefusedWhy, RiskEngine};
 use tidewheel_risk::levels::{Level, Scope};
+use tidewheel_risk::switches::{ControlEvent, Order};
 use tidewheel_risk::valuation::{Mark, MarkSource};
-use tidewheel_schemas::{Fill, Holder, Instrument, OrderIntent, Side};
+use tidewheel_schemas::{ContractKind, Fill, Holder, Instrument, InstrumentReference, OrderIntent, Side};
 
 fn order(account: &str, id: &str, seconds: i64) -> OrderIntent {
     OrderIntent {
@@ -99,6 +100,75 @@ fn old_marks_stop_and_new_ones_let_go_on() {
         let facts = engine.tick(EngineTick { intents, ..at(&mut world, seconds, records) });
         assert_eq!(one(&facts).ruling, expected, "{seconds}: {:?}", one(&facts).reasons);
     }
+}
+
+/// The ruling on a closing sale of 0.05 of an instrument, whatever the reasons.
+fn closing(id: &str, of: &Instrument, is_reduce_only: bool, seconds: i64) -> OrderIntent {
+    let sale = OrderIntent { side: Side::Sell, quantity_e8: UNIT / 20, ..order("main", id, seconds) };
+    OrderIntent { instrument: of.clone(), is_reduce_only, ..sale }
+}
+
+#[test]
+fn a_fault_of_the_account_stops_growth_and_nothing_that_reduces() {
+    let (mut engine, mut world) = begun();
+    let [bitcoin, other] = [0, 2].map(|listed| instrument(&LISTED[listed]));
+    let mut records = marks(1);
+    records.extend([fill("main", bitcoin.clone(), 1), fill("main", other, 1)]);
+    engine.tick(at(&mut world, 1, records));
+    // The other's mark grows old, and bitcoin's, which all is converted with, does not.
+    let kill = Order::Kill { scope: Scope::account("main"), level: Level::Black };
+    let kill = ControlEvent {
+        id: "k".into(),
+        who: "ann".into(),
+        why: "test".into(),
+        time_ns: START_NS + 191 * SECOND_NS,
+        order: kill,
+    };
+    for (seconds, controls, is_reduce_only) in [(190, Vec::new(), false), (191, vec![kill], true)] {
+        let records = marks(seconds).into_iter().filter(|mark| !format!("{mark:?}").contains("ADA")).collect();
+        let (buy, sell) = (format!("b{seconds}"), format!("s{seconds}"));
+        let intents = vec![order("main", &buy, seconds), closing(&sell, &bitcoin, is_reduce_only, seconds)];
+        let facts = engine.tick(EngineTick { intents, controls, ..at(&mut world, seconds, records) });
+        let told: Vec<_> = decided(&facts).map(|one| (one.ruling, &one.reasons)).collect();
+        assert!(matches!(told[0], (Ruling::Rejected, reasons) if matches!(reasons[0], Reason::NoBook(_))), "{told:?}");
+        assert_eq!(told[1], (Ruling::Approved, &vec![]), "{seconds}");
+    }
+    let levels = engine.desk().levels();
+    assert_eq!(levels.of(&Scope::account("main")), Level::Black);
+}
+
+#[test]
+fn what_was_bought_of_a_coin_without_scenarios_can_be_sold_again() {
+    let (mut engine, mut world) = begun();
+    let coin = Instrument::new("one", "NEWUSDT").expect("a name");
+    let reference = BookEvent::Reference(InstrumentReference {
+        instrument: coin.clone(),
+        asset_class: "crypto".into(),
+        sector: "new".into(),
+        base_currency: "NEW".into(),
+        quote_currency: "USDT".into(),
+        kind: ContractKind::Linear,
+        multiplier_e8: UNIT,
+    });
+    let mark = |seconds: i64| {
+        let mark = Mark { event_time_ns: START_NS + seconds * SECOND_NS, sequence: 1, price_e8: 60_000 * UNIT };
+        BookEvent::Mark { instrument: coin.clone(), source: MarkSource::Trade, mark }
+    };
+    let all = |seconds: i64| marks(seconds).into_iter().chain([mark(seconds)]).collect::<Vec<_>>();
+    let records = all(1).into_iter().chain([reference]).collect();
+    let buy = OrderIntent { instrument: coin.clone(), ..order("main", "1", 1) };
+    let facts = engine.tick(EngineTick { intents: vec![buy.clone()], ..at(&mut world, 1, records) });
+    assert_eq!(one(&facts).ruling, Ruling::Approved, "{:?}", one(&facts).reasons);
+    let records = all(2).into_iter().chain([fill("main", coin.clone(), 2)]).collect();
+    engine.tick(at(&mut world, 2, records));
+    assert!(format!("{:?}", engine.numbers()["main"].faults).contains("Scenarios"));
+    let intents = vec![
+        OrderIntent { intent_id: "2".into(), event_time_ns: START_NS + 3 * SECOND_NS, ..buy },
+        closing("3", &coin, false, 3),
+    ];
+    let facts = engine.tick(EngineTick { intents, ..at(&mut world, 3, all(3)) });
+    let told: Vec<_> = decided(&facts).map(|one| one.ruling).collect();
+    assert_eq!(told, [Ruling::Rejected, Ruling::Approved]);
 }
 
 #[test]

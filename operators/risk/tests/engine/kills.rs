@@ -6,7 +6,7 @@ use tidewheel_risk::desk::RiskEvent;
 use tidewheel_risk::engine::{EngineFacts, EngineTick, RiskEngine};
 use tidewheel_risk::levels::{Level, Scope};
 use tidewheel_risk::valuation::{Mark, MarkSource};
-use tidewheel_schemas::{CashMovement, Fill, Holder, Side};
+use tidewheel_schemas::{CashMovement, Fill, FillChange, Holder, Side};
 
 const BITCOIN: usize = 0;
 const THIN: usize = 2;
@@ -115,4 +115,48 @@ fn a_fall_of_equity_is_seen_while_a_mark_is_stale() {
         }));
     }
     assert!(crashed.contains(&Scope::account("main")), "{crashed:?}");
+}
+
+#[test]
+fn a_single_bad_print_is_no_crash_of_equity_and_the_second_one_is() {
+    for (is_confirmed, expected) in [(false, 0), (true, 1)] {
+        let mut life = Life::of(15);
+        let mut crashes = 0;
+        // Between two prints there are ticks at which equity is as low as the newest.
+        let prints = [(2, Some(60_000)), (3, Some(60_000)), (4, Some(54_000)), (5, None), (6, None)];
+        let then = if is_confirmed { [54_000, 54_000] } else { [60_000, 60_000] };
+        for (seconds, price) in prints.into_iter().chain([(7, Some(then[0])), (8, Some(then[1]))]) {
+            let marks = price.map(|price| mark(BITCOIN, price * UNIT, seconds));
+            let facts = life.tick(seconds, marks.into_iter().collect());
+            let is_of_equity = |event: &RiskEvent| matches!(event, RiskEvent::FlashCrash(crash) if crash.scope == Scope::account("main"));
+            crashes += facts.events.iter().filter(|event| is_of_equity(event)).count();
+        }
+        assert_eq!(crashes, expected, "confirmed {is_confirmed}");
+    }
+}
+
+#[test]
+fn a_fill_that_is_cancelled_later_is_no_crash_of_equity() {
+    let mut life = Life::of(15);
+    life.tick(2, vec![mark(BITCOIN, 70_000 * UNIT, 2)]);
+    life.tick(3, vec![mark(BITCOIN, 70_000 * UNIT, 3)]);
+    life.tick(61, vec![mark(BITCOIN, 70_000 * UNIT, 61)]);
+    life.tick(62, vec![mark(BITCOIN, 70_000 * UNIT, 62)]);
+    // All that was won is no more: 150,000 of 1,150,000.
+    let BookEvent::Fill(fill) = bought(BITCOIN, 15) else { unreachable!("it is a fill") };
+    let cancel = BookEvent::FillChange {
+        account: fill.holder.account.clone(),
+        instrument: fill.instrument.clone(),
+        fill_id: fill.fill_id.clone(),
+        change: FillChange::Cancel,
+        original_time_ns: Some(fill.event_time_ns),
+        event_time_ns: START_NS + 63 * SECOND_NS,
+    };
+    let before = life.engine.numbers()["main"].equity_e16.expect("all is marked");
+    let mut events = life.tick(63, vec![mark(BITCOIN, 70_000 * UNIT, 63), cancel]).events;
+    for seconds in 64..70 {
+        events.extend(life.tick(seconds, vec![mark(BITCOIN, 70_000 * UNIT, seconds)]).events);
+    }
+    assert!(life.engine.numbers()["main"].equity_e16.expect("all is marked") < before / 100 * 90);
+    assert!(!events.iter().any(|event| matches!(event, RiskEvent::FlashCrash(_))), "{events:?}");
 }
