@@ -91,8 +91,8 @@ impl Stage {
             self.reset_at = elapsed + RESET_EVERY;
             for trip in &known.watched.latched {
                 self.resets += 1;
-                let id = format!("demo-reset-{}", self.resets);
-                self.order(&id, "it has been watched", Order::Reset { trip: trip.clone() })?;
+                let (id, why) = (format!("demo-reset-{}", self.resets), format!("{trip} has been watched"));
+                self.order(&id, &why, Order::Reset { trip: trip.clone() })?;
             }
         }
         Ok(())
