@@ -275,7 +275,7 @@ pub fn build(
         };
         // The tape makes the minutes itself, so no rollup asks for seconds.
         let seconds = ledger(taped.seconds, rules(Interval::S1, None));
-        let mut of_step = None;
+        let mut of_step = (of_risk == Some(Interval::S1)).then(|| seconds.versions.clone());
         let (mut versions, mut open_bars) = (vec![seconds.versions], vec![seconds.open_bars]);
         let mut saved = vec![seconds.saved];
         let mut upserts = taped.minutes;

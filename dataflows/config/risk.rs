@@ -24,7 +24,7 @@ pub struct RiskSection {
     pub hops: Vec<String>,
     /// Which cost leaves a position that becomes smaller: `average` or `fifo`.
     pub cost_method: CostMethod,
-    /// The bars whose closes make the scenarios of value at risk, and the regimes of volatility: `1m` to `1d`. That is its horizon.
+    /// The bars whose closes make the scenarios of value at risk, and the regimes of volatility: `1s` to `1d`. That is its horizon.
     pub step: Interval,
     /// How many of these bars make scenarios at most, the newest.
     pub scenarios: u32,
@@ -84,9 +84,6 @@ impl RiskSection {
         let mut out = Vec::new();
         if self.base_currency.is_empty() || self.base_currencies.values().any(String::is_empty) {
             out.push(("risk.base_currency", "is empty: name a currency, as USDT".to_owned()));
-        }
-        if self.step < Interval::M1 {
-            out.push(("risk.step", format!("must be 1m to 1d, is {}", self.step)));
         }
         if !(2..=10_000).contains(&self.scenarios) {
             out.push(("risk.scenarios", format!("must be 2 to 10000, is {}", self.scenarios)));

@@ -194,7 +194,7 @@ fn what_cannot_be_is_refused_with_line_and_field() {
             "[lake]\n[http]\nstalled_after = \"500ms\"",
             "line 3: http.stalled_after: 500ms must be at least 2s and bars.tick 100ms",
         ),
-        ("[lake]\n[risk]\nstep = \"1s\"", "line 3: risk.step: must be 1m to 1d, is 1s"),
+        ("[lake]\n[risk]\nscenarios = 10001", "line 3: risk.scenarios: must be 2 to 10000, is 10001"),
         ("[lake]\n[risk]\nscenarios_min = 501", "line 3: risk.scenarios_min: must be 2 to risk.scenarios, is 501"),
         (
             "[lake]\n[bars]\nhorizon = \"90s\"\n[risk]",

@@ -5,6 +5,7 @@ mod books;
 mod campaign;
 mod commands;
 mod config;
+mod demo;
 mod features;
 mod fuzz_config;
 mod harness;

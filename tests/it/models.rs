@@ -1,6 +1,5 @@
 //! Models from the command line on: registered, promoted, rolled back, tampered with, and registered by programs that die.
 
-mod demonstrated;
 mod history;
 mod registry;
 mod scoring;

@@ -206,7 +206,8 @@ fn cash(id: &str, amount_e8: i64, event_time_ns: i64) -> AccountContent {
     AccountContent::Cash(CashMovement { account, id, currency, amount_e8, event_time_ns })
 }
 
-fn reference(instrument: &Instrument) -> InstrumentReference {
+/// What an instrument of a generated market is: a linear contract of a coin in a sector of its own kind, quoted in USDT.
+pub fn reference(instrument: &Instrument) -> InstrumentReference {
     let base = instrument.symbol.strip_suffix(QUOTE).unwrap_or(&instrument.symbol);
     let base = base.trim_end_matches(|letter: char| !letter.is_ascii_alphanumeric());
     let sector = match base {

@@ -36,8 +36,21 @@ pub struct MarketConfig {
     pub leaning_ppm: u32,
     /// The troubles.
     pub faults: Faults,
+    /// Falls of single symbols at known moments.
+    pub crashes: Vec<Crash>,
     /// What is sent.
     pub streams: StreamKinds,
+}
+
+/// A symbol's price falls within four seconds by a share of itself, stays down for three, and comes back within a minute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// Which symbol, as the market names it.
+    pub symbol: String,
+    /// How long after the opening it begins, nanoseconds.
+    pub after_ns: i64,
+    /// How much of its price it loses, in millionths: above nothing, up to half.
+    pub fall_ppm: u32,
 }
 
 /// How many trades in a million meet a trouble. A trade meets one at most, so together they may not exceed a million.
@@ -106,6 +119,7 @@ impl Default for MarketConfig {
             has_counts: false,
             leaning_ppm: 0,
             faults: Faults::default(),
+            crashes: Vec::new(),
             streams: StreamKinds::TRADES,
         }
     }
@@ -133,6 +147,13 @@ impl MarketConfig {
             Some(format!("the faults are {per_million} in a million trades: a trade can meet only one"))
         } else if self.leaning_ppm > 1_000_000 {
             Some(format!("{} orders in a million cannot lean", self.leaning_ppm))
+        } else if let Some(crash) = self.crashes.iter().find(|crash| !(1..=500_000).contains(&crash.fall_ppm)) {
+            Some(format!(
+                "{} cannot fall by {} millionths: a crash takes some of a price, at most half",
+                crash.symbol, crash.fall_ppm
+            ))
+        } else if self.crashes.iter().any(|crash| crash.after_ns < 0) {
+            Some("a crash cannot come before the market opens".into())
         } else if self.disorder_ns < 0 || self.horizon_ns < 0 {
             Some("disorder and horizon may not be below zero".into())
         } else {

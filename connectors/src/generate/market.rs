@@ -2,6 +2,7 @@
 
 use super::account::PaperAccount;
 use super::config::{DAY_NS, MarketConfig};
+use super::crash::Falling;
 use super::event::{Cause, Damage, Event, Tally};
 use super::instruments::{self, Symbol};
 use super::random::{Random, Weighted};
@@ -48,6 +49,7 @@ pub struct Market {
     warm: [u64; 8],
     cold: [u64; 8],
     tally: Tally,
+    crashes: Vec<Falling>,
     /// What is sent beside the trades, where anything is.
     streams: Option<Streams>,
     account: Option<PaperAccount>,
@@ -101,6 +103,10 @@ impl Market {
         let (instruments, symbols) =
             instruments::make(&config.venue, &config.separator, config.symbols, &mut random)
                 .ok_or_else(|| format!("{:?} and {:?} make no instrument names", config.venue, config.separator))?;
+        let falling = |crash| Falling::new(crash, config.start_time_ns, &instruments).ok_or(crash);
+        let crashes = config.crashes.iter().map(falling).collect::<Result<_, _>>();
+        let crashes =
+            crashes.map_err(|crash| format!("nothing named {:?} is traded that could crash", crash.symbol))?;
         // No late trades while cold; later as many more, so that their share of all is as configured.
         let shares = config.faults.all();
         let late = shares[3];
@@ -123,6 +129,7 @@ impl Market {
             warm: running_sums(warm),
             cold: running_sums(cold),
             tally: Tally::default(),
+            crashes,
             streams: config
                 .streams
                 .has_others()
@@ -232,6 +239,9 @@ impl Market {
         step -= 3;
         if (bits >> 8).is_multiple_of(8_192) {
             step = state.price_ticks * ((bits >> 21) as i64 % 101 - 50) / 10_000;
+        }
+        for crash in &mut self.crashes {
+            step += crash.shift(symbol, self.clock_ns, state.price_ticks);
         }
         state.price_ticks = (state.price_ticks + step).clamp(state.least_ticks, state.most_ticks);
     }

@@ -7,6 +7,7 @@
 
 mod account;
 mod config;
+mod crash;
 mod event;
 mod instruments;
 mod market;
@@ -15,8 +16,8 @@ mod render;
 mod sink;
 mod streams;
 
-pub use account::ACCOUNT;
-pub use config::{Faults, MarketConfig};
+pub use account::{ACCOUNT, reference};
+pub use config::{Crash, Faults, MarketConfig};
 pub use event::{Cause, Damage, Event, Tally};
 pub use market::Market;
 pub use render::{WireFormat, csv_columns, csv_header, render, render_account_record, render_record};

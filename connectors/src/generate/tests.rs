@@ -1,6 +1,7 @@
 //! The market as its users see it: counts that add up, files that read back, bytes that never change.
 
 mod account;
+mod crash;
 mod streams;
 
 use super::*;

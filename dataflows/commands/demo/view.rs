@@ -1,6 +1,9 @@
-//! The live view of the demo: counts, lag and the latest bars, drawn in place on a terminal, a line now and then elsewhere.
+//! The live view of the demo: counts, lag, the paper book and the latest bars, drawn in place on a terminal, a line now and then elsewhere.
+
+pub mod book;
 
 use super::super::summary::number;
+use super::paper::Known;
 use crate::status::{Snapshot, Status};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -8,7 +11,9 @@ use std::time::{Duration, Instant};
 use tidewheel_schemas::{BarVersion, SECOND_NS, format_e8};
 
 /// Bars shown: those of the most active symbols.
-const BARS: usize = 12;
+const BARS: usize = 6;
+/// Events and signals on the screen.
+const EVENTS: usize = 6;
 
 /// Draws the state of a run.
 pub struct View {
@@ -18,12 +23,14 @@ pub struct View {
     rate: u64,
     /// Events and signals shown.
     told: Vec<String>,
+    /// Decisions and events of risk shown.
+    seen: [u64; 2],
 }
 
 impl View {
     /// A view for a terminal, or for a file or pipe.
     pub fn new(is_terminal: bool) -> Self {
-        Self { is_terminal, lines_drawn: 0, before: None, rate: 0, told: Vec::new() }
+        Self { is_terminal, lines_drawn: 0, before: None, rate: 0, told: Vec::new(), seen: [0; 2] }
     }
 
     /// How often to draw.
@@ -33,7 +40,7 @@ impl View {
     }
 
     /// Draws the state as it is now.
-    pub fn show(&mut self, status: &Status, now_ns: i64) {
+    pub fn show(&mut self, status: &Status, known: &Known, now_ns: i64) {
         let snapshot = status.snapshot();
         let now = Instant::now();
         let read = snapshot.counters.read;
@@ -49,6 +56,10 @@ impl View {
                     for signal in snapshot.signals.iter().filter(|signal| !self.told.contains(signal)) {
                         println!("signal: {signal}");
                     }
+                    for news in book::account(known).into_iter().chain(book::news(known, self.seen)) {
+                        println!("{news}");
+                    }
+                    self.seen = book::seen(known);
                     self.told = snapshot.events.iter().chain(&snapshot.signals).cloned().collect();
                 }
             }
@@ -56,7 +67,7 @@ impl View {
             Some(_) => {}
         }
         if self.is_terminal {
-            let text = screen(&snapshot, status, self.rate, now_ns);
+            let text = screen(&snapshot, status, known, self.rate, now_ns);
             self.draw(&text);
         }
     }
@@ -101,7 +112,7 @@ fn line(snapshot: &Snapshot, status: &Status, rate: u64, now_ns: i64) -> String 
     text
 }
 
-fn screen(snapshot: &Snapshot, status: &Status, rate: u64, now_ns: i64) -> String {
+fn screen(snapshot: &Snapshot, status: &Status, known: &Known, rate: u64, now_ns: i64) -> String {
     let mut text = String::new();
     let counters = &snapshot.counters;
     let _ = writeln!(
@@ -133,12 +144,13 @@ fn screen(snapshot: &Snapshot, status: &Status, rate: u64, now_ns: i64) -> Strin
     );
     let tables = status.tables().iter().zip(&snapshot.rows).map(|(name, rows)| format!("{name} {}", number(*rows)));
     let _ = writeln!(text, "{}", tables.collect::<Vec<_>>().join("  "));
-    for event in &snapshot.events {
+    for event in snapshot.events.iter().skip(snapshot.events.len().saturating_sub(EVENTS)) {
         let _ = writeln!(text, "{event}");
     }
     for signal in &snapshot.signals {
         let _ = writeln!(text, "signal: {signal}");
     }
+    text += &book::screen(known);
     let head = ["bar", "open time", "open", "high", "low", "close", "volume", "trades", "state"];
     let _ = writeln!(text, "\n{}", row(&head.map(str::to_owned)));
     let mut latest: Vec<&BarVersion> = snapshot.latest.values().collect();

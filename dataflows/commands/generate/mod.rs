@@ -2,6 +2,7 @@
 //!
 //! The same arguments give the same bytes on every machine, but for `--live`, where the market opens now.
 
+mod crash;
 mod fraction;
 pub(super) mod send;
 
@@ -10,6 +11,7 @@ use super::table::Table;
 use super::{CommandError, now_ns};
 use crate::config::TimeSpan;
 use clap::ValueEnum;
+use crash::CrashText;
 use fraction::Fraction;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
@@ -35,6 +37,7 @@ Examples:
   tidewheel generate --output - --trades 5                           five lines to look at
   tidewheel generate --output day.jsonl --format binance --streams trades,quotes,books,marks,liquidations
   tidewheel generate --output day.jsonl --streams trades,account     and a paper account
+  tidewheel generate --output day.jsonl --crash BTCUSDT@30s:5%       a fall of 5 % after half a minute
   tidewheel generate --brokers localhost:9092 --topic trades --rate 5000 --live
 
 Fractions are percent (2%) or decimals (0.02) of the trades. Times are text: 100ms, 5s, 1m, 1h."
@@ -129,6 +132,11 @@ struct MarketArgs {
     /// Orders that take the side their symbol leans to for some seconds, so that prices can be predicted a little; none by default
     #[arg(long, value_name = "FRACTION")]
     leaning: Option<Fraction>,
+
+    /// Let a symbol's price fall within 4 s by a share of itself, that long after the opening, stay there for 3 s and come back within
+    /// a minute; may be given several times
+    #[arg(long, value_name = "SYMBOL@TIME:SHARE")]
+    crash: Vec<CrashText>,
 
     /// What is sent; all but trades as canonical or binance only, the account as canonical only, and marks bring the funding settled every
     /// 8 h
@@ -340,6 +348,7 @@ impl GenerateArgs {
             has_counts: market.counts,
             leaning_ppm: market.leaning.map_or(0, Fraction::ppm),
             faults: troubles.faults(),
+            crashes: market.crash.iter().map(|crash| crash.0.clone()).collect(),
             streams: market.streams(),
         }
     }

@@ -22,7 +22,7 @@ const DECISIONS: u16 = 3;
 const TICKS: TickConfig =
     TickConfig { limits: IntakeLimits { horizon_ns: HORIZON_NS, skew_ns: SECOND_NS }, provisional_every_ms: None };
 
-fn pipeline() -> PipelineConfig {
+fn pipeline(step: Interval) -> PipelineConfig {
     PipelineConfig {
         intervals: vec![Interval::M5],
         lateness_ns: 2 * SECOND_NS,
@@ -33,7 +33,7 @@ fn pipeline() -> PipelineConfig {
         scoring: None,
         min_quality: None,
         hourly_volume: false,
-        risk: Some(config()),
+        risk: Some(config(step)),
     }
 }
 
@@ -44,6 +44,8 @@ struct Run<'a> {
     plan: Vec<(u64, Range<usize>)>,
     /// Whether records are shuffled inside their tick.
     shuffle: Option<u64>,
+    /// Which bars make scenarios.
+    step: Interval,
 }
 
 impl<'a> Run<'a> {
@@ -55,7 +57,7 @@ impl<'a> Run<'a> {
             plan.push(((end_ns / 1_000_000) as u64, start..end));
             start = end;
         }
-        Self { world, plan, shuffle: None }
+        Self { world, plan, shuffle: None, step: Interval::M1 }
     }
 
     fn ticks(
@@ -73,7 +75,7 @@ impl<'a> Run<'a> {
             None => (Ticker::new(TICKS), None, None),
         };
         let mut ticker = ticker.with_risk(true);
-        let (mut engine, outputs) = engine::start(workers, &pipeline(), state).expect("threads");
+        let (mut engine, outputs) = engine::start(workers, &pipeline(self.step), state).expect("threads");
         let collector = std::thread::spawn(move || outputs.collect::<Vec<_>>());
         first.into_iter().for_each(|tick| assert!(engine.send(tick).is_continue()));
         for number in ticks {
@@ -147,9 +149,11 @@ fn count(ticks: &[MergedTick], table: u16, column: usize) -> BTreeMap<&str, usiz
 
 #[test]
 fn workers_and_order_inside_ticks_do_not_show_and_all_is_counted() {
-    for seed in 0..2 {
+    for (seed, tick_ns, step) in
+        [(0, 100_000_000, Interval::M1), (1, SECOND_NS, Interval::M1), (2, SECOND_NS, Interval::S1)]
+    {
         let world = World::new(seed);
-        let mut run = Run::new(&world, [100_000_000, SECOND_NS][seed as usize]);
+        let mut run = Run { step, ..Run::new(&world, tick_ns) };
         let expected = run.all(1);
         for workers in [2, 4] {
             assert_same(&run.all(workers), &expected, &format!("seed {seed}, {workers} workers"));
@@ -166,6 +170,13 @@ fn workers_and_order_inside_ticks_do_not_show_and_all_is_counted() {
             "seed {seed}: {positions} positions, {numbers} numbers, {rulings:?}, {answers:?}, {events:?}, {counters:?}"
         );
         assert!(positions > 300 && numbers > 5_000);
+        let scenarios = rows(&expected, RISK).filter_map(|row| match &row.values.as_deref()?[21] {
+            Value::Integer(scenarios) => Some(*scenarios),
+            _ => None,
+        });
+        // Of minutes there are forty in all.
+        let most = scenarios.max().expect("there is a value at risk");
+        assert_eq!(most > 40, step == Interval::S1, "{step}: {most}");
         for kind in
             ["order_done", "order_refused", "order_repeated", "tripped", "lowered", "level_changed", "flash_crash"]
         {
@@ -266,11 +277,12 @@ fn what_is_held_does_not_depend_on_where_ticks_are_cut() {
 #[test]
 fn risk_begun_again_from_a_snapshot_goes_on_as_if_nothing_had_happened() {
     let mut restarts = 0;
-    for seed in 40..42 {
+    for seed in 40..43 {
         println!("seed {seed}");
         let random = &mut ChaCha8Rng::seed_from_u64(seed);
         let world = World::new(seed);
-        let run = Run::new(&world, [SECOND_NS, 5 * SECOND_NS][seed as usize % 2]);
+        let step = if seed == 42 { Interval::S1 } else { Interval::M1 };
+        let run = Run { step, ..Run::new(&world, [SECOND_NS, 5 * SECOND_NS][seed as usize % 2]) };
         let expected = run.all(1);
         let folder = tempfile::tempdir().expect("a folder");
         let (mut loaded, mut told, mut lives) = (None::<snapshot::Loaded>, 0, 0);

@@ -46,7 +46,8 @@ pub struct World {
 /// The tick of the order that kills, in which an intent comes that nothing else speaks against.
 pub const KILLED_AT_NS: i64 = START_NS + 20 * 60 * SECOND_NS + 450_000_000;
 
-pub fn config() -> RiskConfig {
+/// What is watched, with scenarios of bars of a step.
+pub fn config(step: Interval) -> RiskConfig {
     let mut policy = Policy::with_version(1);
     // Ticks of a test may be a minute apart.
     policy.staleness.mark_ms = 120_000;
@@ -55,13 +56,7 @@ pub fn config() -> RiskConfig {
     policy.limits.sector = Ratio::thousandths(800);
     policy.limits.asset_class = Ratio::thousandths(1_000);
     (policy.regimes.warm_bars, policy.regimes.window_bars) = (10, 30);
-    let section = RiskSection {
-        step: Interval::M1,
-        scenarios: 60,
-        scenarios_min: 5,
-        policy: Some(policy),
-        ..RiskSection::default()
-    };
+    let section = RiskSection { step, scenarios: 60, scenarios_min: 5, policy: Some(policy), ..RiskSection::default() };
     section.resolve(HORIZON_NS)
 }
 
@@ -270,7 +265,7 @@ impl World {
             self.arrivals.push((time_ns, Coming::Order(event)));
         };
         let minute = |minute: i64| START_NS + minute * 60 * SECOND_NS;
-        let mut policy = Policy { version: 2, ..config().policy };
+        let mut policy = Policy { version: 2, ..config(Interval::M1).policy };
         policy.limits.position_value = 900_000;
         order("policy", minute(10), Order::SetPolicy(Box::new(policy.clone())));
         policy.version = 1;
