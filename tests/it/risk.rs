@@ -3,4 +3,4 @@
 mod graph;
 mod live;
 mod replayed;
-mod world;
+pub mod world;
