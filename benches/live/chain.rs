@@ -34,8 +34,8 @@ use tidewheel_models::Alias;
 
 /// Instruments of the market.
 pub const SYMBOLS: u64 = 50;
-/// Trades offered a second.
-pub const TRADES_PER_SECOND: u64 = 20_000;
+/// Trades offered a second, where `CHAIN_TRADES` says nothing else.
+const TRADES_PER_SECOND: u64 = 20_000;
 /// Orders offered a second.
 pub const ORDERS_PER_SECOND: u64 = 50;
 /// For how long, seconds.
@@ -48,6 +48,8 @@ const TARGET: &str = "return_10s";
 /// What the chain did.
 #[derive(Default)]
 pub struct Measured {
+    /// Trades offered a second.
+    pub rate: u64,
     /// Trades sent, and how late the latest was against its schedule.
     pub trades: u64,
     /// See there.
@@ -94,8 +96,9 @@ pub fn measure(broker: &Broker) -> Measured {
     let facts = ["bars.1s", "predictions", "order_decisions"].map(|family| format!("{prefix}.{family}"));
     let consumer = committed_of(broker, &facts.each_ref().map(String::as_str));
     let is_over = AtomicBool::new(false);
+    let rate = std::env::var("CHAIN_TRADES").map_or(TRADES_PER_SECOND, |text| text.parse().expect("trades a second"));
     let mut measured = std::thread::scope(|scope| {
-        let trading = scope.spawn(|| paper.trade(first, TRADES_PER_SECOND, &is_over));
+        let trading = scope.spawn(|| paper.trade(first, rate, &is_over));
         wait_until_approved(paper, &decisions);
         std::thread::sleep(WARM_UP);
         let (begun, used) = (Instant::now(), run.processor());
@@ -115,6 +118,7 @@ pub fn measure(broker: &Broker) -> Measured {
     measured.drained = sent.elapsed();
     measured.peak_bytes = run.peak_bytes();
     run.stop();
+    measured.rate = rate;
     measured.trades += first;
     measured.bare = throughput::bare_of(broker, &topic, Format::Canonical, messages, measured.trades);
     measured

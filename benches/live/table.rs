@@ -114,7 +114,7 @@ pub fn print_chain(measured: &chain::Measured) {
     println!();
     println!(
         "chain     {} trades/s offered of {} instruments, {} orders/s, for {} s; {}",
-        chain::TRADES_PER_SECOND,
+        measured.rate,
         chain::SYMBOLS,
         chain::ORDERS_PER_SECOND,
         chain::SECONDS,
