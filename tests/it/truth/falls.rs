@@ -135,7 +135,7 @@ fn one_bad_print_in_recorded_trades_is_no_flash_crash_and_two_are() {
     let Some(path) = recording("bitmex/XBTUSD-trades-2018-01-01_02.csv.gz") else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let text = text_of_file(&path);
-    // An hour of them.
+    // The first of them.
     let lines: Vec<&str> = text.lines().take(10_001).collect();
     let injected = |bad: usize| {
         let mut lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
