@@ -114,7 +114,7 @@ fn recorded_falls_are_told_within_a_second_of_the_trade_that_completes_them() {
     // In those two days nothing fell by the default three percent in ten seconds.
     let trades = text_of(&path);
     assert_eq!((crashes(folder.path(), trades, "0.03", "1m"), completing(&all, 0.03)), (vec![], vec![]));
-    // Many of the second day, and one before a silence.
+    // Many of the second day, some of them before a silence, and one of a quieter hour.
     for (trades, at_least) in [(270_000..290_000, 10), (174_000..176_000, 1)] {
         let (file, paid) = part(folder.path(), &text, trades);
         assert!(check(folder.path(), &file, &paid, "0.005") >= at_least);
