@@ -129,7 +129,7 @@ impl Live<'_> {
             }
         }
         caught_up(ticker);
-        let (mut quiet, mut current, begun) = (Quiet::default(), Current::default(), Instant::now());
+        let (mut quiet, mut current, begun) = (Quiet::new(ticker.has_risk()), Current::default(), Instant::now());
         while !self.stop.load(Ordering::Relaxed) {
             let found = self.source.discover()?;
             if !found.is_empty() {

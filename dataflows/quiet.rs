@@ -5,16 +5,22 @@
 //! them has. Only provisional bars are due by time alone, and what was due is published at the first tick of a period, once. So a quiet
 //! market costs the log of ticks a line a second, not a line each tick.
 //!
+//! Risk goes by time as well: prices wait for earlier ones before they are looked at, and what they say is to be told within a second
+//! of the last of them. With risk there is a tick every half second.
+//!
 //! This never holds back a record: a tick that has one is made, at the time at which it would be made otherwise.
 
 /// How long there is no tick at most, milliseconds: commits, snapshots and those who watch the run wait for ticks. Not counted in
 /// ticks: a wall clock that was put back has ticks a millisecond apart until it is there again.
 const TICK_AT_LEAST_EVERY_MS: u64 = 1_000;
+/// The same with risk. A price of the last tick with records has waited by the next of these.
+const WITH_RISK_AT_LEAST_EVERY_MS: u64 = 500;
 
 /// What was known when the last tick was made.
 #[derive(Debug, Default)]
 pub struct Quiet {
     last: Option<LastTick>,
+    has_risk: bool,
 }
 
 #[derive(Debug)]
@@ -45,6 +51,11 @@ pub struct Candidate<'a> {
 }
 
 impl Quiet {
+    /// Of a run with risk, or without.
+    pub fn new(has_risk: bool) -> Self {
+        Self { has_risk, ..Self::default() }
+    }
+
     /// Whether nobody would miss this tick.
     pub fn may_be_left_out(&self, candidate: &Candidate<'_>) -> bool {
         let Some(last) = &self.last else { return false };
@@ -52,7 +63,8 @@ impl Quiet {
             && last.is_empty
             && candidate.caught_up == last.caught_up
             && candidate.watermark_ns == last.watermark_ns;
-        let is_due = candidate.running_ms.saturating_sub(last.running_ms) >= TICK_AT_LEAST_EVERY_MS;
+        let every_ms = if self.has_risk { WITH_RISK_AT_LEAST_EVERY_MS } else { TICK_AT_LEAST_EVERY_MS };
+        let is_due = candidate.running_ms.saturating_sub(last.running_ms) >= every_ms;
         is_same && !is_due && (last.is_told || !candidate.is_provisional)
     }
 
@@ -152,5 +164,25 @@ mod tests {
             (2_200, "", ALL, true, true),
             (2_300, "", ALL, true, false),
         ]);
+    }
+
+    #[test]
+    fn with_risk_there_is_a_tick_every_half_second() {
+        let made = |has_risk: bool| {
+            let mut quiet = Quiet::new(has_risk);
+            let mut made = Vec::new();
+            for running_ms in (100..2_000).step_by(100) {
+                let (is_empty, is_provisional) = (running_ms > 100, false);
+                let caught_up = &[true];
+                let candidate = Candidate { running_ms, is_empty, caught_up, watermark_ns: 7, is_provisional };
+                if !quiet.may_be_left_out(&candidate) {
+                    quiet.made(&candidate);
+                    made.push(running_ms);
+                }
+            }
+            made
+        };
+        assert_eq!(made(false), [100, 200, 1_200]);
+        assert_eq!(made(true), [100, 200, 700, 1_200, 1_700]);
     }
 }

@@ -290,6 +290,11 @@ impl Ticker {
         Self { has_risk, ..self }
     }
 
+    /// Whether there is risk.
+    pub const fn has_risk(&self) -> bool {
+        self.has_risk
+    }
+
     /// The greatest event time taken of each partition, by number, nanoseconds.
     pub fn max_event_times_ns(&self) -> Vec<Option<i64>> {
         self.intakes.iter().map(Intake::max_event_time_ns).collect()

@@ -1,7 +1,7 @@
 //! Live through a real broker, transactions on: how many trades a second, and how soon a trade is in a bar.
 //!
-//! `cargo bench --bench live` starts Apache Kafka by itself, on the same cores; everything takes some ten minutes, `-- latency`,
-//! `-- restart`, `-- catch-up` or `-- close` alone less.
+//! `cargo bench --bench live` starts Apache Kafka by itself, on the same cores; everything takes some twenty minutes, `-- latency`,
+//! `-- restart`, `-- catch-up`, `-- close`, `-- decisions` or `-- chain` alone less.
 //!
 //! - *bare*: one librdkafka consumer and the decoder in one loop, nothing else. The yardstick.
 //! - *pipeline*: the whole program over the same topic: all intervals, provisional bars every second, archive and changelog
@@ -14,6 +14,8 @@
 //! - *at least once*: the pipeline without transactions.
 //! - *catch-up*: ten million trades that are there before the run starts, beside a replay of them; see `catch_up.rs`.
 //! - *close*: the features of 1,000 instruments at the close of a minute; see `close.rs`.
+//! - *decisions*: how soon orders are decided, and how many; see `decisions.rs`.
+//! - *chain*: bars, features, scores and risk together, at 20,000 trades a second; see `chain.rs`.
 //! - *restart*: `kill -9` of the program with 1,000 instruments and a day of bars, and the time from its next start until a
 //!   reader sees its first new commit, by the size of the state.
 //!
@@ -27,11 +29,14 @@
 //! 450 ms at p99.9.
 
 mod catch_up;
+mod chain;
 mod close;
+mod decisions;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod harness;
 mod latency;
+mod paper;
 mod recovery;
 mod table;
 mod throughput;
@@ -51,6 +56,12 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
+    // The panic of one thread would leave the others at work for ever.
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panicked| {
+        tell(panicked);
+        std::process::abort();
+    }));
     let broker = Broker::start();
     let is_asked_for = |name: &str| std::env::args().any(|argument| argument == name);
     if is_asked_for("catch-up") {
@@ -61,6 +72,12 @@ fn main() {
     }
     if is_asked_for("close") {
         return table::print_closes(&close::measure(&broker));
+    }
+    if is_asked_for("decisions") {
+        return decisions::OFFERS.iter().for_each(|offer| table::print_decisions(&decisions::measure(&broker, *offer)));
+    }
+    if is_asked_for("chain") {
+        return table::print_chain(&chain::measure(&broker));
     }
     let restarts = || [1, 6].into_iter().for_each(|hours| table::print_restart(&recovery::restart(&broker, hours)));
     if is_asked_for("restart") {
@@ -84,6 +101,8 @@ fn main() {
     restarts();
     table::print_catch_up(&catch_up::measure(&broker, RUNS));
     table::print_closes(&close::measure(&broker));
+    decisions::OFFERS.iter().for_each(|offer| table::print_decisions(&decisions::measure(&broker, *offer)));
+    table::print_chain(&chain::measure(&broker));
 }
 
 /// A configuration that reads a topic and writes everything, to topics of a prefix and a lake in a folder.
@@ -99,11 +118,16 @@ fn config(broker: &Broker, topic: &str, prefix: &str, folder: &std::path::Path, 
 
 /// A consumer of what is committed in an output topic, from its beginning.
 fn committed(broker: &Broker, topic: &str) -> BaseConsumer {
+    committed_of(broker, &[topic])
+}
+
+/// A consumer of what is committed in output topics, from their beginning.
+fn committed_of(broker: &Broker, topics: &[&str]) -> BaseConsumer {
     let mut client = broker.client();
     client.set("group.id", "measured").set("enable.auto.commit", "false").set("isolation.level", "read_committed");
     let consumer: BaseConsumer = client.create().expect("the configuration is valid");
     let mut assignment = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
+    for (topic, partition) in topics.iter().flat_map(|topic| (0..PARTITIONS).map(move |partition| (topic, partition))) {
         assignment.add_partition_offset(topic, partition, Offset::Beginning).expect("a valid offset");
     }
     consumer.assign(&assignment).expect("the partitions exist");

@@ -1,11 +1,11 @@
 //! What was measured, as one table.
 
 use super::catch_up::CatchUp;
-use super::close;
 use super::harness::distribution::KAFKA_VERSION;
 use super::latency::{Measured, RATE};
 use super::recovery::{self, Restart};
 use super::throughput::Filled;
+use super::{chain, close, decisions};
 use tidewheel::status::quantile;
 
 /// Prints the machine, and how many trades a second.
@@ -85,6 +85,67 @@ pub fn print_closes(took_us: &[u64]) {
         ms(1_000),
         took_us.len()
     );
+}
+
+/// Prints how soon orders are decided, beside the loop that decides nothing.
+pub fn print_decisions(measured: &decisions::Measured) {
+    let decisions::Measured { offer, decided_us, approved, bare_us, commits, behind } = measured;
+    println!();
+    println!(
+        "decisions order due to decision readable, {} orders/s offered for {} s, tick {} ms; {}",
+        offer.rate,
+        offer.seconds,
+        offer.tick_ms,
+        machine()
+    );
+    println!("          {}   of {} decided, {approved} approved", percentiles(decided_us), decided_us.len());
+    println!("bare      {}   gathered for a tick and written on in a transaction", percentiles(bare_us));
+    let ms = |share| quantile(&commits.kafka_transaction, share).map_or(f64::NAN, |seconds| seconds * 1_000.0);
+    println!(
+        "commit    p50 {:.0} ms   p99 {:.0} ms   a transaction of a tick, {} of them; orders were {behind:.0?} late at most",
+        ms(0.5),
+        ms(0.99),
+        commits.kafka_transaction.get_sample_count()
+    );
+}
+
+/// Prints what the whole chain did under load.
+pub fn print_chain(measured: &chain::Measured) {
+    println!();
+    println!(
+        "chain     {} trades/s offered of {} instruments, {} orders/s, for {} s; {}",
+        measured.rate,
+        chain::SYMBOLS,
+        chain::ORDERS_PER_SECOND,
+        chain::SECONDS,
+        machine()
+    );
+    println!(
+        "held      {} trades, sent {:.0?} late at most, all read and committed {:.0?} after the last",
+        measured.trades, measured.behind, measured.drained
+    );
+    let predicted = measured.predictions_us.len();
+    println!("bar       {}   of {} bars of a second", percentiles(&measured.bars_us), measured.bars_us.len());
+    println!(
+        "predicted {}   of {predicted}, {} without a value",
+        percentiles(&measured.predictions_us),
+        measured.refused
+    );
+    println!(
+        "decided   {}   of {}, {} approved",
+        percentiles(&measured.decisions_us),
+        measured.decisions_us.len(),
+        measured.approved
+    );
+    println!("program   {:.0} MB at its peak, {:.2} cores", measured.peak_bytes as f64 / 1e6, measured.cores);
+    println!("bare      {:>10.0} messages/s   consume and parse the same topic, one thread", measured.bare);
+}
+
+/// Ascending microseconds.
+fn percentiles(took_us: &[u64]) -> String {
+    let Some(last) = took_us.len().checked_sub(1) else { return "nothing".to_owned() };
+    let ms = |per_mille: usize| took_us[last * per_mille / 1_000] as f64 / 1_000.0;
+    format!("p50 {:.1} ms   p99 {:.1} ms   p99.9 {:.1} ms   max {:.1} ms", ms(500), ms(990), ms(999), ms(1_000))
 }
 
 /// Prints how soon a killed run had committed again.

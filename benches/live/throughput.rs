@@ -71,6 +71,11 @@ pub fn fill(broker: &Broker, fill: &Fill<'_>) -> Filled {
 
 /// Trades a second of one consumer and the decoder.
 pub fn bare(broker: &Broker, topic: &str, trades: u64) -> f64 {
+    bare_of(broker, topic, Format::Binance, trades, trades)
+}
+
+/// Messages a second of one consumer and the decoder, where so many of them are trades.
+pub fn bare_of(broker: &Broker, topic: &str, format: Format, messages: u64, trades: u64) -> f64 {
     const MESSAGES_PER_BLOCK: usize = 1_000;
     let mut client = broker.client();
     client.set("group.id", "bare").set("enable.auto.commit", "false");
@@ -81,11 +86,11 @@ pub fn bare(broker: &Broker, topic: &str, trades: u64) -> f64 {
     for partition in 0..PARTITIONS {
         assignment.add_partition_offset(topic, partition, Offset::Beginning).expect("a valid offset");
     }
-    let decoder = Decoder::new(DecodeConfig { format: Format::Binance, ..DecodeConfig::default() });
+    let decoder = Decoder::new(DecodeConfig { format, ..DecodeConfig::default() });
     let started = Instant::now();
     consumer.assign(&assignment).expect("the partitions exist");
     let (mut parsed, mut block) = (0, MessageBlock::default());
-    while parsed + (block.messages.len() as u64) < trades {
+    for _ in 0..messages {
         let Some(message) = consumer.poll(PATIENCE) else { panic!("the broker sends no more") };
         let message = message.expect("the topic can be read");
         block.push(message.payload().unwrap_or_default(), message.offset().unsigned_abs(), None);
@@ -94,8 +99,8 @@ pub fn bare(broker: &Broker, topic: &str, trades: u64) -> f64 {
         }
     }
     parsed += black_box(decoder.decode(block)).columns.len() as u64;
-    assert_eq!(parsed, trades, "every message is a trade");
-    trades as f64 / started.elapsed().as_secs_f64()
+    assert_eq!(parsed, trades, "every trade is read");
+    messages as f64 / started.elapsed().as_secs_f64()
 }
 
 /// Trades a second of the whole program, from its start until all are committed and it has ended.

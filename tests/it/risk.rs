@@ -4,4 +4,4 @@ mod commands;
 mod graph;
 mod live;
 mod replayed;
-mod world;
+pub mod world;

@@ -6,8 +6,12 @@
 mod archive;
 mod books;
 mod captures;
+mod crash;
+mod falls;
 mod klines;
+mod slow;
 mod venues;
+mod watched;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -88,7 +88,7 @@ fn values(bar: &Bar) -> ([i64; 4], i128) {
 }
 
 /// The candles of a file, by open time in nanoseconds.
-fn klines(path: &Path) -> BTreeMap<i64, Bar> {
+pub fn klines(path: &Path) -> BTreeMap<i64, Bar> {
     let file = File::open(path).expect("a file");
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("a reader");
     let mut klines = BTreeMap::new();

@@ -3,11 +3,13 @@
 use crate::histories::{LISTED, SECOND_NS, START_NS, UNIT, World, decided, engine, instrument};
 use tidewheel_risk::book::BookEvent;
 use tidewheel_risk::decisions::{Decision, Reason, Ruling};
-use tidewheel_risk::engine::{EngineFacts, EngineTick, RefusedWhy, RiskEngine};
+use tidewheel_risk::engine::{EngineFacts, EngineTick, RefusedWhy, RiskEngine, SavedEngine};
 use tidewheel_risk::levels::{Level, Scope};
 use tidewheel_risk::switches::{ControlEvent, Order};
 use tidewheel_risk::valuation::{Mark, MarkSource};
-use tidewheel_schemas::{ContractKind, Fill, Holder, Instrument, InstrumentReference, OrderIntent, Side};
+use tidewheel_schemas::{
+    CashMovement, ContractKind, Fill, FillChange, Holder, Instrument, InstrumentReference, OrderIntent, Side,
+};
 
 fn order(account: &str, id: &str, seconds: i64) -> OrderIntent {
     OrderIntent {
@@ -192,4 +194,69 @@ fn a_record_of_a_far_time_is_refused_and_an_old_one_is_late() {
     assert!(facts.refused.iter().all(|refused| matches!(refused.why, RefusedWhy::FromTheFuture { .. })));
     let facts = engine.tick(at(&mut world, 1_201, marks(500)));
     assert_eq!((facts.refused.len(), facts.late.len()), (0, LISTED.len()));
+}
+
+fn cash(id: &str, amount_e8: i64) -> BookEvent {
+    BookEvent::Cash(CashMovement {
+        account: "new".into(),
+        id: id.into(),
+        currency: "USDT".into(),
+        amount_e8,
+        event_time_ns: START_NS + SECOND_NS,
+    })
+}
+
+/// Records of an account that nobody had heard of, none of which can count, and whether it is stopped by them.
+fn first_records() -> [(&'static str, BookEvent, bool); 4] {
+    let of = |edit: &dyn Fn(&mut Fill)| {
+        let BookEvent::Fill(mut fill) = fill("new", instrument(&LISTED[0]), 1) else { panic!("it is a fill") };
+        edit(&mut fill);
+        fill
+    };
+    let other = of(&|fill| fill.fill_id = "other".into());
+    let change = FillChange::Correct { fill: Box::new(other), sequence: 1 };
+    [
+        ("unknown instrument", fill("new", Instrument::new("one", "UNKNOWN").expect("a name"), 1), true),
+        ("fill of nothing", BookEvent::Fill(of(&|fill| fill.quantity_e8 = 0)), false),
+        ("too much money", cash("first", i64::MAX), false),
+        (
+            "correction of another fill",
+            BookEvent::FillChange {
+                account: "new".into(),
+                instrument: instrument(&LISTED[0]),
+                fill_id: "f".into(),
+                change,
+                event_time_ns: START_NS + SECOND_NS,
+                original_time_ns: None,
+            },
+            false,
+        ),
+    ]
+}
+
+#[test]
+fn an_engine_begun_again_after_a_refused_first_record_of_an_account_goes_on_as_the_one_that_was_not() {
+    for (name, first, is_stopped) in first_records() {
+        let (mut engine, mut world) = begun();
+        let facts = engine.tick(at(&mut world, 1, vec![first]));
+        assert_eq!((facts.refused.len(), facts.late.len()), (1, 0), "{name}");
+        let bytes = postcard::to_allocvec(&engine.save()).expect("bytes");
+        let saved: SavedEngine = postcard::from_bytes(&bytes).expect("an engine");
+        let mut restored = RiskEngine::restore(saved);
+        assert_eq!(restored.numbers(), engine.numbers(), "{name}");
+        // Money, a fill, orders of it and of another account, a minute that ends, and silence.
+        let steps = [(2, vec![cash("second", 10_000_000 * UNIT)]), (3, vec![fill("new", instrument(&LISTED[0]), 3)])];
+        let steps = steps.into_iter().chain([(4, Vec::new()), (70, Vec::new()), (130, Vec::new())]);
+        for (seconds, mut records) in steps {
+            records.extend(marks(seconds));
+            let mut tick = at(&mut world, seconds, records);
+            tick.intents = ["new", "main"].map(|account| order(account, &seconds.to_string(), seconds)).into();
+            let (expected, found) = (engine.tick(tick.clone()), restored.tick(tick));
+            assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{name}, after {seconds} s");
+            assert_eq!(restored.save(), engine.save(), "{name}, after {seconds} s");
+            let rulings: Vec<_> = decided(&found).map(|one| (&*one.intent.holder.account, one.ruling)).collect();
+            let of_new = if is_stopped { Ruling::Rejected } else { Ruling::Approved };
+            assert_eq!(rulings, [("main", Ruling::Approved), ("new", of_new)], "{name}, after {seconds} s");
+        }
+    }
 }
