@@ -485,7 +485,9 @@ impl Ticker {
             }
         }
         for record in account {
-            match latest_time_ns(&record).filter(|time| *time > latest_ns) {
+            // Whoever asks for an order waits for a decision, even if his clock is wrong.
+            let is_answered = self.has_risk && matches!(record.content, AccountContent::Intent(_));
+            match latest_time_ns(&record).filter(|time| *time > latest_ns && !is_answered) {
                 Some(time_ns) => {
                     self.counters.reject(RejectReason::Future);
                     let detail = format!("{}: {}", record.content.name(), future_detail(time_ns, tick));
