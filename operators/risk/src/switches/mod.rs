@@ -124,6 +124,9 @@ pub struct ControlAnswer {
     pub order: String,
     /// What became of it.
     pub outcome: ControlOutcome,
+    /// What whoever gave it should know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// The policy in force afterwards.
     pub policy_version: u64,
     /// At which tick.
@@ -171,6 +174,7 @@ impl Controls {
                 why: order.why,
                 sent_ns: order.time_ns,
                 outcome,
+                note: None,
                 policy_version: policies.current().policy.version,
                 tick: now.tick,
             });
