@@ -220,7 +220,7 @@ fn old_bars_move_a_regime_and_trip_nothing() {
     };
     let events = |desk: &mut Desk, input: TickInput| -> Vec<RiskEvent> { run(desk, input).events };
     let is_regime = |event: &RiskEvent| matches!(event, RiskEvent::Regime(_));
-    for (spikes, since_ms, is_tripped) in [([20, 20], 0, false), ([20, 40], 0, true), ([20, 40], 2_400_001, false)] {
+    for (spikes, since_ms, is_tripped) in [([20, 20], 0, false), ([40, 40], 0, true), ([40, 40], 2_400_001, false)] {
         let new = || Desk::new(policy.clone(), "test", "begin").expect("a valid policy");
         let (mut at_once, mut one_by_one) = (new(), new());
         for bar in bars(spikes) {
