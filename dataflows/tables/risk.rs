@@ -10,7 +10,7 @@
 //! | `control` | records of the control topic, where no rows are scored: else that table is there already | `record` |
 //!
 //! Quantities and prices are decimal texts, to the last digit. Money is in the currency that the row names, exact sums that are turned
-//! into floats once. Their times are those of ticks, but for decisions, which have that of their intent.
+//! into floats once; the column `exact` has them to the last digit. Their times are those of ticks, but for decisions, which have that of their intent.
 
 mod events;
 mod numbers;

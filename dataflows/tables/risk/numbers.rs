@@ -10,8 +10,9 @@ use tidewheel_schemas::{ColumnKind, Instrument, Value};
 
 use ColumnKind::{Double, Integer, Text, Time};
 
-/// Amounts are in `currency`, what the instrument settles in. `fees` is a JSON object by currency.
-pub(super) const POSITION: [(&str, ColumnKind); 18] = [
+/// Amounts are in `currency`, what the instrument settles in. `fees` is a JSON object by currency. `exact` is one of the columns that are
+/// sums of money: what they are to the last digit, as decimal texts; null where they are.
+pub(super) const POSITION: [(&str, ColumnKind); 19] = [
     ("account", Text),
     ("strategy", Text),
     ("currency", Text),
@@ -30,6 +31,7 @@ pub(super) const POSITION: [(&str, ColumnKind); 18] = [
     ("lost", Integer),
     ("won_amount", Double),
     ("lost_amount", Double),
+    ("exact", Text),
 ];
 
 pub(super) fn position(position: &PositionNumbers) -> Box<[Value]> {
@@ -56,8 +58,23 @@ pub(super) fn position(position: &PositionNumbers) -> Box<[Value]> {
         integer(trips.lost),
         money(Some(trips.profit_e16)),
         money(Some(trips.loss_e16)),
+        exact(&[
+            ("realised", Some(position.realised_e16)),
+            ("unrealised", position.unrealised_e16),
+            ("funding", Some(position.funding_e16)),
+            ("gross_exposure", position.exposure.map(|exposure| exposure.gross_e16)),
+            ("net_exposure", position.exposure.map(|exposure| exposure.net_e16)),
+            ("won_amount", Some(trips.profit_e16)),
+            ("lost_amount", Some(trips.loss_e16)),
+        ]),
     ];
     values.into()
+}
+
+/// Sums of money to the last digit, by column.
+fn exact(sums: &[(&str, Option<i128>)]) -> Value {
+    let texts: BTreeMap<_, _> = sums.iter().map(|(name, e16)| (name, e16.map(tidewheel_schemas::format_e16))).collect();
+    json(&texts)
 }
 
 /// Numbers of an account (`kind` is `account`) or of a part of it: `strategy`, `sector`, `asset_class`, `venue` or `symbol`, each in
@@ -70,8 +87,9 @@ pub(super) fn position(position: &PositionNumbers) -> Box<[Value]> {
 /// the mean of the worst `ceil(n * 5 %)`; `parametric` of a normal distribution (ddof 1, mean included); `ewma` with a decay of 0.94
 /// and mean zero. They are null with too few scenarios. `component_` columns are what a symbol contributes to the value at risk of the whole
 /// account, below zero for a hedge: those of all symbols add up to it (`historical` is the loss in the scenario that is the account's,
-/// so that contributions of one kind need not add up to another's). With anything in `faults`, a JSON list, the numbers must not be relied on.
-pub(super) const RISK: [(&str, ColumnKind); 37] = [
+/// so that contributions of one kind need not add up to another's). `exact` has the sums of money to the last digit, as that of
+/// positions has. With anything in `faults`, a JSON list, the numbers must not be relied on.
+pub(super) const RISK: [(&str, ColumnKind); 38] = [
     ("account", Text),
     ("kind", Text),
     ("name", Text),
@@ -109,6 +127,7 @@ pub(super) const RISK: [(&str, ColumnKind); 37] = [
     ("component_parametric_var_99", Double),
     ("faults", Text),
     ("is_trusted", ColumnKind::Boolean),
+    ("exact", Text),
 ];
 
 /// What a row says of a part beside what it says of its account.
@@ -234,6 +253,20 @@ fn part(numbers: &AccountNumbers, (kind, name): (&str, &str), part: &Part<'_>) -
         component(|component| component.parametric_var_99),
         json(&numbers.faults),
         Value::Boolean(numbers.is_valued()),
+        exact(&[
+            ("equity", whole.and_then(|numbers| numbers.equity_e16)),
+            ("cash", whole.and_then(|numbers| numbers.cash_e16)),
+            ("deposits", whole.and_then(|numbers| numbers.deposits_e16)),
+            ("realised", part.lines.and_then(|lines| lines.realised_e16)),
+            ("unrealised", part.lines.and_then(|lines| lines.unrealised_e16)),
+            ("fees", part.lines.and_then(|lines| lines.fees_e16)),
+            ("funding", part.lines.and_then(|lines| lines.funding_e16)),
+            ("peak_equity", whole.and_then(|numbers| numbers.peak_e16)),
+            ("day_profit", whole.and_then(|numbers| numbers.day_profit_e16)),
+            ("day_base", whole.and_then(|numbers| numbers.day_base_e16)),
+            ("gross_exposure", part.exposure.map(|exposure| exposure.gross_e16)),
+            ("net_exposure", part.exposure.map(|exposure| exposure.net_e16)),
+        ]),
     ];
     (format!("{}|{kind}|{name}", numbers.account), values.into())
 }

@@ -121,6 +121,7 @@ fn the_newest_row_of_a_part_says_how_it_is() {
         minute_end_ns: 10 * MINUTE_NS,
         mark: Some(Mark { event_time_ns: 10 * MINUTE_NS - 1, sequence: 0, price_e8: 100 * UNIT }),
     };
+    let mut exact: BTreeMap<String, String> = BTreeMap::new();
     let mut newest: BTreeMap<String, (Value, Value, Value)> = BTreeMap::new();
     let mut give = |tick: u64, account: Vec<AccountRecord>, changes: Vec<MarketChange>| {
         let outcome = ledger.apply(&header(tick), RiskRecords { account, changes, ..RiskRecords::default() });
@@ -133,6 +134,8 @@ fn the_newest_row_of_a_part_says_how_it_is() {
             let gross = column(row, "gross_exposure");
             let values = (gross, column(row, "component_historical_var_95"), column(row, "is_trusted"));
             newest.insert(row.qualifier.to_string(), values);
+            let Value::Text(text) = column(row, "exact") else { panic!("it is a text") };
+            exact.insert(row.qualifier.to_string(), text.to_string());
         }
         newest.clone()
     };
@@ -154,4 +157,6 @@ fn the_newest_row_of_a_part_says_how_it_is() {
     }
     assert_eq!(rows["main|symbol|venue|BTCUSDT"].1, nothing);
     assert_eq!(rows["main|strategy|s"].0, nothing);
+    assert!(exact["main|account|main"].contains(r#""gross_exposure":"0""#), "{exact:?}");
+    assert!(exact["main|sector|coin"].contains(r#""equity":null"#), "{exact:?}");
 }

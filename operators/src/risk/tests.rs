@@ -262,7 +262,14 @@ fn what_is_no_more_is_told_and_a_position_with_its_mark() {
         let outcome = give(604_000, vec![record(3, time_ns, sold)], Vec::new());
         assert_eq!(outcome.positions[0].quantity_e8, 0);
         assert_eq!(outcome.accounts[0].parts.len(), 0);
-        let gone = ["Symbol(venue|BTCUSDT)", "Sector(\"coin\")", "AssetClass(\"crypto\")", "Venue(\"venue\")"];
+        // The strategy made nothing either.
+        let gone = [
+            "Strategy(\"s\")",
+            "Symbol(venue|BTCUSDT)",
+            "Sector(\"coin\")",
+            "AssetClass(\"crypto\")",
+            "Venue(\"venue\")",
+        ];
         assert_eq!(group(&outcome.accounts[0].gone), gone);
         // It is told once, and its mark does not matter any more.
         let outcome = give(605_000, Vec::new(), vec![mark("BTCUSDT", 10, 120 * UNIT)]);
