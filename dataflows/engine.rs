@@ -5,6 +5,7 @@
 
 use crate::pipeline::{self, PipelineConfig, WorkerInput, WorkerTick};
 use crate::refused::{self, Received};
+use crate::risk_counts::RiskCounts;
 use crate::scoring::{ControlFact, FactMaker};
 use crate::tables::risk::RiskTables;
 use crate::tables::{FactTables, Tables};
@@ -28,8 +29,8 @@ use tidewheel_operators::tape::{RowSlice, TapePart, TapeSizes};
 use tidewheel_operators::watermark::MarketClock;
 use tidewheel_risk::switches::ControlEvent;
 use tidewheel_schemas::{
-    AccountRecord, Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, MarketRecord, Reject, TickOutput,
-    TradeId, TradeKey,
+    AccountRecord, Amendment, BarVersion, Counters, Instrument, Interval, LateRecord, MarketRecord, Reject,
+    RejectReason, TickOutput, TradeId, TradeKey,
 };
 use timely::WorkerConfig;
 
@@ -99,10 +100,12 @@ pub struct SourceTick {
 }
 
 impl SourceTick {
-    /// What became of records before the graph, in a form that history made again has too.
+    /// What became of records before the graph, in a form that history made again has too. What is too old is late.
     fn counts(&self) -> FeedCounts {
-        let rejected: u64 = self.rejects.iter().map(|reject| reject.records).sum();
-        FeedCounts { all: rejected + (self.late.len() + self.control.len()) as u64, rejected }
+        let refused: u64 = self.rejects.iter().map(|reject| reject.records).sum();
+        let too_old = self.rejects.iter().filter(|reject| reject.reason == RejectReason::TooOld);
+        let rejected = refused - too_old.map(|reject| reject.records).sum::<u64>();
+        FeedCounts { all: refused + (self.late.len() + self.control.len()) as u64, rejected }
     }
 }
 
@@ -184,6 +187,8 @@ pub struct MergedTick {
     pub leaves: Vec<LeafChange>,
     /// How much risk holds.
     pub risk_sizes: RiskSizes,
+    /// What risk did.
+    pub risk_counts: RiskCounts,
     /// Rows that the scoring remembers.
     pub scoring_rows: usize,
     /// Rows that ensembles did not score, by the name of the refusal, or [`SUPERSEDED`].
@@ -431,6 +436,7 @@ fn merge(
         if let Some(risk) = part.risk {
             tape_counters.add(&risk.counters);
             merged.risk_sizes = risk.sizes;
+            merged.risk_counts = RiskCounts::of(&risk);
             risky = Some(risk);
         }
         let is_gap = |gap: &&GapChange| matches!(gap.kind, GapKind::Lost | GapKind::Overfull);

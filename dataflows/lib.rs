@@ -22,6 +22,7 @@ pub mod recorded;
 pub mod recovery;
 mod refused;
 pub mod replay;
+pub mod risk_counts;
 pub mod risk_view;
 pub mod scoring;
 pub mod snapshot;

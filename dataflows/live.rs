@@ -129,7 +129,7 @@ impl Live<'_> {
             }
         }
         caught_up(ticker);
-        let (mut quiet, mut current, begun) = (Quiet::new(ticker.has_risk()), Current::default(), Instant::now());
+        let (mut quiet, mut current, begun) = (Quiet::default(), Current::default(), Instant::now());
         while !self.stop.load(Ordering::Relaxed) {
             let found = self.source.discover()?;
             if !found.is_empty() {
@@ -163,6 +163,7 @@ impl Live<'_> {
                 caught_up: &caught_up,
                 watermark_ns: ticker.watermark_ns(),
                 is_provisional: ticker.is_provisional(tick),
+                is_due: self.status.is_due(tick, ticker.last_tick()),
             };
             if quiet.may_be_left_out(&candidate) {
                 self.status.note_source(|| (status::partitions(&self.source, ticker), self.source.last_error()));

@@ -5,22 +5,19 @@
 //! them has. Only provisional bars are due by time alone, and what was due is published at the first tick of a period, once. So a quiet
 //! market costs the log of ticks a line a second, not a line each tick.
 //!
-//! Risk goes by time as well: prices wait for earlier ones before they are looked at, and what they say is to be told within a second
-//! of the last of them. With risk there is a tick every half second.
+//! With risk some things happen by time alone: a print has waited long enough for those before it, an order expires. By then there
+//! is a tick.
 //!
 //! This never holds back a record: a tick that has one is made, at the time at which it would be made otherwise.
 
 /// How long there is no tick at most, milliseconds: commits, snapshots and those who watch the run wait for ticks. Not counted in
 /// ticks: a wall clock that was put back has ticks a millisecond apart until it is there again.
 const TICK_AT_LEAST_EVERY_MS: u64 = 1_000;
-/// The same with risk. A price of the last tick with records has waited by the next of these.
-const WITH_RISK_AT_LEAST_EVERY_MS: u64 = 500;
 
 /// What was known when the last tick was made.
 #[derive(Debug, Default)]
 pub struct Quiet {
     last: Option<LastTick>,
-    has_risk: bool,
 }
 
 #[derive(Debug)]
@@ -48,14 +45,11 @@ pub struct Candidate<'a> {
     pub watermark_ns: i64,
     /// Whether provisional bars would be published at it.
     pub is_provisional: bool,
+    /// Whether something of risk is due by it that was not at the last one.
+    pub is_due: bool,
 }
 
 impl Quiet {
-    /// Of a run with risk, or without.
-    pub fn new(has_risk: bool) -> Self {
-        Self { has_risk, ..Self::default() }
-    }
-
     /// Whether nobody would miss this tick.
     pub fn may_be_left_out(&self, candidate: &Candidate<'_>) -> bool {
         let Some(last) = &self.last else { return false };
@@ -63,8 +57,7 @@ impl Quiet {
             && last.is_empty
             && candidate.caught_up == last.caught_up
             && candidate.watermark_ns == last.watermark_ns;
-        let every_ms = if self.has_risk { WITH_RISK_AT_LEAST_EVERY_MS } else { TICK_AT_LEAST_EVERY_MS };
-        let is_due = candidate.running_ms.saturating_sub(last.running_ms) >= every_ms;
+        let is_due = candidate.is_due || candidate.running_ms.saturating_sub(last.running_ms) >= TICK_AT_LEAST_EVERY_MS;
         is_same && !is_due && (last.is_told || !candidate.is_provisional)
     }
 
@@ -91,8 +84,14 @@ mod tests {
         let (mut quiet, mut watermark_ns) = (Quiet::default(), i64::MIN);
         for &(tick, records, caught_up, is_provisional, is_made) in ticks {
             let is_empty = records.is_empty();
-            let candidate =
-                Candidate { running_ms: tick, is_empty, caught_up: &caught_up, watermark_ns, is_provisional };
+            let candidate = Candidate {
+                running_ms: tick,
+                is_empty,
+                caught_up: &caught_up,
+                watermark_ns,
+                is_provisional,
+                is_due: false,
+            };
             assert_eq!(!quiet.may_be_left_out(&candidate), is_made, "{candidate:?}");
             if is_made {
                 quiet.made(&candidate);
@@ -138,7 +137,9 @@ mod tests {
         let mut quiet = Quiet::default();
         let made = |tick, watermark_ns, quiet: &mut Quiet| {
             let (running_ms, is_provisional) = (tick, false);
-            let candidate = Candidate { running_ms, is_empty: true, caught_up: &[true], watermark_ns, is_provisional };
+            let caught_up = &[true];
+            let candidate =
+                Candidate { running_ms, is_empty: true, caught_up, watermark_ns, is_provisional, is_due: false };
             let is_made = !quiet.may_be_left_out(&candidate);
             if is_made {
                 quiet.made(&candidate);
@@ -146,6 +147,23 @@ mod tests {
             is_made
         };
         assert_eq!([(100, 7), (200, 9), (300, 9)].map(|(tick, ns)| made(tick, ns, &mut quiet)), [true, true, false]);
+    }
+
+    #[test]
+    fn a_tick_at_which_something_is_due_is_made() {
+        let mut quiet = Quiet::default();
+        let caught_up = &[true];
+        let mut made = |running_ms, is_empty, is_due| {
+            let is_provisional = false;
+            let candidate = Candidate { running_ms, is_empty, caught_up, watermark_ns: 7, is_provisional, is_due };
+            let is_made = !quiet.may_be_left_out(&candidate);
+            if is_made {
+                quiet.made(&candidate);
+            }
+            is_made
+        };
+        assert!(made(100, false, false) && made(200, true, false) && !made(300, true, false));
+        assert!(made(400, true, true) && !made(500, true, false));
     }
 
     #[test]
@@ -164,25 +182,5 @@ mod tests {
             (2_200, "", ALL, true, true),
             (2_300, "", ALL, true, false),
         ]);
-    }
-
-    #[test]
-    fn with_risk_there_is_a_tick_every_half_second() {
-        let made = |has_risk: bool| {
-            let mut quiet = Quiet::new(has_risk);
-            let mut made = Vec::new();
-            for running_ms in (100..2_000).step_by(100) {
-                let (is_empty, is_provisional) = (running_ms > 100, false);
-                let caught_up = &[true];
-                let candidate = Candidate { running_ms, is_empty, caught_up, watermark_ns: 7, is_provisional };
-                if !quiet.may_be_left_out(&candidate) {
-                    quiet.made(&candidate);
-                    made.push(running_ms);
-                }
-            }
-            made
-        };
-        assert_eq!(made(false), [100, 200, 1_200]);
-        assert_eq!(made(true), [100, 200, 700, 1_200, 1_700]);
     }
 }

@@ -1,7 +1,7 @@
 //! What a run shows of itself while it goes on: counts, frontiers, sizes, sinks, the latest bars.
 //!
 //! Written by the threads of the run, each the part it knows, about once a tick; read by the terminal, the HTTP server and
-//! the metrics. Nothing is decided from it.
+//! the metrics. Nothing is decided from it but when a tick is made though nothing came.
 
 mod latencies;
 mod partitions;
@@ -10,6 +10,7 @@ pub use latencies::{Latencies, quantile};
 pub use partitions::{PartitionStatus, partitions};
 
 use crate::engine::MergedTick;
+use crate::risk_counts::RiskCounts;
 use crate::snapshot::SnapshotReport;
 use crate::tables::{Tables, event_text, signal_text};
 use std::collections::{BTreeMap, VecDeque};
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tidewheel_connectors::lake::CommitReport;
 use tidewheel_operators::features::FeatureSizes;
+use tidewheel_operators::intake::tick_time_ns;
 use tidewheel_operators::market::MarketSizes;
 use tidewheel_operators::risk::RiskSizes;
 use tidewheel_operators::tape::TapeSizes;
@@ -59,6 +61,8 @@ pub struct Snapshot {
     pub market_sizes: MarketSizes,
     /// How much risk holds.
     pub risk_sizes: RiskSizes,
+    /// What risk did.
+    pub risk_counts: RiskCounts,
     /// Gaps in books that were noticed.
     pub book_gaps: u64,
     /// Rows that the scoring remembers.
@@ -319,6 +323,13 @@ impl Status {
         self.update(|snapshot| snapshot.ticks_sent += 1);
     }
 
+    /// Whether something of risk is due by a tick that was not at the one before it, as far as the ticks that came out of the graph say.
+    pub fn is_due(&self, tick: u64, last_tick: Option<u64>) -> bool {
+        let due_ns = self.look(|snapshot| snapshot.risk_sizes.due_ns);
+        let is_by = |tick: u64, due_ns: i64| due_ns <= tick_time_ns(tick);
+        due_ns.is_some_and(|due_ns| is_by(tick, due_ns) && last_tick.is_none_or(|last| !is_by(last, due_ns)))
+    }
+
     /// Takes note of a tick that came out of the graph.
     pub fn note_tick(&self, tick: &MergedTick) {
         let TickOutput { bars, rows, counters, .. } = &tick.output;
@@ -332,6 +343,7 @@ impl Status {
             snapshot.feature_sizes = tick.feature_sizes;
             snapshot.market_sizes = tick.market_sizes;
             snapshot.risk_sizes = tick.risk_sizes;
+            snapshot.risk_counts.add(&tick.risk_counts);
             snapshot.book_gaps += tick.book_gaps;
             snapshot.scoring_rows = tick.scoring_rows;
             for (name, count) in &tick.refused {

@@ -290,11 +290,6 @@ impl Ticker {
         Self { has_risk, ..self }
     }
 
-    /// Whether there is risk.
-    pub const fn has_risk(&self) -> bool {
-        self.has_risk
-    }
-
     /// The greatest event time taken of each partition, by number, nanoseconds.
     pub fn max_event_times_ns(&self) -> Vec<Option<i64>> {
         self.intakes.iter().map(Intake::max_event_time_ns).collect()
@@ -490,7 +485,9 @@ impl Ticker {
             }
         }
         for record in account {
-            match latest_time_ns(&record).filter(|time| *time > latest_ns) {
+            // Whoever asks for an order waits for a decision, even if his clock is wrong.
+            let is_answered = self.has_risk && matches!(record.content, AccountContent::Intent(_));
+            match latest_time_ns(&record).filter(|time| *time > latest_ns && !is_answered) {
                 Some(time_ns) => {
                     self.counters.reject(RejectReason::Future);
                     let detail = format!("{}: {}", record.content.name(), future_detail(time_ns, tick));

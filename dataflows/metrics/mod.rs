@@ -5,6 +5,7 @@
 //! counted here.
 
 mod document;
+mod risk;
 mod table;
 
 pub use document::document;
@@ -80,6 +81,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::{Duration, Instant};
     use tidewheel_operators::features::View;
+    use tidewheel_risk::levels::Level;
     use tidewheel_schemas::Interval;
 
     /// Names of families in a text, and how many samples each has.
@@ -139,9 +141,15 @@ mod tests {
             (snapshot.kafka_tick, snapshot.lake_frontier) = (Some(3_000), Some(2_001));
             snapshot.note_snapshot(&SnapshotReport { tick, bytes: 5, total_bytes: 7, elapsed });
             snapshot.refused_members.insert(("any-up-gbt".into(), "stale"), 2);
+            let levels = (0..300u32).map(|account| {
+                let level = [Level::Green, Level::Red][usize::from(account == 299)];
+                (account.to_string().into(), level)
+            });
+            snapshot.risk_counts.levels = Some(levels.collect());
             snapshot.recovered = Some(Recovered { skipped_in_lake: 4, elapsed, ..Recovered::default() });
         });
         let text = encode(&status);
+        assert_eq!(text.matches("tidewheel_risk_level{").count(), 257);
         let without: Vec<_> = families(&text).into_iter().filter(|(_, samples)| *samples == 0).collect();
         assert!(without.is_empty(), "{without:?}");
         for line in [
@@ -156,6 +164,9 @@ mod tests {
             "tidewheel_recovery_duration_seconds 1",
             "tidewheel_recovery_skipped_ticks{output=\"lake\"} 4",
             "tidewheel_snapshot_size_bytes 7",
+            "tidewheel_risk_level{account=\"299\"} 3",
+            "tidewheel_risk_level{account=\"other\"} 0",
+            "tidewheel_risk_trips_total{rule=\"kill_manual\"} 0",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} is missing in\n{text}");
         }

@@ -3,6 +3,7 @@
 //! Names are those that Prometheus advises: base units at the end, counters ending in `_total`. Values of a label are a
 //! bounded set. Ticks and watermarks are shown as timestamps, so that one query tells the lag of any.
 
+use super::risk::RISK;
 use crate::engine::SUPERSEDED;
 use crate::status::{Latencies, PartitionStatus, Recovered, Snapshot, Status};
 use prometheus::Histogram;
@@ -84,11 +85,11 @@ impl Metric {
     }
 }
 
-const fn counter(name: &'static str, unit: &'static str, help: &'static str, read: Read) -> Metric {
+pub(super) const fn counter(name: &'static str, unit: &'static str, help: &'static str, read: Read) -> Metric {
     Metric { name, kind: Kind::Counter, unit, help, read }
 }
 
-const fn gauge(name: &'static str, unit: &'static str, help: &'static str, read: Read) -> Metric {
+pub(super) const fn gauge(name: &'static str, unit: &'static str, help: &'static str, read: Read) -> Metric {
     Metric { name, kind: Kind::Gauge, unit, help, read }
 }
 
@@ -97,7 +98,19 @@ const fn histogram(name: &'static str, help: &'static str, read: fn(&Latencies) 
 }
 
 /// All metrics, in the order of the document.
-pub const METRICS: &[Metric] = &[
+pub const METRICS: &[Metric] = &joined::<{ TABLE.len() + RISK.len() }>(TABLE, RISK);
+
+const fn joined<const COUNT: usize>(one: &[Metric], other: &[Metric]) -> [Metric; COUNT] {
+    let mut all = [one[0]; COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        all[at] = if at < one.len() { one[at] } else { other[at - one.len()] };
+        at += 1;
+    }
+    all
+}
+
+const TABLE: &[Metric] = &[
     gauge(
         "tidewheel_build_info",
         "1",
@@ -337,24 +350,6 @@ pub const METRICS: &[Metric] = &[
         "gaps",
         "Gaps of books held; bounded by the correction horizon.",
         Read::One(|view| Some(view.snapshot.market_sizes.gaps as f64)),
-    ),
-    gauge(
-        "tidewheel_state_risk_positions",
-        "positions",
-        "Positions of accounts, closed ones included; bounded by the accounts, strategies and instruments that ever met.",
-        Read::One(|view| Some(view.snapshot.risk_sizes.engine.book.positions as f64)),
-    ),
-    gauge(
-        "tidewheel_state_risk_fills",
-        "fills",
-        "Fills and funding payments of positions held; bounded by the correction horizon.",
-        Read::One(|view| Some(view.snapshot.risk_sizes.engine.book.entries as f64)),
-    ),
-    gauge(
-        "tidewheel_state_risk_orders",
-        "orders",
-        "Orders that are approved and open; bounded by the policy's decisions.open_orders for each account.",
-        Read::One(|view| Some(view.snapshot.risk_sizes.engine.desk.open_orders as f64)),
     ),
     gauge(
         "tidewheel_state_scoring_rows",

@@ -66,7 +66,8 @@ pub(super) fn parse(kind: &str, who: Option<&str>, why: Option<&str>, fields: Va
         }
         "risk_kill" => {
             let KillRecord { id, time, scope, level } = serde_json::from_value(fields).map_err(understood)?;
-            (id, time, Order::Kill { scope, level })
+            // It acts whatever its time, so no time is refused.
+            (id, time.clamp(0, TIME_LIMIT_MS), Order::Kill { scope, level })
         }
         "risk_clear" => {
             let ClearRecord { id, time, account } = serde_json::from_value(fields).map_err(understood)?;

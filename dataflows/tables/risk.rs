@@ -3,14 +3,14 @@
 //!
 //! | family | rows | qualifier |
 //! | --- | --- | --- |
-//! | `positions` | a position that a fill, its change or funding touched, as it is after the tick | `holder`: `ACCOUNT|STRATEGY` |
-//! | `risk` | numbers of an account and of its parts that changed, at most every `risk.publish_every`; of all at the first tick of an hour | `part`: `ACCOUNT|KIND|NAME` |
+//! | `positions` | a position that a fill, its change or funding touched, as it is after the tick; and at most every `risk.publish_every` one that holds something and has another mark | `holder`: `ACCOUNT|STRATEGY` |
+//! | `risk` | numbers of an account that changed and of its parts, at most every `risk.publish_every`; of a part that is no more one row of zeros; of all accounts at the first tick of an hour | `part`: `ACCOUNT|KIND|NAME` |
 //! | `risk_events` | what happened, see [`events`] | `event`: its number in the run |
-//! | `order_decisions` | what an order intent was told | `intent`: `ACCOUNT|INTENT` |
+//! | `order_decisions` | what an order intent was told | `intent`: `ACCOUNT|INTENT`; of others of its name in the tick with `|other|N`, and of one that was decided anew with `|decision|N` |
 //! | `control` | records of the control topic, where no rows are scored: else that table is there already | `record` |
 //!
 //! Quantities and prices are decimal texts, to the last digit. Money is in the currency that the row names, exact sums that are turned
-//! into floats once. Their times are those of ticks, but for decisions, which have that of their intent.
+//! into floats once; the column `exact` has them to the last digit. Their times are those of ticks, but for decisions, which have that of their intent.
 
 mod events;
 mod numbers;
@@ -39,8 +39,9 @@ pub struct RiskTables {
 /// What the intents of a name were told in a tick.
 #[derive(Default)]
 struct Told {
-    row: Option<usize>,
-    times: i64,
+    /// By the numbers of decisions the row, and how often it was asked for. More than one where what was decided is not remembered: such
+    /// an intent takes no name, so that the next one of its name is decided anew.
+    decisions: BTreeMap<u64, (usize, i64)>,
     others: usize,
 }
 
@@ -114,9 +115,9 @@ impl RiskTables {
             let holder = format!("{}|{}", position.holder.account, position.holder.strategy);
             self.row(POSITIONS, (position.instrument.clone(), holder), tick_ns(tick), numbers::position(position))
         }));
-        for numbers in &outcome.accounts {
+        for report in &outcome.accounts {
             rows.extend(
-                numbers::parts(numbers)
+                numbers::parts(report)
                     .into_iter()
                     .map(|(part, values)| self.row(RISK, (of_the_run("risk"), part), tick_ns(tick), values)),
             );
@@ -132,7 +133,7 @@ impl RiskTables {
         rows
     }
 
-    /// One row for each intent of the tick, however often it came; another for each other intent of its name.
+    /// One row for each decision of the tick, however often it was asked for; another for each other intent of its name.
     fn decisions(&self, answers: &[Answer]) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::new();
         let mut told: BTreeMap<[Arc<str>; 2], Told> = BTreeMap::new();
@@ -150,15 +151,17 @@ impl RiskTables {
                     (format!("{key}|other|{}", told.others), other(intent, *number))
                 }
                 Answer::Decided(decision) | Answer::Repeated(decision) => {
-                    told.times += 1;
-                    if let Some(at) = told.row {
-                        if let Some(last) = rows[at].values.as_deref_mut().and_then(<[Value]>::last_mut) {
-                            *last = Value::Integer(told.times);
+                    if let Some((at, times)) = told.decisions.get_mut(&decision.number) {
+                        *times += 1;
+                        if let Some(last) = rows[*at].values.as_deref_mut().and_then(<[Value]>::last_mut) {
+                            *last = Value::Integer(*times);
                         }
                         continue;
                     }
-                    told.row = Some(rows.len());
-                    (key, decided(decision, matches!(answer, Answer::Repeated(_)), told.times))
+                    let is_first = told.decisions.is_empty();
+                    told.decisions.insert(decision.number, (rows.len(), 1));
+                    let key = if is_first { key } else { format!("{key}|decision|{}", decision.number) };
+                    (key, decided(decision, matches!(answer, Answer::Repeated(_)), 1))
                 }
             };
             let of = (intent.instrument.clone(), key);
@@ -248,3 +251,6 @@ fn integer(number: u64) -> Value {
 fn tick_ns(tick: u64) -> i64 {
     i64::try_from(tick).unwrap_or(i64::MAX).saturating_mul(1_000_000)
 }
+
+#[cfg(test)]
+mod tests;

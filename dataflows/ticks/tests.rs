@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tidewheel_schemas::{
     AggressorSide, CashMovement, ContractKind, Fill, Holder, Instrument, InstrumentReference, MarketContent, OrderEnd,
-    Quote, RejectReason, Side, Trade, TradeId, TradeKind,
+    OrderIntent, Quote, RejectReason, Side, Trade, TradeId, TradeKind,
 };
 
 fn instrument() -> Instrument {
@@ -282,6 +282,35 @@ fn records_of_accounts_are_taken_unless_they_are_from_the_future() {
     assert_eq!((counters.read, counters.accepted, counters.rejected), (10, 7, 3));
     assert!(counters.reconcile());
     assert_eq!(input.header.watermark_ns, i64::MIN);
+}
+
+/// Whoever asks for an order is told by a decision that it is of a time that has not come. Without risk nobody decides.
+#[test]
+fn an_order_from_the_future_is_taken_where_there_is_risk() {
+    let intent = AccountContent::Intent(OrderIntent {
+        holder: Holder { account: "a".into(), strategy: "s".into() },
+        instrument: instrument(),
+        intent_id: "1".into(),
+        side: Side::Buy,
+        quantity_e8: 1,
+        limit_price_e8: None,
+        stop_price_e8: None,
+        is_reduce_only: false,
+        expires_ns: None,
+        event_time_ns: 900_000_000_000,
+    });
+    let limits = IntakeLimits { horizon_ns: 10_000_000_000, skew_ns: 1_000_000_000 };
+    for has_risk in [true, false] {
+        let config = TickConfig { limits, provisional_every_ms: None };
+        let mut ticker = Ticker::new(config).with_risk(has_risk);
+        let records = vec![account(0, 0, 900_000_000_000, None, intent.clone())];
+        let mut block = MessageBlock::default();
+        block.push(b"message", 0, None);
+        let chunk = DecodedChunk { end_position: 1, account: records, raw: Some(block), ..DecodedChunk::default() };
+        let input = ticker.tick(100_000, vec![Chunk::new(chunk).take_all()], &[true]);
+        assert_eq!((input.account.len(), input.source.rejects.len()), if has_risk { (1, 0) } else { (0, 1) });
+        assert_eq!(input.header.watermark_ns, i64::MIN);
+    }
 }
 
 #[test]

@@ -113,8 +113,8 @@ pub struct FundingPayment {
     pub instrument: Instrument,
     /// Part of the notional value, twelve decimals.
     pub rate_e12: i64,
-    /// The mark price it is reckoned with, eight decimals, above zero.
-    pub mark_price_e8: i64,
+    /// The mark price it is reckoned with, eight decimals, above zero; none where the venue does not say, so that it is for marks to tell.
+    pub mark_price_e8: Option<i64>,
     /// When it is paid, nanoseconds. A rate that is only announced is no payment.
     pub event_time_ns: i64,
 }

@@ -14,7 +14,9 @@
 //! | `intent_unknown`, `intent_mismatched`, `intent_overfilled`, `intent_filled_after_end` | a fill or an end of an order that was not approved so |
 //! | `fill_not_counted` | a fill, or a change of one, that does not count: the account may only reduce until the reference data that it lacks is there, or an order clears it |
 //! | `fill_change_expired` | a cancel or a correction of a fill that never came |
-//! | `funding_unpriced` | a funding payment that nobody knows the mark price of: it is not in the account |
+//! | `funding_unpriced` | a funding payment that nobody knows the mark price of so far: it is in no account until there is one |
+//! | `funding_lost` | a funding payment that nobody ever knew the mark price of: it is in no account |
+//! | `market_refused` | a funding payment, a mark or a close that was not taken: `why`, and how many of its instrument in `value` |
 //!
 //! `detail` is the whole of it as JSON.
 
@@ -25,7 +27,7 @@ use tidewheel_risk::decisions::ProgressNote;
 use tidewheel_risk::desk::RiskEvent;
 use tidewheel_risk::levels::{Level, LevelChange, Scope};
 use tidewheel_risk::switches::{ControlAnswer, ControlOutcome};
-use tidewheel_schemas::{AccountContent, ColumnKind, Value};
+use tidewheel_schemas::{AccountContent, ColumnKind, Instrument, Value};
 
 use ColumnKind::{Boolean, Double, Integer, Text};
 
@@ -85,9 +87,12 @@ pub(super) fn values(fact: &RiskFact) -> Box<[Value]> {
             let detail = serde_json::json!({ "fill_id": change.fill_id });
             (Told { kind: "fill_change_expired", scope: Some(scope.to_string()), ..Told::default() }, json(&detail))
         }
-        RiskFact::Unpriced(funding) => {
-            let scope = Scope::Symbol(funding.instrument.clone()).to_string();
-            (Told { kind: "funding_unpriced", scope: Some(scope), ..Told::default() }, json(funding))
+        RiskFact::Unpriced(funding) => (of_symbol("funding_unpriced", &funding.instrument), json(funding)),
+        RiskFact::NeverPriced(funding) => (of_symbol("funding_lost", &funding.instrument), json(funding)),
+        RiskFact::MarketRefused(record, why, count) => {
+            let detail = json(&serde_json::json!({ "record": record, "why": why }));
+            let told = record.instrument().map(|instrument| of_symbol("market_refused", instrument));
+            (Told { value: Some(*count as f64), ..told.unwrap_or_default() }, detail)
         }
     };
     let text = |text: Option<&str>| text.map_or(Value::Null, Value::text);
@@ -111,6 +116,10 @@ pub(super) fn values(fact: &RiskFact) -> Box<[Value]> {
         detail,
     ];
     values.into()
+}
+
+fn of_symbol(kind: &'static str, instrument: &Instrument) -> Told {
+    Told { kind, scope: Some(Scope::Symbol(instrument.clone()).to_string()), ..Told::default() }
 }
 
 fn of_desk(event: &RiskEvent) -> Told {

@@ -18,5 +18,6 @@ pub mod policy;
 pub mod positions;
 pub mod regimes;
 pub mod scenarios;
+mod spelling;
 pub mod switches;
 pub mod valuation;

@@ -134,12 +134,6 @@ impl InstrumentMarket {
         self.minutes.get(&minute_ns).is_some_and(Minute::is_numbered)
     }
 
-    /// The mark price that the venue had told last by a time, as far as is held.
-    pub fn venue_mark_at(&self, time_ns: i64) -> Option<i64> {
-        let mut minutes = self.minutes.range(..=Interval::M1.open_of(time_ns)).rev();
-        minutes.find_map(|(_, minute)| minute.venue_mark_by(time_ns)).map(|(_, price_e8)| price_e8)
-    }
-
     /// Freezes minutes before one.
     pub fn freeze(&mut self, frozen_minute_ns: i64) {
         let kept = self.minutes.split_off(&frozen_minute_ns.saturating_sub(Interval::M1.duration_ns()));

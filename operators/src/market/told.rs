@@ -14,7 +14,7 @@ use tidewheel_schemas::{Interval, MarketContent, MarketRecord};
 pub(super) struct Watched {
     minutes: BTreeSet<(u32, i64)>,
     prints: BTreeMap<(u32, MarkSource), Vec<Print>>,
-    funding: Vec<(u32, SettledFunding)>,
+    funding: Vec<SettledFunding>,
     before: FeedCounts,
 }
 
@@ -34,7 +34,7 @@ impl Watched {
             MarketContent::Funding(funding) => {
                 let (instrument, rate_e8) = (record.instrument.clone(), funding.rate_e8);
                 let mark_price_e8 = funding.mark_price_e8;
-                self.funding.push((number, SettledFunding { instrument, event_time_ns, rate_e8, mark_price_e8 }));
+                self.funding.push(SettledFunding { instrument, event_time_ns, rate_e8, mark_price_e8 });
                 return;
             }
             MarketContent::Book(_) | MarketContent::Liquidation(_) => return,
@@ -76,11 +76,7 @@ impl MarketLedger {
                     .map(|print| MarketChange::Print(MarketPrint { instrument: instrument.clone(), source, print })),
             );
         }
-        for (number, mut funding) in funding {
-            let market = &self.markets[number as usize].1;
-            funding.mark_price_e8 = funding.mark_price_e8.or_else(|| market.venue_mark_at(funding.event_time_ns));
-            told.push(MarketChange::Funding(funding));
-        }
+        told.extend(funding.into_iter().map(MarketChange::Funding));
         let now = FeedCounts::of(&self.counters);
         let counts = now.since(before);
         told.extend((counts.all > 0).then_some(MarketChange::Counts(counts)));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidewheel_risk::engine::MarketPrint;
 use tidewheel_risk::flash_crash::Print;
 use tidewheel_risk::valuation::{Mark, MarkSource};
-use tidewheel_schemas::Instrument;
+use tidewheel_schemas::{FundingPayment, Instrument};
 
 /// How many prices of an instrument and source a tick gives at most.
 pub const PRINTS_PER_TICK: usize = 4_096;
@@ -24,9 +24,16 @@ pub struct SettledFunding {
     pub event_time_ns: i64,
     /// A ratio, eight decimals.
     pub rate_e8: i64,
-    /// The mark price it was paid on, eight decimals: what the venue says, or the mark that it had told last by then. None where it told
-    /// none inside the correction horizon.
+    /// The mark price it was paid on, eight decimals, where the venue says so with the payment: else it is for marks to tell.
     pub mark_price_e8: Option<i64>,
+}
+
+impl SettledFunding {
+    /// As the book takes it. A rate that does not fit is one that the book refuses.
+    pub fn payment(self) -> FundingPayment {
+        let Self { instrument, event_time_ns, rate_e8, mark_price_e8 } = self;
+        FundingPayment { instrument, rate_e12: rate_e8.saturating_mul(10_000), mark_price_e8, event_time_ns }
+    }
 }
 
 /// What a market did.

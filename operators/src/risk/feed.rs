@@ -6,6 +6,8 @@
 //! | rejected share | rejected records of all that were taken, late or rejected in the minute of ticks before this one |
 //! | frontier lag | how long there was no tick before this one: a mill that runs makes one a second at least |
 //!
+//! What is too old counts as late, not as rejected: one account that sends its old fills again must not stop the others, and history made
+//! again does not hold them.
 //! Duplicates are not counted: the lake does not keep them, and history made again from it must say the same. So the rejects of a tick
 //! are known only once it is over, and count from the next one on. Of few records the share is taken of a hundred, so that one bad
 //! record in a quiet minute stops nothing.
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use tidewheel_risk::engine::FeedHealth;
 use tidewheel_risk::policy::Policy;
-use tidewheel_schemas::Counters;
+use tidewheel_schemas::{Counters, RejectReason};
 
 /// What became of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +30,9 @@ pub struct FeedCounts {
 
 impl FeedCounts {
     /// Of counts that go on from tick to tick. Duplicates and what waits are no part of it.
-    pub(crate) const fn of(counters: &Counters) -> Self {
-        Self { all: counters.accepted + counters.late + counters.rejected, rejected: counters.rejected }
+    pub(crate) fn of(counters: &Counters) -> Self {
+        let too_old = counters.rejected_by_reason.get(&RejectReason::TooOld).copied().unwrap_or(0);
+        Self { all: counters.accepted + counters.late + counters.rejected, rejected: counters.rejected - too_old }
     }
 
     /// What was counted since these were counted.
@@ -71,9 +74,7 @@ impl Feed {
         if !self.was_current {
             return None;
         }
-        while self.seconds.front().is_some_and(|(second, _)| second * 1_000 + 1_000 + WINDOW_MS <= tick) {
-            self.seconds.pop_front();
-        }
+        self.forget_before(tick);
         let mut counts = FeedCounts::default();
         self.seconds.iter().for_each(|(_, second)| counts.add(second));
         let rejected_share = counts.rejected as f64 / counts.all.max(FEWEST) as f64;
@@ -81,8 +82,16 @@ impl Feed {
         Some(FeedHealth { data_age_s, rejected_share, frontier_lag_s })
     }
 
+    fn forget_before(&mut self, tick: u64) {
+        while self.seconds.front().is_some_and(|(second, _)| second * 1_000 + 1_000 + WINDOW_MS <= tick) {
+            self.seconds.pop_front();
+        }
+    }
+
     /// Takes what became of the records of a tick.
     pub(super) fn count(&mut self, tick: u64, counts: &FeedCounts) {
+        // Here too: a feed that is not current asks for no health.
+        self.forget_before(tick);
         if counts.all == 0 {
             return;
         }
@@ -119,5 +128,22 @@ mod tests {
         assert_eq!((health.data_age_s, health.rejected_share), (60.999, 0.1));
         let health = feed.health(&policy, 4_066_000, ns(4_005_000)).expect("it was current");
         assert_eq!(health.rejected_share, 0.0);
+    }
+
+    #[test]
+    fn what_is_too_old_is_late() {
+        let mut counters = Counters { accepted: 5, late: 1, ..Counters::default() };
+        counters.reject(RejectReason::Number);
+        (0..100).for_each(|_| counters.reject(RejectReason::TooOld));
+        assert_eq!(FeedCounts::of(&counters), FeedCounts { all: 107, rejected: 1 });
+    }
+
+    #[test]
+    fn counts_of_a_feed_that_is_never_current_are_of_a_minute_too() {
+        let mut feed = Feed::default();
+        for second in 0..10_000 {
+            feed.count(second * 1_000, &FeedCounts { all: 1, rejected: 0 });
+        }
+        assert!(feed.seconds.len() <= 62, "{}", feed.seconds.len());
     }
 }

@@ -3,18 +3,20 @@
 use super::aside::Aside;
 use super::feed::Feed;
 use super::records::{RefusedAccount, book_event, judge};
-use super::{FeedCounts, MarketChange, RiskConfig, SettledFunding};
+use super::told::{AccountReport, Told};
+use super::{FeedCounts, MarketChange, RiskConfig};
 use crate::TickHeader;
 use crate::intake::tick_time_ns;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tidewheel_risk::book::{AccountNumbers, BookEvent, ExpiredChange, PositionNumbers};
+use tidewheel_risk::book::{BookEvent, ExpiredChange, PositionNumbers};
 use tidewheel_risk::decisions::Answer;
 use tidewheel_risk::desk::RiskEvent;
 use tidewheel_risk::engine::{
     Ended, EngineFacts, EngineSizes, EngineTick, MarketPrint, Refused, RiskEngine, SavedEngine,
 };
+use tidewheel_risk::levels::{Level, Scope};
 use tidewheel_risk::policy::InForce;
 use tidewheel_risk::switches::ControlEvent;
 use tidewheel_schemas::{AccountContent, AccountRecord, BarVersion, Counters, FundingPayment, Instrument, OrderEnd};
@@ -55,8 +57,12 @@ pub enum RiskFact {
     NotCounted(AccountRecord, String),
     /// A change of a fill that never came.
     Expired(ExpiredChange),
-    /// Funding that was paid nobody knows on which price.
-    Unpriced(SettledFunding),
+    /// Funding that was paid nobody knows on which price so far: it is in no account yet.
+    Unpriced(FundingPayment),
+    /// Funding that nobody ever knew the price of: it is in no account.
+    NeverPriced(FundingPayment),
+    /// What a market did and the book did not take: the first of its instrument and kind in the tick, why, and how many they were.
+    MarketRefused(BookEvent, String, u64),
 }
 
 /// How much is held.
@@ -66,15 +72,21 @@ pub struct RiskSizes {
     pub engine: EngineSizes,
     /// Instruments without reference data of which marks are kept.
     pub waiting: usize,
+    /// When something happens next though nothing comes, nanoseconds of tick time: a print has waited long enough, an order expires.
+    pub due_ns: Option<i64>,
 }
+
+/// Accounts by name, and where each stands.
+pub type AccountLevels = Arc<[(Arc<str>, Level)]>;
 
 /// What a tick came to.
 #[derive(Clone, Debug, Default)]
 pub struct RiskOutcome {
-    /// Positions that were touched, by holder and instrument.
+    /// Positions that were touched, and where they are due those whose mark is another one than they were given with last; by holder
+    /// and instrument.
     pub positions: Vec<PositionNumbers>,
-    /// Numbers of accounts that changed since they were given last, where they are due.
-    pub accounts: Vec<AccountNumbers>,
+    /// Accounts whose numbers changed since they were given last, where they are due.
+    pub accounts: Vec<AccountReport>,
     /// Facts that are no decisions, in the order in which they came to be.
     pub events: Vec<RiskEventRow>,
     /// What intents were told, in the order of judging.
@@ -87,6 +99,8 @@ pub struct RiskOutcome {
     pub counters: Counters,
     /// How much is held after the tick.
     pub sizes: RiskSizes,
+    /// Where each account stands, everything included, by name; none where accounts are not due.
+    pub levels: Option<AccountLevels>,
     /// For a snapshot, where the tick asks for one.
     pub saved: Option<Box<SavedRisk>>,
 }
@@ -99,6 +113,7 @@ pub struct SavedRisk {
     feed: Feed,
     events: u64,
     changed: BTreeSet<Arc<str>>,
+    told: Told,
     last_tick: Option<u64>,
 }
 
@@ -115,6 +130,7 @@ pub struct RiskLedger {
     events: u64,
     /// Accounts whose numbers are others than they were when they were given last.
     changed: BTreeSet<Arc<str>>,
+    told: Told,
     last_tick: Option<u64>,
     counters: Counters,
 }
@@ -135,6 +151,7 @@ impl RiskLedger {
             publish_every_ms,
             events: 0,
             changed: BTreeSet::new(),
+            told: Told::default(),
             last_tick: None,
             counters: Counters::default(),
         }
@@ -142,7 +159,7 @@ impl RiskLedger {
 
     /// Goes on from what was saved.
     pub fn restore(config: &RiskConfig, saved: SavedRisk) -> Self {
-        let SavedRisk { engine, aside, feed, events, changed, last_tick } = saved;
+        let SavedRisk { engine, aside, feed, events, changed, told, last_tick } = saved;
         Self {
             engine: RiskEngine::restore(engine),
             aside,
@@ -150,6 +167,7 @@ impl RiskLedger {
             publish_every_ms: config.publish_every_ms,
             events,
             changed,
+            told,
             last_tick,
             counters: Counters::default(),
         }
@@ -167,7 +185,8 @@ impl RiskLedger {
             self.take(header, records, &mut outcome);
         }
         outcome.counters = self.counters.clone();
-        outcome.sizes = RiskSizes { engine: self.engine.sizes(), waiting: self.aside.len() };
+        let due_ns = self.engine.desk().due_ns();
+        outcome.sizes = RiskSizes { engine: self.engine.sizes(), waiting: self.aside.len(), due_ns };
         outcome.saved = header.save.map(|_| Box::new(self.save()));
         outcome
     }
@@ -187,9 +206,8 @@ impl RiskLedger {
             health,
             ..EngineTick::default()
         };
-        let mut unused = Unused { counts: feed.unwrap_or_default(), unpriced: Vec::new() };
-        self.market(changes, closes, &account, &mut tick, &mut unused);
-        let Unused { mut counts, unpriced } = unused;
+        let mut counts = feed.unwrap_or_default();
+        self.market(changes, closes, &account, &mut tick, &mut counts);
         for record in &account {
             match &record.content {
                 AccountContent::Intent(intent) => tick.intents.push(intent.clone()),
@@ -201,6 +219,7 @@ impl RiskLedger {
         }
         let mut facts = self.engine.tick(tick);
         self.keep_aside(&facts);
+        let not_taken = self.not_taken(&facts);
         let before = FeedCounts::of(&self.counters);
         let judged = judge(account, &mut facts, &mut self.counters);
         if feed.is_some() {
@@ -211,22 +230,26 @@ impl RiskLedger {
         let before = begins.into_iter();
         let before =
             before.chain(judged.not_counted.into_iter().map(|(record, why)| RiskFact::NotCounted(record, why)));
-        let before = before.chain(unpriced.into_iter().map(RiskFact::Unpriced));
+        let before = before.chain(facts.unpriced.drain(..).map(RiskFact::Unpriced));
+        let before = before.chain(facts.lost.drain(..).map(RiskFact::NeverPriced)).chain(not_taken);
         let before = before.chain(facts.expired.drain(..).map(RiskFact::Expired));
         let told: Vec<RiskFact> = before.chain(facts.events.drain(..).map(RiskFact::Desk)).collect();
         outcome.events = told.into_iter().map(|fact| self.number(fact)).collect();
-        outcome.positions = std::mem::take(&mut facts.positions);
         outcome.answers = std::mem::take(&mut facts.answers);
+        let (book, numbers) = (self.engine.book(), self.engine.numbers());
         self.changed.extend(facts.accounts.iter().map(|numbers| numbers.account.clone()));
+        outcome.positions = self.told.touched(book, std::mem::take(&mut facts.positions));
         let is_new_hour = self.last_tick.is_none_or(|last| last / HOUR_MS != header.tick / HOUR_MS);
         if is_new_hour {
             // Who asks for the newest numbers finds those of all accounts in any hour that has a tick.
             self.changed.extend(self.engine.numbers().keys().cloned());
         }
         if is_new_hour || self.is_due(header) {
+            outcome.positions = self.told.marked(book, std::mem::take(&mut outcome.positions));
             let changed = std::mem::take(&mut self.changed);
-            let numbers = changed.iter().filter_map(|account| self.engine.numbers().get(account));
-            outcome.accounts = numbers.cloned().collect();
+            let numbers = changed.iter().filter_map(|account| numbers.get(account));
+            outcome.accounts = numbers.map(|numbers| self.told.report(book, numbers)).collect();
+            outcome.levels = Some(self.levels());
         }
         self.last_tick = Some(header.tick);
     }
@@ -236,6 +259,13 @@ impl RiskLedger {
         let first = self.engine.desk().policies().current().clone();
         let first = InForce { from_tick: tick, from_ns: tick_time_ns(tick), ..first };
         RiskFact::Desk(RiskEvent::Policy(Box::new(first)))
+    }
+
+    fn levels(&self) -> AccountLevels {
+        let levels = self.engine.desk().levels();
+        let of_all = levels.of(&Scope::Everything);
+        let level = |account: &Arc<str>| levels.of(&Scope::Account(account.clone())).max(of_all);
+        self.engine.numbers().keys().map(|account| (account.clone(), level(account))).collect()
     }
 
     /// Whether numbers of accounts are given at a tick: at the first of each period, and where history ends. A run that stops is gone on
@@ -257,7 +287,7 @@ impl RiskLedger {
         closes: Vec<BarVersion>,
         account: &[AccountRecord],
         tick: &mut EngineTick,
-        unused: &mut Unused,
+        counts: &mut FeedCounts,
     ) {
         let mut new: BTreeSet<&Instrument> = BTreeSet::new();
         for record in account {
@@ -269,59 +299,76 @@ impl RiskLedger {
             }
         }
         let (engine, aside) = (&self.engine, &mut self.aside);
+        let config = engine.book().config();
         let is_known =
             |instrument: &Instrument| new.contains(instrument) || engine.book().reference_of(instrument).is_some();
         for change in changes {
             match change {
-                MarketChange::Mark { ref instrument, .. } if !is_known(instrument) => aside.keep_mark(&change),
+                MarketChange::Mark { ref instrument, .. } if !is_known(instrument) => aside.keep_mark(&change, config),
                 MarketChange::Mark { instrument, source, minute_end_ns, mark } => {
                     tick.records.push(BookEvent::MinuteMark { instrument, source, minute_end_ns, mark });
                 }
                 MarketChange::Print(MarketPrint { ref instrument, .. }) if !is_known(instrument) => {}
                 MarketChange::Print(print) => tick.prints.push(print),
-                MarketChange::Funding(funding) if is_known(&funding.instrument) => match paid(&funding, engine) {
-                    Some(payment) => tick.records.push(BookEvent::Funding(payment)),
-                    None => unused.unpriced.push(funding),
-                },
-                // Nobody can hold what nobody knows.
-                MarketChange::Funding(_) => {}
-                MarketChange::Counts(counts) => unused.counts.add(&counts),
+                MarketChange::Funding(funding) if is_known(&funding.instrument) => {
+                    tick.records.push(BookEvent::Funding(funding.payment()));
+                }
+                MarketChange::Funding(funding) => aside.keep_funding(funding.payment(), config),
+                MarketChange::Counts(more) => counts.add(&more),
             }
         }
-        unused
-            .unpriced
-            .sort_by(|one, other| (&one.instrument, one.event_time_ns).cmp(&(&other.instrument, other.event_time_ns)));
-        let most = engine.book().config().scenarios + 1;
         for BarVersion { instrument, open_time_ns, bar, .. } in closes {
             let close_e8 = bar.map(|bar| bar.close_e8);
             if is_known(&instrument) {
                 tick.records.push(BookEvent::Close { instrument, bar_time_ns: open_time_ns, close_e8 });
             } else {
-                aside.keep_close(&instrument, open_time_ns, close_e8, most);
+                aside.keep_close(&instrument, open_time_ns, close_e8, config);
             }
         }
     }
 
     /// What came for an instrument whose reference data was refused waits on.
     fn keep_aside(&mut self, facts: &EngineFacts) {
-        let most = self.engine.book().config().scenarios + 1;
+        let (book, aside) = (self.engine.book(), &mut self.aside);
+        let config = book.config();
+        let is_known = |instrument: &Instrument| book.reference_of(instrument).is_some();
         for Refused { record, .. } in &facts.refused {
             match record {
-                BookEvent::MinuteMark { instrument, source, minute_end_ns, mark }
-                    if self.engine.book().reference_of(instrument).is_none() =>
-                {
+                BookEvent::MinuteMark { instrument, source, minute_end_ns, mark } if !is_known(instrument) => {
                     let (instrument, source) = (instrument.clone(), *source);
                     let (minute_end_ns, mark) = (*minute_end_ns, *mark);
-                    self.aside.keep_mark(&MarketChange::Mark { instrument, source, minute_end_ns, mark });
+                    aside.keep_mark(&MarketChange::Mark { instrument, source, minute_end_ns, mark }, config);
                 }
-                BookEvent::Close { instrument, bar_time_ns, close_e8 }
-                    if self.engine.book().reference_of(instrument).is_none() =>
-                {
-                    self.aside.keep_close(instrument, *bar_time_ns, *close_e8, most);
+                BookEvent::Funding(payment) if !is_known(&payment.instrument) => {
+                    aside.keep_funding(payment.clone(), config);
+                }
+                BookEvent::Close { instrument, bar_time_ns, close_e8 } if !is_known(instrument) => {
+                    aside.keep_close(instrument, *bar_time_ns, *close_e8, config);
                 }
                 _ => {}
             }
         }
+    }
+
+    /// What markets did that the book gave back, and that does not wait: payments one by one, of marks and closes the first of each
+    /// instrument. Marks and closes that are too old are as they should be: what waited, or came of a trade, goes back further.
+    fn not_taken(&self, facts: &EngineFacts) -> Vec<RiskFact> {
+        let late = facts.late.iter().filter(|record| matches!(record, BookEvent::Funding(_)));
+        let late = late.map(|record| (record, "it is before all that may still change".to_owned()));
+        let refused = facts.refused.iter().map(|Refused { record, why }| (record, why.to_string()));
+        let mut told: BTreeMap<(u8, &Instrument, i64), (&BookEvent, String, u64)> = BTreeMap::new();
+        for (record, why) in late.chain(refused) {
+            let key = match record {
+                BookEvent::Funding(payment) => (0, &payment.instrument, payment.event_time_ns),
+                BookEvent::MinuteMark { instrument, .. } => (1, instrument, 0),
+                BookEvent::Close { instrument, .. } => (2, instrument, 0),
+                _ => continue,
+            };
+            if self.engine.book().reference_of(key.1).is_some() {
+                told.entry(key).or_insert((record, why, 0)).2 += 1;
+            }
+        }
+        told.into_values().map(|(record, why, count)| RiskFact::MarketRefused(record.clone(), why, count)).collect()
     }
 
     fn save(&self) -> SavedRisk {
@@ -331,25 +378,8 @@ impl RiskLedger {
             feed: self.feed.clone(),
             events: self.events,
             changed: self.changed.clone(),
+            told: self.told.clone(),
             last_tick: self.last_tick,
         }
     }
-}
-
-/// What markets did that is not for the engine.
-struct Unused {
-    counts: FeedCounts,
-    unpriced: Vec<SettledFunding>,
-}
-
-/// A payment of funding, where it is known on which price: the venue's, or where it told none what the instrument was valued at before
-/// the tick.
-fn paid(funding: &SettledFunding, engine: &RiskEngine) -> Option<FundingPayment> {
-    let SettledFunding { instrument, event_time_ns, rate_e8, mark_price_e8 } = funding;
-    Some(FundingPayment {
-        instrument: instrument.clone(),
-        rate_e12: rate_e8.checked_mul(10_000)?,
-        mark_price_e8: mark_price_e8.or_else(|| Some(engine.book().mark_of(instrument)?.price_e8))?,
-        event_time_ns: *event_time_ns,
-    })
 }

@@ -20,12 +20,14 @@ mod operator;
 mod records;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use changes::{MarketChange, PRINTS_PER_TICK, SettledFunding, thin};
 pub use feed::FeedCounts;
-pub use ledger::{RiskEventRow, RiskFact, RiskLedger, RiskOutcome, RiskRecords, RiskSizes, SavedRisk};
+pub use ledger::{AccountLevels, RiskEventRow, RiskFact, RiskLedger, RiskOutcome, RiskRecords, RiskSizes, SavedRisk};
 pub use operator::{RiskStreams, risk};
 pub use records::RefusedAccount;
+pub use told::AccountReport;
 
 use serde::{Deserialize, Serialize};
 use tidewheel_risk::book::BookConfig;

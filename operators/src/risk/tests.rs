@@ -2,13 +2,15 @@
 
 use super::*;
 use crate::TickHeader;
+use crate::saved::Saving;
 use tidewheel_risk::book::BookConfig;
+use tidewheel_risk::decisions::{Answer, Ruling};
 use tidewheel_risk::desk::RiskEvent;
 use tidewheel_risk::policy::Policy;
-use tidewheel_risk::valuation::{Mark, MarkSource};
+use tidewheel_risk::valuation::{Group, Mark, MarkSource};
 use tidewheel_schemas::{
     AccountContent, AccountRecord, CashMovement, ContractKind, Fill, Holder, Instrument, InstrumentReference,
-    RejectReason, Side,
+    OrderIntent, RejectReason, Side,
 };
 
 const UNIT: i64 = 100_000_000;
@@ -178,8 +180,172 @@ fn funding_is_paid_on_the_price_that_is_known_and_told_where_none_is() {
     assert_eq!(outcome.positions[0].funding_e16, -2 * i128::from(UNIT) * i128::from(UNIT));
     let outcome =
         ledger.apply(&header(720_000), RiskRecords { changes: vec![funding(12, None)], ..RiskRecords::default() });
-    let of_mark = -110 * i128::from(UNIT) / 100 * i128::from(UNIT);
-    assert_eq!(outcome.positions[0].funding_e16, -2 * i128::from(UNIT) * i128::from(UNIT) + of_mark);
+    let at = |price: i128| -price * i128::from(UNIT) / 100 * i128::from(UNIT);
+    assert_eq!(outcome.positions[0].funding_e16, at(200) + at(110));
+    // The mark of the first one comes at last, and is another one after all.
+    let changes = vec![mark("BTCUSDT", 9, 50 * UNIT)];
+    let outcome = ledger.apply(&header(720_100), RiskRecords { changes, ..RiskRecords::default() });
+    assert_eq!(outcome.positions[0].funding_e16, at(50) + at(200) + at(110));
+    assert_eq!(outcome.events, []);
+    let changes = vec![mark("BTCUSDT", 9, 60 * UNIT)];
+    let outcome = ledger.apply(&header(720_200), RiskRecords { changes, ..RiskRecords::default() });
+    assert_eq!(outcome.positions[0].funding_e16, at(60) + at(200) + at(110));
+}
+
+fn settled(minute: i64) -> MarketChange {
+    let (instrument, event_time_ns) = (instrument("BTCUSDT"), minute * MINUTE_NS);
+    MarketChange::Funding(SettledFunding { instrument, event_time_ns, rate_e8: UNIT / 100, mark_price_e8: None })
+}
+
+#[test]
+fn funding_waits_for_reference_data_and_what_is_lost_is_told() {
+    let mut ledger = ledger();
+    let tick = |minute: i64| header(minute as u64 * 60_000);
+    let changes = vec![settled(10), mark("BTCUSDT", 9, 100 * UNIT)];
+    let outcome = ledger.apply(&tick(10), RiskRecords { changes, ..RiskRecords::default() });
+    assert_eq!((outcome.sizes.waiting, outcome.events.len()), (1, 0));
+    let bought = fill("BTCUSDT", "1", UNIT, 8 * MINUTE_NS);
+    let account = vec![record(1, 0, reference("BTCUSDT")), record(2, 8 * MINUTE_NS, bought)];
+    let outcome = ledger.apply(&tick(11), RiskRecords { account, ..RiskRecords::default() });
+    assert_eq!(outcome.positions[0].funding_e16, -i128::from(UNIT) * i128::from(UNIT));
+    // An hour later it is too late for more, and for one before all marks there never was a price.
+    let changes = vec![settled(5)];
+    let outcome = ledger.apply(&tick(12), RiskRecords { changes, ..RiskRecords::default() });
+    assert!(matches!(&outcome.events[..], [RiskEventRow { fact: RiskFact::Unpriced(_), .. }]), "{:?}", outcome.events);
+    let outcome = ledger.apply(&tick(80), RiskRecords::default());
+    let lost: Vec<_> = outcome.events.iter().filter(|row| matches!(row.fact, RiskFact::NeverPriced(_))).collect();
+    assert_eq!(lost.len(), 1);
+    let changes = vec![
+        settled(6),
+        MarketChange::Funding(SettledFunding {
+            instrument: instrument("BTCUSDT"),
+            event_time_ns: 80 * MINUTE_NS,
+            rate_e8: i64::MAX,
+            mark_price_e8: None,
+        }),
+    ];
+    let outcome = ledger.apply(&tick(81), RiskRecords { changes, ..RiskRecords::default() });
+    let told: Vec<_> = (outcome.events.iter())
+        .filter_map(|row| match &row.fact {
+            RiskFact::MarketRefused(_, why, count) => Some((why.as_str(), *count)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [("it is before all that may still change", 1), ("rate is out of range", 1)]);
+}
+
+/// What is told last of a position and of each part of an account is how they are; a run that was stopped tells the same.
+#[test]
+fn what_is_no_more_is_told_and_a_position_with_its_mark() {
+    let book = BookConfig { scenario_step_ns: MINUTE_NS, scenarios_min: 2, ..BookConfig::default() };
+    let config = RiskConfig { book, step: Interval::M1, policy: Policy::with_version(1), publish_every_ms: 1_000 };
+    let group = |groups: &[Group]| groups.iter().map(|group| format!("{group:?}")).collect::<Vec<_>>();
+    for is_stopped in [false, true] {
+        let mut ledger = RiskLedger::new(config.clone());
+        let mut give = |ms: u64, account: Vec<AccountRecord>, changes: Vec<MarketChange>| {
+            if is_stopped {
+                let save = Some(Saving { every: 1, turn: 0 });
+                let saved = ledger.apply(&TickHeader { save, ..header(ms - 1) }, RiskRecords::default()).saved;
+                ledger = RiskLedger::restore(&config, *saved.expect("it was asked for"));
+            } else {
+                ledger.apply(&header(ms - 1), RiskRecords::default());
+            }
+            ledger.apply(&header(ms), RiskRecords { account, changes, ..RiskRecords::default() })
+        };
+        let time_ns = 10 * MINUTE_NS;
+        let bought = fill("BTCUSDT", "1", UNIT, time_ns);
+        let outcome = give(
+            601_000,
+            vec![record(1, 0, reference("BTCUSDT")), record(2, time_ns, bought)],
+            vec![mark("BTCUSDT", 9, 100 * UNIT)],
+        );
+        assert_eq!(outcome.accounts[0].parts.len(), 4);
+        assert_eq!(outcome.positions.len(), 1);
+        // Its mark moves, and is told when it is due.
+        assert_eq!(give(601_500, Vec::new(), vec![mark("BTCUSDT", 10, 110 * UNIT)]).positions, []);
+        let outcome = give(602_000, Vec::new(), Vec::new());
+        let unrealised = outcome.positions.iter().map(|position| position.unrealised_e16).collect::<Vec<_>>();
+        assert_eq!(unrealised, [Some(10 * i128::from(UNIT) * i128::from(UNIT))]);
+        assert_eq!(give(603_000, Vec::new(), Vec::new()).positions, []);
+        let AccountContent::Fill(sold) = fill("BTCUSDT", "2", UNIT, time_ns + 1) else { unreachable!("it is one") };
+        let sold = AccountContent::Fill(Fill { side: Side::Sell, ..sold });
+        let outcome = give(604_000, vec![record(3, time_ns, sold)], Vec::new());
+        assert_eq!(outcome.positions[0].quantity_e8, 0);
+        assert_eq!(outcome.accounts[0].parts.len(), 0);
+        // The strategy made nothing either.
+        let gone = [
+            "Strategy(\"s\")",
+            "Symbol(venue|BTCUSDT)",
+            "Sector(\"coin\")",
+            "AssetClass(\"crypto\")",
+            "Venue(\"venue\")",
+        ];
+        assert_eq!(group(&outcome.accounts[0].gone), gone);
+        // It is told once, and its mark does not matter any more.
+        let outcome = give(605_000, Vec::new(), vec![mark("BTCUSDT", 10, 120 * UNIT)]);
+        assert_eq!((outcome.positions.len(), outcome.accounts.iter().map(|report| report.gone.len()).sum()), (0, 0));
+    }
+}
+
+/// Whatever an order asks for, whoever sent it is told.
+#[test]
+fn an_order_that_makes_no_sense_gets_a_decision() {
+    let mut ledger = ledger();
+    let time_ns = 10 * MINUTE_NS;
+    let cash = CashMovement {
+        account: "main".into(),
+        id: "1".into(),
+        currency: "USDT".into(),
+        amount_e8: 1_000_000 * UNIT,
+        event_time_ns: time_ns - 1,
+    };
+    let account =
+        vec![record(1, time_ns, reference("BTCUSDT")), record(2, time_ns - 1, AccountContent::Cash(cash.clone()))];
+    let changes = vec![mark("BTCUSDT", 10, 100 * UNIT)];
+    ledger.apply(&header(600_000), RiskRecords { account, changes, ..RiskRecords::default() });
+    let most = tidewheel_schemas::PRICE_LIMIT_E8 - 1;
+    let prices = [None, Some(i64::MIN), Some(-most), Some(-1), Some(0), Some(1), Some(100 * UNIT), Some(most)];
+    let quantities = [i64::MIN, -1, 0, 1, UNIT, 90_000_000_000 * UNIT, i64::MAX];
+    let times = [i64::MIN, 0, time_ns, 4_000_000_000 * UNIT, i64::MAX];
+    let mut account = Vec::new();
+    for (limit_price_e8, stop_price_e8) in
+        prices.iter().flat_map(|limit| prices.iter().map(move |stop| (*limit, *stop)))
+    {
+        for (quantity_e8, event_time_ns) in quantities.iter().flat_map(|of| times.iter().map(move |time| (*of, *time)))
+        {
+            let (side, is_reduce_only) = match account.len() % 4 {
+                0 => (Side::Buy, false),
+                1 => (Side::Sell, true),
+                2 => (Side::Buy, true),
+                _ => (Side::Sell, false),
+            };
+            let intent = OrderIntent {
+                holder: Holder { account: "main".into(), strategy: "s".into() },
+                instrument: instrument("BTCUSDT"),
+                intent_id: account.len().to_string().into(),
+                side,
+                quantity_e8,
+                limit_price_e8,
+                stop_price_e8,
+                is_reduce_only,
+                expires_ns: (account.len() % 3 > 0).then_some(event_time_ns),
+                event_time_ns,
+            };
+            account.push(record(10 + account.len() as u64, event_time_ns, AccountContent::Intent(intent)));
+        }
+    }
+    let asked = account.len();
+    let outcome = ledger.apply(&header(600_100), RiskRecords { account, ..RiskRecords::default() });
+    assert_eq!((outcome.answers.len(), outcome.accepted.len(), outcome.refused.len()), (asked, asked, 0));
+    for answer in &outcome.answers {
+        let Answer::Decided(decision) = answer else { panic!("each has a name of its own: {answer:?}") };
+        let OrderIntent { quantity_e8, limit_price_e8, stop_price_e8, .. } = decision.intent;
+        let is_sound = |price: Option<i64>| price.is_none_or(|price| price > 0);
+        if quantity_e8 <= 0 || !is_sound(limit_price_e8) || !is_sound(stop_price_e8) {
+            assert_eq!(decision.ruling, Ruling::Rejected, "{decision:?}");
+            assert!(!decision.reasons.is_empty(), "{decision:?}");
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What records of accounts must be to be taken in, whichever form they come in: from the wire, from tables, from the lake.
 //!
 //! These are bounds that the books rely on. What only a book can know (an instrument without reference data, a fill that came
-//! before) is no matter of this module.
+//! before) is no matter of this module. Nor is what an order asks for, as far as it can be written down: whoever sent it waits for a
+//! decision, which says that a quantity below zero cannot be.
 
 use crate::decode::fault::Fault;
 use crate::decode::time;
@@ -18,6 +19,9 @@ const AMOUNT_LIMIT_E8: i64 = PRICE_LIMIT_E8;
 
 /// What is wrong with a name of other characters.
 pub(crate) const NOT_A_NAME: &str = "holds a character other than visible ASCII without quotes, backslashes and |";
+
+/// What is wrong with an account or a strategy of a character that scopes and the names of trips are cut at.
+const NOT_A_HOLDER: &str = "holds a /, | or @, by which names are told apart";
 
 /// Which field is out of bounds, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +71,11 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
         name if !name.bytes().all(is_allowed) => Err(NOT_A_NAME),
         _ => Ok(()),
     }
+}
+
+/// Checks the name of an account or a strategy, which is a name already.
+fn check_holder(name: &str) -> Result<(), &'static str> {
+    if name.bytes().any(|byte| matches!(byte, b'/' | b'|' | b'@')) { Err(NOT_A_HOLDER) } else { Ok(()) }
 }
 
 /// Checks what a record says.
@@ -134,18 +143,20 @@ fn check_cash(movement: &CashMovement) -> Result<(), Trouble> {
 fn check_intent(intent: &OrderIntent) -> Result<(), Trouble> {
     let holder = &intent.holder;
     names(&[("account", &holder.account), ("strategy", &holder.strategy), ("intent_id", &intent.intent_id)])?;
-    positive("quantity", intent.quantity_e8)?;
+    // As far as tables hold them.
     for (name, price_e8) in [("limit_price", intent.limit_price_e8), ("stop_price", intent.stop_price_e8)] {
-        let Some(price_e8) = price_e8 else { continue };
-        price(name, price_e8)?;
-        notional(price_e8, intent.quantity_e8)?;
+        amount(name, price_e8.unwrap_or(0))?;
     }
     intent.expires_ns.map_or(Ok(()), |time_ns| time("expires", time_ns))?;
     time("event_time", intent.event_time_ns)
 }
 
 fn names(each: &[(&'static str, &str)]) -> Result<(), Trouble> {
-    each.iter().try_for_each(|(field, name)| check_name(name).map_err(|problem| Trouble::Name(field, problem)))
+    each.iter().try_for_each(|(field, name)| {
+        let is_holder = matches!(*field, "account" | "strategy");
+        let checked = check_name(name).and_then(|()| if is_holder { check_holder(name) } else { Ok(()) });
+        checked.map_err(|problem| Trouble::Name(field, problem))
+    })
 }
 
 const fn positive(name: &'static str, value: i64) -> Result<(), Trouble> {

@@ -27,8 +27,9 @@
 //! | `instrument` | `venue`, `symbol`, `asset_class`, `sector`, `base_currency`, `quote_currency` | `contract`: `linear` or `inverse`; `multiplier`, 1 if absent; `event_time` |
 //!
 //! All may have `receive_time`; times are nanoseconds or RFC 3339. A fee's currency is never assumed: without one the fee must be
-//! absent or zero, and is of the currency `none`. Names and ids are 1 to 64 visible ASCII characters but `"`, `\` and `|`; ids may be
-//! whole numbers. Other fields are passed over, as in trades. A record that tells no time of its own has that of its receipt; a
+//! absent or zero, and is of the currency `none`. Names and ids are 1 to 64 visible ASCII characters but `"`, `\` and `|`, those of
+//! accounts and strategies not `/` and `@` either; ids may be whole numbers. What an order asks for need not make sense: it is taken, and
+//! refused by a decision. Other fields are passed over, as in trades. A record that tells no time of its own has that of its receipt; a
 //! changed fill else that of the fill, and an instrument else 2009-01-01. [`render`] writes the same form, [`csv`] reads
 //! instruments from tables.
 

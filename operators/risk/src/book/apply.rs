@@ -261,7 +261,8 @@ impl AccountBook {
         let settlement = known.reference.settlement_currency().clone();
         let mut position = Position::new((&known.reference).into(), settlement, self.config.cost_method);
         for funding in known.fundings.values() {
-            let (key, entry) = funding_entry(funding);
+            let Some(price_e8) = funding.price_e8 else { continue };
+            let (key, entry) = funding_entry(&funding.payment, price_e8);
             let prepared = position.prepare(None, Some((&key, &entry)))?;
             position.commit(prepared, None, Some((key, entry)));
         }
@@ -270,7 +271,7 @@ impl AccountBook {
 
     /// Makes changes that were worked out, and corrects the samples after the earliest of them.
     #[expect(clippy::type_complexity, reason = "one private list with one maker for each of two callers")]
-    fn make(
+    pub(super) fn make(
         &mut self,
         changes: Vec<(usize, Prepared, Cell, Option<EntryKey>, Option<(EntryKey, Entry)>)>,
         earliest_ns: i64,
@@ -283,48 +284,6 @@ impl AccountBook {
             self.show(number, cell);
             self.show_fees(number);
         }
-    }
-
-    pub(super) fn funding(&mut self, funding: FundingPayment) -> Result<Outcome, Refusal> {
-        if funding.mark_price_e8 <= 0 {
-            return Err(Refusal::NotPositive("mark price"));
-        }
-        if funding.mark_price_e8 >= PRICE_LIMIT_E8 {
-            return Err(OutOfRange("mark price").into());
-        }
-        // More than everything is no rate.
-        if funding.rate_e12.abs() > 1_000_000_000_000 {
-            return Err(OutOfRange("rate").into());
-        }
-        let instrument = self.known(&funding.instrument)?;
-        if funding.event_time_ns < self.frozen_ns {
-            return Ok(Outcome::Late);
-        }
-        match self.instruments[instrument].fundings.get(&funding.event_time_ns) {
-            Some(known) if *known == funding => return Ok(Outcome::Duplicate),
-            Some(_) => return Err(Refusal::Conflict("funding payment")),
-            None => {}
-        }
-        let (key, entry) = funding_entry(&funding);
-        let price = self.price_e8(instrument);
-        let (mut changes, mut unpaid) = (Vec::new(), Vec::new());
-        for &number in &self.instruments[instrument].positions {
-            let position = &self.positions[number].position;
-            let Ok(prepared) = position.prepare(None, Some((&key, &entry))) else {
-                unpaid.push(self.positions[number].account);
-                continue;
-            };
-            let cell = shown_or_unmarked(prepared.holding(), position, price);
-            changes.push((number, prepared, cell, None, Some((key.clone(), entry.clone()))));
-        }
-        // One that it does not fit is without it, which is a fault of its account's and stops no other.
-        for account in unpaid {
-            self.accounts[account].lose(&funding.instrument);
-        }
-        let time_ns = funding.event_time_ns;
-        self.make(changes, time_ns);
-        self.instruments[instrument].fundings.insert(time_ns, funding);
-        Ok(Outcome::Applied)
     }
 
     pub(super) fn cash(&mut self, movement: CashMovement) -> Result<Outcome, Refusal> {
@@ -382,9 +341,9 @@ fn entry_of(fill: &Fill, contract: &Contract) -> Result<Entry, OutOfRange> {
     })
 }
 
-fn funding_entry(funding: &FundingPayment) -> (EntryKey, Entry) {
+pub(super) fn funding_entry(funding: &FundingPayment, mark_price_e8: i64) -> (EntryKey, Entry) {
     let key = EntryKey { event_time_ns: funding.event_time_ns, kind: EntryKind::Funding, id: "".into() };
-    (key, Entry::Funding { rate_e12: funding.rate_e12, mark_price_e8: funding.mark_price_e8 })
+    (key, Entry::Funding { rate_e12: funding.rate_e12, mark_price_e8 })
 }
 
 fn named(name: &'static str, text: &str) -> Result<(), Refusal> {

@@ -57,6 +57,7 @@ impl AccountBook {
         let at = source as usize;
         if source != self.config.mark_source {
             self.instruments[instrument].marks[at].put(minute_end, mark);
+            self.reprice_fundings(instrument);
             return Ok(Outcome::Applied);
         }
         let known = &self.instruments[instrument];
@@ -80,6 +81,7 @@ impl AccountBook {
         for (number, cell) in cells {
             self.show(number, cell);
         }
+        self.reprice_fundings(instrument);
         Ok(Outcome::Applied)
     }
 

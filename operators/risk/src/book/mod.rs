@@ -25,15 +25,18 @@
 mod account;
 mod apply;
 mod asked;
+mod funding;
 mod held;
 mod market;
 mod numbers;
+mod parts;
 mod records;
 mod reports;
 mod samples;
 mod saved;
 mod touched;
 
+pub use funding::FundingNews;
 pub use numbers::{AccountNumbers, Lines, StrategyNumbers};
 pub use records::{BookConfig, BookEvent, BookFault, ExpiredChange, Outcome, Refusal};
 pub use reports::{BookSize, Component, PositionNumbers};
@@ -43,10 +46,11 @@ use crate::positions::FillLog;
 use crate::scenarios::{FactorChange, PnlVector, ScenarioGrid};
 use crate::valuation::{Cell, Mark, MarkHistory, MarkSource, Pairs};
 use account::Account;
+use funding::Funding;
 use held::Held;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tidewheel_schemas::{FundingPayment, Holder, Instrument, InstrumentReference};
+use tidewheel_schemas::{Holder, Instrument, InstrumentReference};
 use touched::Touched;
 
 /// What is known of an instrument. Its number is its place, in the book and in the grid.
@@ -55,7 +59,7 @@ struct Known {
     reference: InstrumentReference,
     marks: [MarkHistory; MarkSource::COUNT],
     /// Payments inside the horizon, by time.
-    fundings: BTreeMap<i64, FundingPayment>,
+    fundings: BTreeMap<i64, Funding>,
     /// Numbers of its positions.
     positions: Vec<usize>,
     /// How many of them hold something.
@@ -100,6 +104,8 @@ pub struct AccountBook {
     vectors: Vec<PnlVector>,
     /// Held instruments by the event time of their mark, for the stale ones.
     ages: BTreeSet<(i64, usize)>,
+    /// What became of funding, until somebody asks.
+    news: FundingNews,
     /// Kept for its room.
     changes: Vec<FactorChange>,
     touched: Touched,
@@ -135,6 +141,7 @@ impl AccountBook {
             tops: Vec::new(),
             vectors: Vec::new(),
             ages: BTreeSet::new(),
+            news: FundingNews::default(),
             changes: Vec::new(),
             touched: Touched::default(),
         }

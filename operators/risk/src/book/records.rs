@@ -109,6 +109,22 @@ pub enum BookEvent {
     },
 }
 
+impl BookEvent {
+    /// The instrument that it is of; none of money.
+    pub const fn instrument(&self) -> Option<&Instrument> {
+        match self {
+            Self::Reference(reference) => Some(&reference.instrument),
+            Self::Fill(fill) => Some(&fill.instrument),
+            Self::Funding(payment) => Some(&payment.instrument),
+            Self::FillChange { instrument, .. }
+            | Self::Mark { instrument, .. }
+            | Self::MinuteMark { instrument, .. }
+            | Self::Close { instrument, .. } => Some(instrument),
+            Self::Cash(_) => None,
+        }
+    }
+}
+
 /// What became of a record that was not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -94,7 +94,7 @@ impl AccountBook {
         Some(self.position_numbers_of(*number))
     }
 
-    fn position_numbers_of(&self, number: usize) -> PositionNumbers {
+    pub(super) fn position_numbers_of(&self, number: usize) -> PositionNumbers {
         let held = &self.positions[number];
         let (known, holding) = (&self.instruments[held.instrument], held.position.current());
         let is_valued = held.shown.unmarked == 0;

@@ -173,8 +173,8 @@ impl AccountBook {
         self.logs.retain(|_, log| !log.is_empty());
         for known in &mut self.instruments {
             known.marks.iter_mut().for_each(|marks| marks.freeze(frozen_ns));
-            known.fundings = known.fundings.split_off(&frozen_ns);
         }
+        self.freeze_fundings(frozen_ns);
         expired
     }
 

@@ -1,6 +1,7 @@
 //! A book as it is kept between runs: what came in, as far as it still counts. All sums and vectors are made anew.
 
 use super::account::{Amounts, Sample};
+use super::funding::Funding;
 use super::samples::Folded;
 use super::{AccountBook, BookConfig, Known};
 use crate::positions::{FillLog, Position};
@@ -9,7 +10,7 @@ use crate::valuation::{MarkHistory, MarkSource};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tidewheel_schemas::{CashMovement, FundingPayment, Holder, Instrument, InstrumentReference};
+use tidewheel_schemas::{CashMovement, Holder, Instrument, InstrumentReference};
 
 /// The state of a book. Restoring it gives a book that says the same of all that comes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub struct SavedBook {
 struct SavedInstrument {
     reference: InstrumentReference,
     marks: [MarkHistory; MarkSource::COUNT],
-    fundings: Vec<FundingPayment>,
+    fundings: Vec<Funding>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +102,7 @@ impl AccountBook {
         for (number, SavedInstrument { reference, marks, fundings }) in saved.instruments.into_iter().enumerate() {
             let is_rate = book.pairs.add(&reference);
             book.instrument_numbers.insert(reference.instrument.clone(), number);
-            let fundings: BTreeMap<_, _> = fundings.into_iter().map(|one| (one.event_time_ns, one)).collect();
+            let fundings: BTreeMap<_, _> = fundings.into_iter().map(|one| (one.payment.event_time_ns, one)).collect();
             book.instruments.push(Known { reference, marks, fundings, positions: Vec::new(), open: 0, is_rate });
         }
         for saved in saved.accounts {

@@ -93,6 +93,25 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::ValueAtRisk,
+        Self::Drawdown,
+        Self::DailyLoss,
+        Self::Leverage,
+        Self::Concentration,
+        Self::FlashCrash,
+        Self::KillManual,
+        Self::KillDrawdown,
+        Self::KillValueAtRisk,
+        Self::KillLeverage,
+        Self::KillLoss,
+        Self::KillVolatility,
+        Self::KillDataAge,
+        Self::KillRejects,
+        Self::KillFrontierLag,
+    ];
+
     /// As in records and trip ids.
     pub const fn name(self) -> &'static str {
         match self {

@@ -334,6 +334,11 @@ impl Decisions {
         ended
     }
 
+    /// When the next order may expire, nanoseconds.
+    pub fn due_ns(&self) -> Option<i64> {
+        self.ends.first().map(|(end_ns, _)| *end_ns)
+    }
+
     /// What is open, by account and intent.
     pub fn open(&self) -> impl Iterator<Item = Reservation> {
         let open = self.remembered.values().filter(|remembered| remembered.open_e8() > 0);

@@ -39,6 +39,8 @@ pub struct TickInput {
     pub progress: Vec<Progress>,
     /// Returns of final bars.
     pub bars: Vec<BarReturn>,
+    /// Bars that ended before this say nothing of how volatile it is now, nanoseconds.
+    pub bars_since_ns: i64,
     /// Prices of symbols and equity of accounts.
     pub prints: Vec<(Scope, Print)>,
     /// What was measured. Volatility and falls are measured by the desk itself.
@@ -182,7 +184,7 @@ impl Desk {
             self.crashes.retire(scope);
         }
         let mut readings = input.readings;
-        readings.extend(take_bars(&mut self.regimes, policy, now, input.bars, &mut events));
+        readings.extend(take_bars(&mut self.regimes, policy, now, input.bars, input.bars_since_ns, &mut events));
         let falls = self.crashes.take(&policy.flash_crash, policy.hysteresis.clear, now, input.prints);
         events.extend(falls.crashes.into_iter().map(RiskEvent::FlashCrash));
         events.extend((falls.late > 0).then_some(RiskEvent::LatePrints(falls.late)));
@@ -250,6 +252,13 @@ impl Desk {
         &self.decisions
     }
 
+    /// When prints have waited long enough or an order may expire, whichever is first, nanoseconds of tick time: a tick is needed by
+    /// then, though nothing comes.
+    pub fn due_ns(&self) -> Option<i64> {
+        let crashes = self.crashes.due_ns(&self.policies.current().policy.flash_crash);
+        crashes.into_iter().chain(self.decisions.due_ns()).min()
+    }
+
     /// How much is held.
     pub fn sizes(&self) -> DeskSizes {
         let [standings, measures, _] = self.breakers.sizes();
@@ -295,27 +304,40 @@ impl Desk {
     }
 }
 
-/// Takes bars by instrument and time; gives what they say of volatility. A bar that cannot be is a fault of its symbol's.
+/// Takes bars by instrument and time; gives what the newest of each instrument says of volatility now. A bar that cannot be is a fault of
+/// its symbol's.
+///
+/// Bars that waited, such as those before the reference data of their instrument, come all in one tick. They move its regime, of which
+/// what they made of it together is told; a spike among them is over.
 fn take_bars(
     regimes: &mut Regimes,
     policy: &Policy,
     now: Now,
     mut bars: Vec<BarReturn>,
+    since_ns: i64,
     events: &mut Vec<RiskEvent>,
 ) -> Vec<Reading> {
     bars.sort_by(|one, other| {
         (&one.instrument, one.end_ns).cmp(&(&other.instrument, other.end_ns)).then(one.value.total_cmp(&other.value))
     });
     let mut readings = Vec::new();
-    for bar in bars {
-        let value = match regimes.take(&policy.regimes, &bar) {
-            Ok(regimed) => {
-                events.extend(regimed.change.map(RiskEvent::Regime));
-                regimed.spike.map(Ok)
-            }
-            Err(fault) => Some(Err(fault)),
-        };
-        let scope = Scope::Symbol(bar.instrument);
+    for bars in bars.chunk_by(|one, next| one.instrument == next.instrument) {
+        let before = regimes.of(&bars[0].instrument);
+        let (mut change, mut value, mut end_ns) = (None, None, i64::MIN);
+        for bar in bars {
+            value = match regimes.take(&policy.regimes, bar) {
+                Ok(regimed) => {
+                    change = regimed.change.or(change);
+                    regimed.spike.map(Ok)
+                }
+                Err(fault) => Some(Err(fault)),
+            };
+            end_ns = bar.end_ns;
+        }
+        let change = change.filter(|change| Some(change.to) != before);
+        events.extend(change.map(|change| RiskEvent::Regime(RegimeChange { from: before, ..change })));
+        let value = value.filter(|_| end_ns >= since_ns);
+        let scope = Scope::Symbol(bars[0].instrument.clone());
         readings.extend(value.map(|value| Reading {
             measure: Measure::Volatility,
             scope,

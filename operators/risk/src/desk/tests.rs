@@ -216,6 +216,36 @@ fn a_spike_of_volatility_trips_the_switch_of_its_symbol() {
     assert_eq!(trips, [(40, "kill_volatility@symbol:binance|BTCUSDT@red@2400000".to_owned())]);
 }
 
+/// Bars that waited come in one tick: a spike among them is over, and only where all of them together led is told.
+#[test]
+fn old_bars_move_a_regime_and_trip_nothing() {
+    let mut policy = Policy::with_version(1);
+    policy.regimes.warm_bars = 10;
+    let bars = |spikes: [i64; 2]| {
+        let value = move |number: i64| if spikes.contains(&number) { 0.05 } else { 0.001 };
+        (1..=40).map(move |number| {
+            let end_ns = number * 60_000 * MS;
+            BarReturn { instrument: bitcoin(), end_ns, value: value(number) }
+        })
+    };
+    let events = |desk: &mut Desk, input: TickInput| -> Vec<RiskEvent> { run(desk, input).events };
+    let is_regime = |event: &RiskEvent| matches!(event, RiskEvent::Regime(_));
+    for (spikes, since_ms, is_tripped) in [([20, 20], 0, false), ([40, 40], 0, true), ([40, 40], 2_400_001, false)] {
+        let new = || Desk::new(policy.clone(), "test", "begin").expect("a valid policy");
+        let (mut at_once, mut one_by_one) = (new(), new());
+        for bar in bars(spikes) {
+            let ms = bar.end_ns / MS;
+            events(&mut one_by_one, TickInput { bars: vec![bar], ..at_ms(ms) });
+        }
+        let input = TickInput { bars: bars(spikes).collect(), bars_since_ns: since_ms * MS, ..at_ms(2_400_100) };
+        let told = events(&mut at_once, input);
+        let has_tripped = told.iter().any(|event| matches!(event, RiskEvent::Breaker(_)));
+        assert_eq!(has_tripped, is_tripped, "{told:?}");
+        assert_eq!(told.iter().filter(|event| is_regime(event)).count(), 1, "{told:?}");
+        assert_eq!(at_once.regimes, one_by_one.regimes);
+    }
+}
+
 /// A tick of a random history.
 fn random_input(random: &mut ChaCha8Rng, ms: i64, number: u64) -> TickInput {
     let accounts = ["a", "b"];

@@ -28,7 +28,8 @@ mod view;
 pub use records::{Ended, Refused, RefusedWhy};
 
 use crate::book::{
-    AccountBook, AccountNumbers, BookConfig, BookEvent, BookSize, ExpiredChange, PositionNumbers, SavedBook,
+    AccountBook, AccountNumbers, BookConfig, BookEvent, BookSize, ExpiredChange, FundingNews, PositionNumbers,
+    SavedBook,
 };
 use crate::breakers::{Measure, Now, Reading};
 use crate::decisions::Answer;
@@ -36,7 +37,7 @@ use crate::desk::{Desk, DeskSizes, RiskEvent, SavedDesk, TickInput};
 use crate::flash_crash::Print;
 use crate::levels::Scope;
 use crate::policy::{Policy, Problem};
-use crate::switches::ControlEvent;
+use crate::switches::{ControlEvent, ControlOutcome, Order};
 use crate::valuation::MarkSource;
 use past::Past;
 use records::Taken;
@@ -44,7 +45,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use sure::Sure;
-use tidewheel_schemas::{Holder, Instrument, OrderIntent};
+use tidewheel_schemas::{FundingPayment, Holder, Instrument, OrderIntent};
 use units::Unit;
 use view::BookView;
 
@@ -113,6 +114,10 @@ pub struct EngineFacts {
     pub duplicates: Vec<BookEvent>,
     /// Changes of fills that never came.
     pub expired: Vec<ExpiredChange>,
+    /// Funding that came and has no price so far, so that it is in no account yet.
+    pub unpriced: Vec<FundingPayment>,
+    /// Funding that never had a price: it is in no account.
+    pub lost: Vec<FundingPayment>,
 }
 
 /// How much an engine holds.
@@ -190,7 +195,9 @@ impl RiskEngine {
     /// Takes a tick.
     pub fn tick(&mut self, tick: EngineTick) -> EngineFacts {
         let now = Now { tick: tick.tick, time_ns: tick.time_ns };
+        let unknown = self.kills_of_nobody(&tick.controls);
         let mut facts = EngineFacts { events: self.take_controls(now, tick.controls), ..EngineFacts::default() };
+        note_unknown(&mut facts.events, &unknown);
         let is_of_other_policy = self.follow_policy();
         if is_of_other_policy {
             // What is reckoned otherwise now is no correction of what was known.
@@ -203,6 +210,12 @@ impl RiskEngine {
         taken.progress.extend(tick.ended.into_iter().map(Ended::into_progress));
         let sampled_ns = self.book.last_sample_ns();
         facts.expired = self.book.advance(tick.watermark_ns);
+        let FundingNews { unpriced, lost, repriced } = self.book.take_funding_news();
+        (facts.unpriced, facts.lost) = (unpriced, lost);
+        for instrument in repriced {
+            let holders = self.book.holders(&instrument);
+            taken.touched.extend(holders.map(|holder| (holder.clone(), instrument.clone())));
+        }
         let corrections = if taken.is_correcting || self.book.last_sample_ns() != sampled_ns {
             self.past.take(&self.book, now.tick)
         } else {
@@ -227,6 +240,8 @@ impl RiskEngine {
             controls: Vec::new(),
             progress: taken.progress,
             bars: taken.bars,
+            // Of two steps the one that ended last may still be about to come.
+            bars_since_ns: now.time_ns.saturating_sub(self.book.config().scenario_step_ns.saturating_mul(2)),
             prints: taken.prints,
             readings,
             corrections,
@@ -250,6 +265,28 @@ impl RiskEngine {
             self.book.clear_lost(account);
         }
         events
+    }
+
+    /// The names of orders that kill what nobody has heard of so far: they stand, for it may come, but may be misspelled.
+    fn kills_of_nobody(&self, controls: &[ControlEvent]) -> BTreeSet<String> {
+        let kills = controls.iter().filter_map(|event| match &event.order {
+            Order::Kill { scope, .. } => Some((&event.id, scope)),
+            _ => None,
+        });
+        kills.filter(|(_, scope)| !self.is_known(scope)).map(|(id, _)| id.clone()).collect()
+    }
+
+    fn is_known(&self, scope: &Scope) -> bool {
+        let account = |name: &str| self.numbers.get(name);
+        let instrument = |instrument: &Instrument| self.book.reference_of(instrument).is_some();
+        match scope {
+            Scope::Everything => true,
+            Scope::Account(name) => account(name).is_some(),
+            Scope::Strategy(holder) => account(&holder.account)
+                .is_some_and(|numbers| numbers.strategies.iter().any(|part| part.strategy == holder.strategy)),
+            Scope::Symbol(of) => instrument(of),
+            Scope::Position(name, of) => account(name).is_some() && instrument(of),
+        }
     }
 
     /// Lets the book reckon as the policy in force says, and tells whether the past looks otherwise by it.
@@ -357,6 +394,18 @@ impl RiskEngine {
         let book = AccountBook::restore(book);
         let numbers = numbers_of(&book);
         Self { book, desk: Desk::restore(desk), closes, units, sure, waiting, past, version, numbers }
+    }
+}
+
+fn note_unknown(events: &mut [RiskEvent], unknown: &BTreeSet<String>) {
+    for event in events {
+        if let RiskEvent::Control(answer) = event
+            && answer.outcome == ControlOutcome::Done
+            && unknown.contains(&answer.id)
+        {
+            answer.note =
+                Some("its scope names an account, a strategy or an instrument that is not known yet".to_owned());
+        }
     }
 }
 

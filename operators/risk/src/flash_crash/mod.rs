@@ -116,6 +116,13 @@ impl FlashCrashes {
         Some(Reading { measure: Measure::Fall, scope: scope.clone(), value, as_of_ns: now.time_ns })
     }
 
+    /// When the first print that waits has waited long enough, nanoseconds.
+    pub fn due_ns(&self, policy: &FlashCrashPolicy) -> Option<i64> {
+        let waiting = self.watched.values().flat_map(|watched| watched.waiting.iter());
+        let first = waiting.map(|print| print.time_ns).min();
+        first.map(|time_ns| time_ns.saturating_add(in_ns(policy.reorder_ms)))
+    }
+
     /// Watches a scope no more.
     pub fn retire(&mut self, scope: &Scope) {
         self.watched.remove(scope);

@@ -16,9 +16,9 @@ pub enum Scope {
     /// All orders of one strategy of an account.
     Strategy(Holder),
     /// All orders in an instrument, whoever's.
-    Symbol(Instrument),
+    Symbol(#[serde(deserialize_with = "crate::spelling::instrument")] Instrument),
     /// An account's orders in an instrument.
-    Position(Arc<str>, Instrument),
+    Position(Arc<str>, #[serde(deserialize_with = "crate::spelling::instrument")] Instrument),
 }
 
 impl Scope {

@@ -89,6 +89,7 @@ pub struct Override {
     /// The strategy's name.
     pub strategy: Option<String>,
     /// The instrument, as `venue|symbol`.
+    #[serde(deserialize_with = "crate::spelling::name")]
     pub symbol: Option<String>,
     /// The limits that are others.
     pub limits: PartialLimits,

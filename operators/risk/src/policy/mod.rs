@@ -28,7 +28,7 @@ pub struct Policy {
     /// Its number, from 1. A document is only ever followed by one with a greater number.
     pub version: u64,
     /// The instruments that may be traded, as `venue|symbol`, ascending. Empty: all that have reference data.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::spelling::names")]
     pub universe: Vec<String>,
     /// When an account's day begins, minutes after midnight UTC, below 1440.
     #[serde(default)]
@@ -106,6 +106,7 @@ pub struct Margin {
     /// The share at each venue that is not named. Above 0, up to 1.
     pub share: Ratio,
     /// Venues with a share of their own.
+    #[serde(deserialize_with = "crate::spelling::by_venue")]
     pub venues: BTreeMap<String, Ratio>,
 }
 

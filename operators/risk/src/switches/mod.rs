@@ -3,6 +3,9 @@
 //! An order is a record on the control topic with a name, who and why; nothing acts beside it. It is taken or refused with a reason, at
 //! its tick, before anything else of the tick. The orders of a tick go by (time, name), not by arrival. That the sender is who he says
 //! is for the topic's access list to hold; here names are only compared with the policy's.
+//!
+//! A kill acts whatever its time says: a sender whose clock is wrong must be able to stop what goes wrong. One that comes again does nothing
+//! again as long as its name is remembered; after that it acts again, since to stop once too often is the smaller harm.
 
 use crate::breakers::{BreakerEvent, Breakers, Now, Reset, ResetRefusal, Rule};
 use crate::levels::{Level, Scope};
@@ -131,6 +134,9 @@ pub struct ControlAnswer {
     pub order: String,
     /// What became of it.
     pub outcome: ControlOutcome,
+    /// What whoever gave it should know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// The policy in force afterwards.
     pub policy_version: u64,
     /// At which tick.
@@ -139,6 +145,8 @@ pub struct ControlAnswer {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Remembered {
+    /// Its own time, or that of its tick where that is earlier: nothing from the future stays for ever.
+    age_ns: i64,
     time_ns: i64,
     who: String,
     why: String,
@@ -179,6 +187,7 @@ impl Controls {
                 why: order.why,
                 sent_ns: order.time_ns,
                 outcome,
+                note: None,
                 policy_version: policies.current().policy.version,
                 tick: now.tick,
             });
@@ -198,7 +207,7 @@ impl Controls {
         if let Err(refusal) = self.admit(order, now, &policies.current().policy) {
             return refusal.map_or(ControlOutcome::Repeated, ControlOutcome::Refused);
         }
-        self.remember(order);
+        self.remember(order, now);
         let policy = &policies.current().policy;
         match &order.order {
             Order::SetPolicy(next) => {
@@ -255,14 +264,15 @@ impl Controls {
             Order::Reset { .. } | Order::Clear { .. } => &policy.people.reset,
         };
         if let Some(remembered) = self.remembered.get(&order.id) {
-            let is_same = *remembered == Remembered::of(order);
+            let is_same = remembered.is_of(order);
             return Err((!is_same).then_some(ControlRefusal::NameReused));
         }
+        let is_kill = matches!(order.order, Order::Kill { .. });
         let skew_ns = i64::try_from(policy.staleness.skew_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-        if order.time_ns > now.time_ns.saturating_add(skew_ns) {
+        if !is_kill && order.time_ns > now.time_ns.saturating_add(skew_ns) {
             return Err(Some(ControlRefusal::FromTheFuture));
         }
-        if self.forgotten_ns.is_some_and(|forgotten_ns| order.time_ns <= forgotten_ns) {
+        if !is_kill && self.forgotten_ns.is_some_and(|forgotten_ns| order.time_ns <= forgotten_ns) {
             return Err(Some(ControlRefusal::TooOld));
         }
         if !people.is_empty() && !people.contains(&order.who) {
@@ -271,13 +281,13 @@ impl Controls {
         Ok(())
     }
 
-    fn remember(&mut self, order: &ControlEvent) {
-        self.remembered.insert(order.id.clone(), Remembered::of(order));
+    fn remember(&mut self, order: &ControlEvent, now: Now) {
+        self.remembered.insert(order.id.clone(), Remembered::of(order, now));
         if self.remembered.len() > REMEMBERED {
-            let oldest = self.remembered.iter().min_by_key(|(id, order)| (order.time_ns, *id));
-            let (id, time_ns) = oldest.map(|(id, order)| (id.clone(), order.time_ns)).expect("there are too many");
+            let oldest = self.remembered.iter().min_by_key(|(id, order)| (order.age_ns, *id));
+            let (id, age_ns) = oldest.map(|(id, order)| (id.clone(), order.age_ns)).expect("there are too many");
             self.remembered.remove(&id);
-            self.forgotten_ns = self.forgotten_ns.max(Some(time_ns));
+            self.forgotten_ns = self.forgotten_ns.max(Some(age_ns));
         }
     }
 
@@ -292,11 +302,20 @@ impl Controls {
     }
 }
 
+fn policy_of(event: &ControlEvent) -> Option<Box<Policy>> {
+    if let Order::SetPolicy(policy) = &event.order { Some(policy.clone()) } else { None }
+}
+
 impl Remembered {
-    fn of(event: &ControlEvent) -> Self {
-        let order = event.order.summary();
-        let policy = if let Order::SetPolicy(policy) = &event.order { Some(policy.clone()) } else { None };
-        Self { time_ns: event.time_ns, who: event.who.clone(), why: event.why.clone(), order, policy }
+    fn of(event: &ControlEvent, now: Now) -> Self {
+        let (time_ns, order) = (event.time_ns, event.order.summary());
+        let (who, why) = (event.who.clone(), event.why.clone());
+        Self { age_ns: time_ns.min(now.time_ns), time_ns, who, why, order, policy: policy_of(event) }
+    }
+
+    fn is_of(&self, event: &ControlEvent) -> bool {
+        let said = (event.time_ns, event.who.as_str(), event.why.as_str(), event.order.summary(), policy_of(event));
+        (self.time_ns, self.who.as_str(), self.why.as_str(), self.order.clone(), self.policy.clone()) == said
     }
 }
 

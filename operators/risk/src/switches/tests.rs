@@ -104,7 +104,7 @@ fn incomplete_forged_and_foreign_orders_are_refused_by_name() {
             event("6", "bob", 1, kill("a", Level::Red)),
             ControlOutcome::Refused(ControlRefusal::NotAllowed("bob".into())),
         ),
-        (event("7", "ann", 99, kill("a", Level::Red)), ControlOutcome::Refused(ControlRefusal::FromTheFuture)),
+        (event("7", "ann", 99, reset("any")), ControlOutcome::Refused(ControlRefusal::FromTheFuture)),
         (event("8", "ann", 1, kill("a", Level::Red)), ControlOutcome::Done),
         (event("8", "ann", 1, kill("a", Level::Black)), ControlOutcome::Refused(ControlRefusal::NameReused)),
         (
@@ -143,7 +143,36 @@ fn orders_of_a_tick_go_by_time_whatever_their_arrival() {
 }
 
 #[test]
-fn what_may_have_been_forgotten_is_refused() {
+fn a_kill_acts_whatever_its_time() {
+    let mut room = Room::new(Policy::with_version(1));
+    let ahead = event("k1", "ann", 9_000, kill("a", Level::Red));
+    assert_eq!(room.give(5, vec![ahead.clone()]), [ControlOutcome::Done]);
+    assert_eq!(room.level(&Scope::account("a")), Level::Red);
+    let behind = event("k2", "ann", -9_000, kill("b", Level::Black));
+    assert_eq!(room.give(5, vec![behind]), [ControlOutcome::Done]);
+    assert_eq!(room.level(&Scope::account("b")), Level::Black);
+    // Once more it does nothing, and its trip can be reset.
+    assert_eq!(room.give(6, vec![ahead.clone()]), [ControlOutcome::Repeated]);
+    let trip = "kill_manual@account:a@red@k1";
+    assert_eq!(room.give(7, vec![event("r1", "ann", 7, reset(trip))]), [ControlOutcome::Done]);
+    assert_eq!(room.give(8, vec![ahead]), [ControlOutcome::Repeated]);
+    assert_eq!(room.level(&Scope::account("a")), Level::Green);
+}
+
+#[test]
+fn kills_from_the_future_do_not_crowd_out_what_came_since() {
+    let mut room = Room::new(Policy::with_version(1));
+    for number in 0..5_000 {
+        room.give(1, vec![event(&format!("k{number}"), "ann", 1_000_000, kill("a", Level::Red))]);
+    }
+    let next = event("p", "ann", 2, Order::SetPolicy(Box::new(Policy::with_version(2))));
+    assert_eq!(room.give(2, vec![next.clone()]), [ControlOutcome::Done]);
+    assert_eq!(room.give(3, vec![event("k", "ann", 3, kill("b", Level::Red))]), [ControlOutcome::Done]);
+    assert_eq!(room.give(3, vec![next]), [ControlOutcome::Repeated]);
+}
+
+#[test]
+fn what_may_have_been_forgotten_is_refused_but_for_a_kill() {
     let mut room = Room::new(Policy::with_version(1));
     for second in 1..=5_000 {
         let id = format!("k{second}");
@@ -155,11 +184,14 @@ fn what_may_have_been_forgotten_is_refused() {
         );
     }
     assert_eq!(room.controls.len(), REMEMBERED);
-    let old = event("k1", "ann", 1, kill("a", Level::Red));
+    let old = event("r1", "ann", 1, reset("kill_manual@account:a@red@k1"));
     assert_eq!(room.give(5_001, vec![old]), [ControlOutcome::Refused(ControlRefusal::TooOld)]);
     let near = event("k4900", "ann", 4_900, kill("a", Level::Red));
     assert_eq!(room.give(5_001, vec![near]), [ControlOutcome::Repeated]);
     assert_eq!(room.level(&Scope::account("a")), Level::Green);
+    let forgotten = event("k1", "ann", 1, kill("a", Level::Red));
+    assert_eq!(room.give(5_001, vec![forgotten]), [ControlOutcome::Done], "it fails closed");
+    assert_eq!(room.level(&Scope::account("a")), Level::Red);
 }
 
 #[test]

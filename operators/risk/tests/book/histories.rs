@@ -87,7 +87,7 @@ impl Market {
                 BookEvent::Funding(FundingPayment {
                     instrument: instrument(symbol),
                     rate_e12,
-                    mark_price_e8,
+                    mark_price_e8: self.random.random::<bool>().then_some(mark_price_e8),
                     event_time_ns: self.time(),
                 })
             }

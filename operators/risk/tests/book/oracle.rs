@@ -7,8 +7,8 @@ use tidewheel_risk::book::{BookConfig, BookEvent, BookFault};
 use tidewheel_risk::exact::mul_div;
 use tidewheel_risk::positions::CostMethod;
 use tidewheel_risk::scenarios::Tail;
-use tidewheel_risk::valuation::Mark;
-use tidewheel_schemas::{ContractKind, Fill, FillChange, Holder, Instrument, InstrumentReference};
+use tidewheel_risk::valuation::{Mark, MarkSource};
+use tidewheel_schemas::{ContractKind, Fill, FillChange, FundingPayment, Holder, Instrument, InstrumentReference};
 
 type Amounts = BTreeMap<Arc<str>, i128>;
 
@@ -149,21 +149,29 @@ impl Oracle {
             let mut fundings = fundings.into_iter().peekable();
             for fill in &fills {
                 while let Some(funding) = fundings.next_if(|funding| funding.event_time_ns < fill.event_time_ns) {
-                    self.pay(&mut slow, &instrument, funding.rate_e12, funding.mark_price_e8);
+                    self.pay(&mut slow, config, &funding);
                 }
                 self.trade(&mut slow, fill, config.cost_method);
             }
             for funding in fundings {
-                self.pay(&mut slow, &instrument, funding.rate_e12, funding.mark_price_e8);
+                self.pay(&mut slow, config, &funding);
             }
             positions.insert((holder, instrument), slow);
         }
         positions
     }
 
-    fn pay(&self, slow: &mut Slow, instrument: &Instrument, rate: i64, price: i64) {
+    fn pay(&self, slow: &mut Slow, config: &BookConfig, funding: &FundingPayment) {
+        let instrument = &funding.instrument;
+        let minute_ns = funding.event_time_ns.div_euclid(MINUTE_NS) * MINUTE_NS;
+        // Of the newest marks by then that of the venue, else of trades, else the mid.
+        let marks = [MarkSource::Mid, MarkSource::Trade, MarkSource::Venue].into_iter().filter_map(|mark_source| {
+            self.mark(&BookConfig { mark_source, ..config.clone() }, &instrument.symbol, Some(minute_ns))
+        });
+        let mark = marks.max_by_key(|mark| mark.event_time_ns.div_euclid(MINUTE_NS));
+        let Some(price) = funding.mark_price_e8.or(mark.map(|mark| mark.price_e8)) else { return };
         let notional = self.worth(instrument, price, slow.quantity).abs() * slow.quantity.signum();
-        slow.funding -= divide(notional * i128::from(rate), 1_000_000_000_000);
+        slow.funding -= divide(notional * i128::from(funding.rate_e12), 1_000_000_000_000);
     }
 
     fn trade(&self, slow: &mut Slow, fill: &Fill, method: CostMethod) {

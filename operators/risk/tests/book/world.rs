@@ -131,7 +131,7 @@ pub fn funding(symbol: &str, rate_e12: i64, mark: &str, seconds: i64) -> BookEve
     BookEvent::Funding(FundingPayment {
         instrument: instrument(symbol),
         rate_e12,
-        mark_price_e8: e8(mark),
+        mark_price_e8: Some(e8(mark)),
         event_time_ns,
     })
 }

@@ -3,9 +3,10 @@
 use crate::histories::{LISTED, SECOND_NS, START_NS, UNIT, World, decided, engine, instrument};
 use tidewheel_risk::book::BookEvent;
 use tidewheel_risk::decisions::{Decision, Reason, Ruling};
+use tidewheel_risk::desk::RiskEvent;
 use tidewheel_risk::engine::{EngineFacts, EngineTick, RefusedWhy, RiskEngine, SavedEngine};
 use tidewheel_risk::levels::{Level, Scope};
-use tidewheel_risk::switches::{ControlEvent, Order};
+use tidewheel_risk::switches::{ControlEvent, ControlOutcome, Order};
 use tidewheel_risk::valuation::{Mark, MarkSource};
 use tidewheel_schemas::{
     CashMovement, ContractKind, Fill, FillChange, Holder, Instrument, InstrumentReference, OrderIntent, Side,
@@ -259,4 +260,25 @@ fn an_engine_begun_again_after_a_refused_first_record_of_an_account_goes_on_as_t
             assert_eq!(rulings, [("main", Ruling::Approved), ("new", of_new)], "{name}, after {seconds} s");
         }
     }
+}
+
+#[test]
+fn a_kill_of_what_nobody_has_heard_of_stands_and_says_so() {
+    let (mut engine, mut world) = begun();
+    let kill = |id: &str, scope: Scope| ControlEvent {
+        id: id.into(),
+        who: "ann".into(),
+        why: "test".into(),
+        time_ns: START_NS + 3 * SECOND_NS,
+        order: Order::Kill { scope, level: Level::Red },
+    };
+    let misspelled = Scope::Symbol(Instrument::new("oen", "BTCUSDT").expect("a name"));
+    let controls = vec![kill("1", misspelled.clone()), kill("2", Scope::Symbol(instrument(&LISTED[0])))];
+    let facts = engine.tick(EngineTick { controls, ..at(&mut world, 3, marks(3)) });
+    let answers = facts.events.iter().filter_map(|event| match event {
+        RiskEvent::Control(answer) => Some((answer.outcome.clone(), answer.note.is_some())),
+        _ => None,
+    });
+    assert_eq!(answers.collect::<Vec<_>>(), [(ControlOutcome::Done, true), (ControlOutcome::Done, false)]);
+    assert_eq!(engine.desk().levels().of(&misspelled), Level::Red);
 }

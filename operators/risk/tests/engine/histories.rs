@@ -256,7 +256,7 @@ impl World {
             8 => BookEvent::Funding(FundingPayment {
                 instrument: instrument(&LISTED[at]),
                 rate_e12: self.random.random_range(-1_000_000_000..1_000_000_000),
-                mark_price_e8: self.prices[at],
+                mark_price_e8: self.random.random::<bool>().then_some(self.prices[at]),
                 event_time_ns: self.now_ns - self.random.random_range(0..90) * SECOND_NS,
             }),
             9 => {

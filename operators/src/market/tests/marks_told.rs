@@ -105,7 +105,7 @@ fn the_last_mid_and_mark_of_a_minute_are_told_whatever_came_last() {
     assert_eq!(told.last().map(String::as_str), Some("counts 3 0"));
     assert!(told.contains(&"funding Some(77.0)".to_owned()), "{told:?}");
     let told = tick(4, vec![funding(121, 9, None)]);
-    assert_eq!(told, ["funding Some(100.2)", "counts 1 0"]);
+    assert_eq!(told, ["funding None", "counts 1 0"], "its price is for marks to tell, whenever they come");
     let told = tick(5, vec![funding(10, 10, None), funding(121, 11, Some(1))]);
     assert_eq!(told, ["funding None", "counts 2 1"], "a second one of a time is a conflict");
 }
