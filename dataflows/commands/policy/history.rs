@@ -1,6 +1,6 @@
 //! `history`: every policy that was configured or ordered, and what became of it.
 
-use super::{difference_json, difference_text, differences};
+use super::{Difference, difference_json, difference_text, differences};
 use crate::commands::risk::KnownArgs;
 use crate::commands::table::Table;
 use crate::commands::{CommandError, time_text};
@@ -26,7 +26,7 @@ impl HistoryArgs {
         let view = self.known.open()?;
         let story = view.story()?;
         let mut before: Option<&Policy> = None;
-        let mut told: Vec<(&PolicyChange, Vec<(String, Value, Value)>)> = Vec::new();
+        let mut told: Vec<(&PolicyChange, Vec<Difference>)> = Vec::new();
         for change in story.policies() {
             let differing = change.policy.as_ref().zip(before).map(|(policy, before)| differences(before, policy));
             before = change.policy.as_ref().or(before);
@@ -57,7 +57,7 @@ impl HistoryArgs {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn to_json(&self, change: &PolicyChange, differing: &[(String, Value, Value)]) -> Value {
+    fn to_json(&self, change: &PolicyChange, differing: &[Difference]) -> Value {
         let mut value = json!({
             "version": change.version, "tick": change.tick, "order": change.order, "who": change.who, "why": change.why,
             "outcome": change.outcome, "became": became(change),
@@ -70,7 +70,7 @@ impl HistoryArgs {
 }
 
 /// One after the other, since differences are wider than columns.
-fn lines(told: &[(&PolicyChange, Vec<(String, Value, Value)>)], out: &mut dyn Write) -> Result<ExitCode, CommandError> {
+fn lines(told: &[(&PolicyChange, Vec<Difference>)], out: &mut dyn Write) -> Result<ExitCode, CommandError> {
     for (change, differing) in told {
         let version = change.version.map_or_else(|| "-".to_owned(), |version| version.to_string());
         let (time, became) = (time_text(change.tick), became(change));

@@ -55,9 +55,11 @@ impl PolicyArgs {
     }
 }
 
-/// Which fields of two policies differ: name, before, after. Null where one has no such field. The version always does, and is left
-/// out.
-fn differences(before: &Policy, after: &Policy) -> Vec<(String, Value, Value)> {
+/// A field that differs: name, before, after. Null where one has no such field.
+type Difference = (String, Value, Value);
+
+/// Which fields of two policies differ. The version always does, and is left out.
+fn differences(before: &Policy, after: &Policy) -> Vec<Difference> {
     let fields = |policy: &Policy| -> BTreeMap<String, Value> {
         let mut fields = BTreeMap::new();
         flatten("", &json!(policy), &mut fields);
@@ -72,13 +74,13 @@ fn differences(before: &Policy, after: &Policy) -> Vec<(String, Value, Value)> {
 }
 
 /// A difference for people.
-fn difference_text((field, before, after): &(String, Value, Value)) -> String {
+fn difference_text((field, before, after): &Difference) -> String {
     let text = |value: &Value| if value.is_null() { "none".to_owned() } else { value.to_string() };
     format!("{field}: {} -> {}", text(before), text(after))
 }
 
 /// The same as fields.
-fn difference_json((field, before, after): &(String, Value, Value)) -> Value {
+fn difference_json((field, before, after): &Difference) -> Value {
     json!({ "field": field, "before": before, "after": after })
 }
 
