@@ -182,7 +182,7 @@ impl Paper<'_> {
 
 /// What is bought in one round over the instruments is sold in another, so that nothing piles up.
 const fn side_of(number: u64, symbols: u64) -> &'static str {
-    if number / symbols / FILLED_ONE_IN % 2 == 0 { "buy" } else { "sell" }
+    if (number / symbols / FILLED_ONE_IN).is_multiple_of(2) { "buy" } else { "sell" }
 }
 
 /// The number of an order by the name that [`Paper::order`] gave it, in the text of its decision; none of other orders.

@@ -12,6 +12,7 @@ use tidewheel_risk::desk::{Desk, RiskEvent, TickInput};
 use tidewheel_risk::levels::{Level, Scope};
 use tidewheel_risk::policy::{Policy, Ratio};
 use tidewheel_risk::switches::{ControlEvent, Order};
+use tidewheel_risk::valuation::Mark;
 use tidewheel_schemas::{Holder, Instrument};
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -29,6 +30,10 @@ impl Book for NoBook {
     }
 
     fn margin_equity_e16(&self, _: &str, _: &str) -> Result<i128, Fault> {
+        Err(Fault::OutOfRange)
+    }
+
+    fn mark(&self, _: &Instrument) -> Result<Mark, Fault> {
         Err(Fault::OutOfRange)
     }
 
