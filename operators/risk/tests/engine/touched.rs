@@ -100,7 +100,7 @@ impl Life {
                 BookEvent::Funding(FundingPayment {
                     instrument: instrument(&LISTED[listed]),
                     rate_e12: 100_000_000,
-                    mark_price_e8: mark.price_e8,
+                    mark_price_e8: Some(mark.price_e8),
                     event_time_ns: mark.event_time_ns,
                 })
             }
