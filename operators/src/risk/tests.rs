@@ -201,6 +201,8 @@ fn settled(minute: i64) -> MarketChange {
 fn funding_waits_for_reference_data_and_what_is_lost_is_told() {
     let mut ledger = ledger();
     let tick = |minute: i64| header(minute as u64 * 60_000);
+    // The first tick tells the policy.
+    ledger.apply(&tick(9), RiskRecords::default());
     let changes = vec![settled(10), mark("BTCUSDT", 9, 100 * UNIT)];
     let outcome = ledger.apply(&tick(10), RiskRecords { changes, ..RiskRecords::default() });
     assert_eq!((outcome.sizes.waiting, outcome.events.len()), (1, 0));

@@ -152,10 +152,6 @@ impl Standing {
             };
             return Step::Rose(self.rise(policy, rule, scope, now, (cause, said.value), asked));
         }
-        if asked == self.level && by_value >= by_fault && matches!(self.cause, Cause::Fault(_)) {
-            // By now it is what was measured that holds it there.
-            self.cause = Cause::Value;
-        }
         let is_well = said.good().is_some_and(|value| rungs.is_clear(self.level, value));
         if !is_well || self.level == Level::Green {
             self.well_since_ns = None;

@@ -407,15 +407,3 @@ fn a_latched_trip_of_a_scope_that_is_no_more_can_be_reset_from_the_top_down() {
     assert_eq!(breakers.trips().count(), 0);
     assert_eq!(breakers.level(Rule::Drawdown, &scope), Level::Green);
 }
-
-#[test]
-fn what_holds_a_rule_where_a_fault_put_it_is_the_cause_from_then_on() {
-    let (policy, scope) = (policy(), Scope::account("a"));
-    let mut breakers = Breakers::default();
-    breakers.take(&policy, now(1), &[reading(&scope, 1, Err(Fault::Missing("mark".into())))]);
-    let stands = breakers.level(Rule::Drawdown, &scope);
-    let value = policy.rungs(Rule::Drawdown, &scope).trigger(stands).expect("a rung");
-    assert_eq!(breakers.take(&policy, now(2), &[reading(&scope, 2, Ok(value))]), []);
-    let contribution = &breakers.contributions()[&scope][0];
-    assert_eq!((contribution.level, &contribution.cause), (stands, &Cause::Value));
-}

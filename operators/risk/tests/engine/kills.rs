@@ -106,7 +106,7 @@ fn more_than_everything_lost_in_one_tick_is_a_drawdown_and_a_deposit_hides_it_no
 fn a_fall_of_equity_is_seen_while_a_mark_is_stale() {
     let mut life = Life::of(15);
     let mut crashed = Vec::new();
-    for (seconds, price) in [(190, 60_000), (191, 60_000), (192, 54_000), (193, 54_000), (194, 54_000)] {
+    for (seconds, price) in [(190, 60_000), (191, 60_000), (192, 54_000), (193, 54_000), (194, 54_000), (195, 54_000)] {
         let facts = life.tick(seconds, vec![mark(BITCOIN, price * UNIT, seconds)]);
         assert_eq!(life.faults().len(), 1, "the coin is stale all the time");
         crashed.extend(facts.events.into_iter().filter_map(|event| match event {
@@ -124,8 +124,8 @@ fn a_single_bad_print_is_no_crash_of_equity_and_the_second_one_is() {
         let mut crashes = 0;
         // Between two prints there are ticks at which equity is as low as the newest.
         let prints = [(2, Some(60_000)), (3, Some(60_000)), (4, Some(54_000)), (5, None), (6, None)];
-        let then = if is_confirmed { [54_000, 54_000] } else { [60_000, 60_000] };
-        for (seconds, price) in prints.into_iter().chain([(7, Some(then[0])), (8, Some(then[1]))]) {
+        let then = Some(if is_confirmed { 54_000 } else { 60_000 });
+        for (seconds, price) in prints.into_iter().chain([(7, then), (8, then), (9, then)]) {
             let marks = price.map(|price| mark(BITCOIN, price * UNIT, seconds));
             let facts = life.tick(seconds, marks.into_iter().collect());
             let is_of_equity = |event: &RiskEvent| matches!(event, RiskEvent::FlashCrash(crash) if crash.scope == Scope::account("main"));
