@@ -189,9 +189,12 @@ fn workers_and_order_inside_ticks_do_not_show_and_all_is_counted() {
         refused.for_each(|row| println!("{}", text(row, 14)));
         assert!(rulings["approved"] > 20 && rulings["rejected"] > 20, "{rulings:?}");
         assert!(answers["repeated"] > 5 && answers["name_reused"] > 5, "{answers:?}");
-        for reason in [RejectReason::Conflict, RejectReason::TooOld] {
-            assert!(counters.rejected_by_reason.get(&reason).is_some_and(|count| *count > 1), "{counters:?}");
-        }
+        // Fills that cannot count are taken, and told.
+        assert!(
+            counters.rejected_by_reason.get(&RejectReason::Conflict).is_some_and(|count| *count > 1),
+            "{counters:?}"
+        );
+        assert!(events["fill_not_counted"] > 10, "{events:?}");
         // The trades that came twice, and more.
         assert!(counters.duplicate > 100, "{counters:?}");
         let taken: usize = expected.iter().map(|tick| tick.output.account.len()).sum();
@@ -239,7 +242,8 @@ fn each_intent_has_one_decision_and_a_kill_of_its_tick_wins() {
     spared.arrivals.retain(|(_, coming)| !matches!(coming, Coming::Order(order) if order.id == "stop"));
     let ticks = Run::new(&spared, 500_000_000).all(1);
     let row = rows(&ticks, DECISIONS).find(|row| text(row, 2) == "in-vain").expect("it is decided");
-    assert_eq!((text(row, 8), text(row, 13)), ("approved", "green"), "{row:?}");
+    assert_eq!(text(row, 8), "approved", "{row:?}");
+    assert!(["green", "yellow"].contains(&text(row, 13)), "{row:?}");
 }
 
 #[test]

@@ -287,7 +287,7 @@ fn found(told: &[Told]) -> Story {
                 format!("regime {to} {}", told.scope)
             }
             // What stands on a flash crash is compared with the crashes below.
-            ("tripped" | "lowered", "flash_crash") | ("level_changed", _) => return None,
+            ("tripped" | "lowered", "flash_crash") | ("level_changed" | "policy_in_force", _) => return None,
             ("tripped", rule) => format!("{rule}>{} {}", told.level, told.scope),
             ("lowered", rule) => format!("{rule}<{} {}", told.level, told.scope),
             (kind, _) => panic!("{kind}: {told:?}"),

@@ -1,5 +1,8 @@
 //! Falls, regimes and rules by plain loops over all there was, in floats: slow, and nothing shared with the program.
 
+/// `hysteresis.clear`, the default.
+const CLEAR: f64 = 0.8;
+
 /// Falls of a price from the second highest of a window to the higher of its last two.
 pub struct Falls {
     window_ns: i64,
@@ -31,7 +34,9 @@ impl Falls {
             return false;
         }
         let was_fallen = self.is_fallen;
-        self.is_fallen = 1.0 - before.max(price) / highest[1] >= self.fall;
+        // It is over below the clear share of it.
+        let over_at = if was_fallen { self.fall * CLEAR } else { self.fall };
+        self.is_fallen = 1.0 - before.max(price) / highest[1] >= over_at;
         self.is_fallen && !was_fallen
     }
 }
