@@ -41,6 +41,37 @@ impl Falls {
     }
 }
 
+/// Whether the newest price of something is to be believed: near the one believed before it, or near the one before it.
+pub struct Believed {
+    window_ns: i64,
+    fall: f64,
+    prices: Vec<(i64, f64)>,
+    believed: f64,
+}
+
+impl Believed {
+    pub const fn new(window_ns: i64, fall: f64) -> Self {
+        Self { window_ns, fall, prices: Vec::new(), believed: 0.0 }
+    }
+
+    /// Takes the next price.
+    pub fn take(&mut self, time_ns: i64, price: f64) {
+        let is_near = |other: f64| 1.0 - price.min(other) / price.max(other) < self.fall;
+        let before = self.prices.last().map_or(price, |(_, before)| *before);
+        if is_near(before) || is_near(self.believed) {
+            self.believed = price;
+        }
+        self.prices.push((time_ns, price));
+    }
+
+    /// Whether what it is worth at a time can be told: what is not believed for a window is all there is.
+    pub fn is_at(&self, time_ns: i64) -> bool {
+        self.prices
+            .last()
+            .is_none_or(|(newest_ns, newest)| *newest == self.believed || time_ns - newest_ns > self.window_ns)
+    }
+}
+
 /// The names of levels, ascending.
 pub const LEVELS: [&str; 5] = ["green", "yellow", "orange", "red", "black"];
 /// How long a value must be well before a level sinks, milliseconds.
