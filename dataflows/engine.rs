@@ -199,6 +199,8 @@ pub struct MergedTick {
     pub partitions: Option<Arc<[String]>>,
     /// For a snapshot, where the tick asked for one.
     pub saved: Option<Box<SavedState>>,
+    /// Whether the tick after it is computed, too: a sink that is behind may commit both at once.
+    pub is_followed: bool,
 }
 
 /// The running graph.
@@ -373,7 +375,9 @@ impl Iterator for Outputs {
             let (header, source, account) = self.from_source.recv().ok()?;
             let parts = self.parts_of(header.tick)?;
             if !header.is_restore {
-                return Some(merge(&header, source, account, parts, self.facts.as_mut(), self.risk));
+                let mut merged = merge(&header, source, account, parts, self.facts.as_mut(), self.risk);
+                merged.is_followed = self.has_next();
+                return Some(merged);
             }
         }
     }
@@ -389,6 +393,14 @@ impl Outputs {
             let part = self.from_workers.recv().ok()?;
             self.waiting.entry(part.tick).or_default().push(part);
         }
+    }
+
+    /// Whether all workers are done with another tick. How many can wait is bounded by what the source may send ahead.
+    fn has_next(&mut self) -> bool {
+        for part in self.from_workers.try_iter() {
+            self.waiting.entry(part.tick).or_default().push(part);
+        }
+        self.waiting.first_key_value().is_some_and(|(_, parts)| parts.len() == self.workers)
     }
 }
 

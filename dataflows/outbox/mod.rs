@@ -1,8 +1,9 @@
 //! The way out: merged ticks to the sinks, in order, and the commits.
 //!
-//! Kafka commits every tick that has something to say, in a transaction with its progress record. The lake gathers ticks
-//! into fewer, larger commits. Before either, the bindings of the ticks are made durable. A sink that is slow holds the
-//! workers back, they hold back the source, and nothing piles up.
+//! Kafka commits every tick that has something to say, in a transaction with its progress record; ticks that were computed while
+//! the transaction before was under way share one, since else they would wait for one another. The lake gathers ticks into
+//! fewer, larger commits. Before either, the bindings of the ticks are made durable. A sink that is slow holds the workers
+//! back, they hold back the source, and nothing piles up.
 
 mod lake_writer;
 mod snapshots;
@@ -26,6 +27,8 @@ use tidewheel_schemas::{Counters, TickOutput};
 
 /// How long Kafka's progress record may stand still while nothing is published.
 const QUIET_PROGRESS: Duration = Duration::from_secs(5);
+/// Ticks that share a transaction at most: what they published is held until it is committed.
+const TICKS_A_COMMIT: usize = 8;
 /// How often a transaction that was aborted is written again before the run gives up.
 const ATTEMPTS: usize = 5;
 
@@ -136,39 +139,50 @@ impl Outbox {
         snapshots: Option<&SnapshotWriter>,
         progress: &Progress,
     ) -> Result<Option<(u64, Counters)>, OutboxError> {
-        let mut last = None;
-        let mut published_at = Instant::now();
-        for mut tick in outputs {
-            last = Some((tick.output.tick, tick.output.counters.clone()));
-            self.status.note_tick(&tick);
-            if let (Some(names), Some(kafka)) = (&tick.partitions, &mut self.kafka) {
-                kafka.name_sources(names);
+        let (mut last, mut published_at) = (None, Instant::now());
+        let mut computed: Vec<MergedTick> = Vec::with_capacity(TICKS_A_COMMIT);
+        let mut outputs = outputs.fuse();
+        loop {
+            let tick = outputs.next();
+            let is_followed = tick.as_ref().is_some_and(|tick| tick.is_followed);
+            if let Some(tick) = tick {
+                last = Some((tick.output.tick, tick.output.counters.clone()));
+                self.status.note_tick(&tick);
+                if let (Some(names), Some(kafka)) = (&tick.partitions, &mut self.kafka) {
+                    kafka.name_sources(names);
+                }
+                computed.push(tick);
             }
-            if self.publish(&tick.output, published_at.elapsed() >= QUIET_PROGRESS)? {
+            if is_followed && computed.len() < TICKS_A_COMMIT {
+                continue;
+            }
+            let Some(newest) = computed.last().map(|tick| tick.output.tick) else { break };
+            if self.publish(&computed, published_at.elapsed() >= QUIET_PROGRESS)? {
                 published_at = Instant::now();
-                progress.kafka.fetch_max(tick.output.tick, Ordering::AcqRel);
+                progress.kafka.fetch_max(newest, Ordering::AcqRel);
             }
-            if let (Some(snapshots), Some(saved)) = (snapshots, tick.saved.take()) {
-                snapshots.write(tick.output.tick, saved);
-            }
-            if lake.is_some_and(|lake| !lake.write(tick)) {
-                break;
+            for mut tick in computed.drain(..) {
+                if let (Some(snapshots), Some(saved)) = (snapshots, tick.saved.take()) {
+                    snapshots.write(tick.output.tick, saved);
+                }
+                if lake.is_some_and(|lake| !lake.write(tick)) {
+                    return Ok(last);
+                }
             }
         }
         Ok(last)
     }
 
-    /// Writes a tick to Kafka and commits it; without anything to write, only when progress has stood still for long.
-    fn publish(&mut self, output: &TickOutput, is_quiet: bool) -> Result<bool, OutboxError> {
-        let has_records =
-            !output.bars.is_empty() || !output.rows.is_empty() || !output.late.is_empty() || !output.rejects.is_empty();
+    /// Writes ticks to Kafka and commits them together; without anything to write, only when progress has stood still for long.
+    fn publish(&mut self, ticks: &[MergedTick], is_quiet: bool) -> Result<bool, OutboxError> {
+        let Some(kafka) = &mut self.kafka else { return Ok(false) };
+        let committed = kafka.committed_tick();
+        let ticks = &ticks[ticks.partition_point(|tick| committed.is_some_and(|committed| tick.output.tick <= committed))..];
+        let Some(newest) = ticks.last().map(|tick| &tick.output) else { return Ok(false) };
+        let records = ticks.iter().map(|tick| records_of(&tick.output)).sum::<u64>();
         // A log in Kafka is durable with its transaction, and the lake waits for that.
         let is_logged = self.bindings.as_ref().is_some_and(SharedBindings::is_in_topic);
-        if self.kafka.is_none() || !(has_records || is_quiet || is_logged) {
-            return Ok(false);
-        }
-        let Some(kafka) = &mut self.kafka else { return Ok(false) };
-        if kafka.committed_tick().is_some_and(|committed| output.tick <= committed) {
+        if !(records > 0 || is_quiet || is_logged) {
             return Ok(false);
         }
         sync_at_last(self.bindings.as_ref(), self.stop.as_deref())?;
@@ -179,17 +193,17 @@ impl Outbox {
         let begun_at = Instant::now();
         self.status.note_kafka_writing(Some(begun_at));
         let (faults, status) = (&self.faults, &self.status);
-        again_if_aborted(status, output.tick, || {
-            let written = kafka.write(output);
+        again_if_aborted(status, newest.tick, || {
+            let written = ticks.iter().try_for_each(|tick| kafka.write(&tick.output));
             faults.reached("kafka.written")?;
-            Ok(written.and_then(|()| kafka.advance(output.tick, &output.counters))?)
+            Ok(written.and_then(|()| kafka.advance(newest.tick, &newest.counters))?)
         })?;
         self.faults.reached("kafka.committed")?;
         self.status.note_kafka_writing(None);
-        let (tick, elapsed) = (output.tick, begun_at.elapsed());
-        let records = (output.bars.len() + output.rows.len() + output.late.len() + output.rejects.len()) as u64;
+        let elapsed = begun_at.elapsed();
         self.status.note_kafka_commit(kafka.committed_tick(), records, elapsed);
-        tracing::debug!(tick, records, elapsed_ms = elapsed.as_millis() as u64, "kafka committed");
+        let (tick, ticks, elapsed_ms) = (newest.tick, ticks.len(), elapsed.as_millis() as u64);
+        tracing::debug!(tick, ticks, records, elapsed_ms, "kafka committed");
         Ok(true)
     }
 
@@ -216,6 +230,11 @@ impl Outbox {
             (snapshot.kafka_tick, snapshot.lake_frontier) = (kafka_tick, lake_frontier);
         });
     }
+}
+
+/// Records that a tick publishes in topics.
+fn records_of(output: &TickOutput) -> u64 {
+    (output.bars.len() + output.rows.len() + output.late.len() + output.rejects.len()) as u64
 }
 
 /// Makes the bindings of the ticks so far durable: before any output of theirs is committed.

@@ -191,6 +191,7 @@ impl Writer {
 
     /// Waits until no record is on its way, or one was given up, as librdkafka does after the transaction's timeout.
     fn drain(&self) -> Result<(), KafkaError> {
+        const PAUSE: Duration = Duration::from_micros(200);
         let (mut wait, mut fewest) = (self.patience.begin(), i32::MAX);
         // Not `flush`: it looks only every tenth of a second whether the last record has arrived.
         loop {
@@ -206,7 +207,9 @@ impl Writer {
                 break;
             }
             wait.go_on("deliver the records of", &self.transactional_id)?;
-            self.producer.poll(Duration::from_millis(1));
+            // A poll with a time to wait waits all of it, whatever arrives.
+            self.producer.poll(Duration::ZERO);
+            std::thread::sleep(PAUSE);
         }
         self.producer.poll(Duration::ZERO);
         Ok(())
@@ -323,7 +326,8 @@ fn producer(config: &KafkaSinkConfig) -> Result<BaseProducer<Context>, KafkaErro
     let timeout_ms = config.transaction_timeout.as_millis().to_string();
     let defaults = [
         ("compression.type", "lz4"),
-        ("linger.ms", "2"),
+        // The records of a tick are handed over together, and their commit waits for the last batch: it is not to wait for more.
+        ("linger.ms", "0.2"),
         ("batch.size", "1000000"),
         ("queue.buffering.max.messages", "500000"),
     ];
