@@ -92,10 +92,11 @@ pub fn print_decisions(measured: &decisions::Measured) {
     let decisions::Measured { offer, decided_us, approved, bare_us, commits, behind } = measured;
     println!();
     println!(
-        "decisions order due to decision readable, {} orders/s offered for {} s, tick {} ms; {}",
+        "decisions order due to decision readable, {} orders/s offered for {} s, tick {} ms{}; {}",
         offer.rate,
         offer.seconds,
         offer.tick_ms,
+        if offer.bars.is_empty() { "" } else { ", bars of a minute alone" },
         machine()
     );
     println!("          {}   of {} decided, {approved} approved", percentiles(decided_us), decided_us.len());

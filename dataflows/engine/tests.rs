@@ -115,3 +115,21 @@ fn letters_of_accounts_share_the_bytes_of_their_message() {
     let of = |reason| letters.iter().filter(|letter| letter.reason == reason).map(|letter| letter.records).sum::<u64>();
     assert_eq!((of(RejectReason::Number), of(RejectReason::Conflict)), (20, 20));
 }
+
+#[test]
+fn a_tick_says_whether_all_workers_are_done_with_the_next() {
+    let ((to_merger, from_source), (out, from_workers)) = (bounded(4), bounded(8));
+    let done =
+        |tick| out.send(WorkerTick { tick, ..worker_tick(TapeOutcome::default(), None) }).expect("there is room");
+    for tick in 1..=3 {
+        to_merger.send((TickHeader { tick, ..HEADER }, SourceTick::default(), Vec::new())).expect("there is room");
+    }
+    [1, 1, 2, 2, 3].into_iter().for_each(done);
+    let mut outputs =
+        Outputs { workers: 2, from_workers, from_source, waiting: BTreeMap::new(), facts: None, risk: None };
+    let mut next = || outputs.next().map(|merged| (merged.output.tick, merged.is_followed));
+    assert_eq!((next(), next()), (Some((1, true)), Some((2, false))), "one worker has yet to do the third");
+    done(3);
+    drop(to_merger);
+    assert_eq!((next(), next()), (Some((3, false)), None));
+}

@@ -177,7 +177,8 @@ impl Outbox {
     fn publish(&mut self, ticks: &[MergedTick], is_quiet: bool) -> Result<bool, OutboxError> {
         let Some(kafka) = &mut self.kafka else { return Ok(false) };
         let committed = kafka.committed_tick();
-        let ticks = &ticks[ticks.partition_point(|tick| committed.is_some_and(|committed| tick.output.tick <= committed))..];
+        let ticks =
+            &ticks[ticks.partition_point(|tick| committed.is_some_and(|committed| tick.output.tick <= committed))..];
         let Some(newest) = ticks.last().map(|tick| &tick.output) else { return Ok(false) };
         let records = ticks.iter().map(|tick| records_of(&tick.output)).sum::<u64>();
         // A log in Kafka is durable with its transaction, and the lake waits for that.
