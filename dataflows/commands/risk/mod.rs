@@ -21,7 +21,7 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 status and trips read the lake, and say how far it reaches. kill, reset and clear write to the control topic: they take effect
-at one tick, or are refused there; `tidewheel risk trips --all` and the table risk_events say which.
+at one tick, or are refused there; the table risk_events says which.
 
 Examples:
   tidewheel risk status --config tidewheel.toml

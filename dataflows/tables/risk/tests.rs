@@ -160,3 +160,34 @@ fn the_newest_row_of_a_part_says_how_it_is() {
     assert!(exact["main|account|main"].contains(r#""gross_exposure":"0""#), "{exact:?}");
     assert!(exact["main|sector|coin"].contains(r#""equity":null"#), "{exact:?}");
 }
+
+#[test]
+fn the_document_names_every_column_kind_rule_level_and_setting() {
+    const DOCUMENT: &str = include_str!("../../../deploy/risk.md");
+    let check = |name: &str| {
+        let is_there = DOCUMENT.contains(&format!("`{name}`")) || DOCUMENT.contains(&format!(".{name}`"));
+        assert!(is_there, "deploy/risk.md does not name {name:?}");
+    };
+    for spec in specs(true) {
+        spec.columns.iter().for_each(|column| check(&column.name));
+    }
+    // The kinds stand in the first column of the table in the head of their file.
+    let kinds = include_str!("events.rs").lines().filter_map(|line| line.strip_prefix("//! | `")?.split(" | ").next());
+    let kinds: Vec<&str> = kinds.flat_map(|cell| cell.split("`, `")).collect();
+    assert!(kinds.len() > 20, "{kinds:?}");
+    kinds.iter().for_each(|kind| check(kind.trim_end_matches('`')));
+    Rule::ALL.iter().for_each(|rule| check(rule.name()));
+    for level in Level::ALL {
+        assert!(DOCUMENT.contains(&format!("\n| {} | ", level.name())), "{}", level.name());
+    }
+    let policy = serde_json::to_value(Policy::with_version(1)).expect("a policy is JSON");
+    for (key, value) in policy.as_object().expect("it has keys") {
+        // Of breakers and switches each has the same keys.
+        let is_listed = ["breakers", "switches"].contains(&key.as_str());
+        match value.as_object().filter(|_| !is_listed) {
+            Some(inner) if ["limits", "margin"].contains(&key.as_str()) => inner.keys().for_each(|inner| check(inner)),
+            Some(inner) => std::iter::once(key).chain(inner.keys()).for_each(|inner| check(inner)),
+            None => check(key),
+        }
+    }
+}
