@@ -395,12 +395,13 @@ impl Outputs {
         }
     }
 
-    /// Whether all workers are done with another tick. How many can wait is bounded by what the source may send ahead.
+    /// Whether all workers are done with another tick. Takes no more of them than that tells.
     fn has_next(&mut self) -> bool {
-        for part in self.from_workers.try_iter() {
+        while self.waiting.first_key_value().is_none_or(|(_, parts)| parts.len() < self.workers) {
+            let Ok(part) = self.from_workers.try_recv() else { return false };
             self.waiting.entry(part.tick).or_default().push(part);
         }
-        self.waiting.first_key_value().is_some_and(|(_, parts)| parts.len() == self.workers)
+        true
     }
 }
 

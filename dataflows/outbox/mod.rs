@@ -29,6 +29,8 @@ use tidewheel_schemas::{Counters, TickOutput};
 const QUIET_PROGRESS: Duration = Duration::from_secs(5);
 /// Ticks that share a transaction at most: what they published is held until it is committed.
 const TICKS_A_COMMIT: usize = 8;
+/// Records of ticks that share one at most, so that only a tick that is larger by itself is ever cut.
+const RECORDS_A_COMMIT: u64 = 10_000;
 /// How often a transaction that was aborted is written again before the run gives up.
 const ATTEMPTS: usize = 5;
 
@@ -140,28 +142,30 @@ impl Outbox {
         progress: &Progress,
     ) -> Result<Option<(u64, Counters)>, OutboxError> {
         let (mut last, mut published_at) = (None, Instant::now());
-        let mut computed: Vec<MergedTick> = Vec::with_capacity(TICKS_A_COMMIT);
-        let mut outputs = outputs.fuse();
-        loop {
-            let tick = outputs.next();
-            let is_followed = tick.as_ref().is_some_and(|tick| tick.is_followed);
-            if let Some(tick) = tick {
+        let mut outputs = outputs.fuse().peekable();
+        while let Some(first) = outputs.next() {
+            let mut computed = vec![first];
+            let mut records = records_of(&computed[0].output);
+            // The next one is only looked at where it is there: nobody waits for it here.
+            while self.kafka.is_some() && computed.len() < TICKS_A_COMMIT && computed[computed.len() - 1].is_followed {
+                let fits = |next: &MergedTick| records + records_of(&next.output) <= RECORDS_A_COMMIT;
+                let Some(next) = outputs.next_if(fits) else { break };
+                records += records_of(&next.output);
+                computed.push(next);
+            }
+            for tick in &computed {
                 last = Some((tick.output.tick, tick.output.counters.clone()));
-                self.status.note_tick(&tick);
+                self.status.note_tick(tick);
                 if let (Some(names), Some(kafka)) = (&tick.partitions, &mut self.kafka) {
                     kafka.name_sources(names);
                 }
-                computed.push(tick);
             }
-            if is_followed && computed.len() < TICKS_A_COMMIT {
-                continue;
-            }
-            let Some(newest) = computed.last().map(|tick| tick.output.tick) else { break };
+            let newest = computed[computed.len() - 1].output.tick;
             if self.publish(&computed, published_at.elapsed() >= QUIET_PROGRESS)? {
                 published_at = Instant::now();
                 progress.kafka.fetch_max(newest, Ordering::AcqRel);
             }
-            for mut tick in computed.drain(..) {
+            for mut tick in computed {
                 if let (Some(snapshots), Some(saved)) = (snapshots, tick.saved.take()) {
                     snapshots.write(tick.output.tick, saved);
                 }

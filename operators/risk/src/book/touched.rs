@@ -85,6 +85,16 @@ impl AccountBook {
         }
     }
 
+    /// The accounts whose equity a price of an instrument moves: of those who hold it, and, where it is a rate, of those who need any.
+    pub fn moved_by(&self, instrument: &Instrument) -> impl Iterator<Item = &Arc<str>> {
+        let known = self.instrument_numbers.get(instrument).map(|number| &self.instruments[*number]);
+        let held = known.into_iter().flat_map(|known| &known.positions).map(|number| &self.positions[*number]);
+        let holders = held.filter(|held| held.shown.open > 0).map(|held| &self.accounts[held.account]);
+        let is_rate = known.is_some_and(|known| known.is_rate);
+        let others = self.accounts.iter().filter(move |account| is_rate && account.needs_rates());
+        holders.chain(others).map(|account| &account.name)
+    }
+
     /// Touches who needs rates, now and, where they moved in the past, then.
     pub(super) fn touch_rates(&mut self, is_past: bool) {
         self.touched.is_rate = true;

@@ -334,12 +334,12 @@ impl RiskEngine {
         }
         let unsure = self.unsure_accounts(now, taken);
         for (account, numbers) in &self.numbers {
-            // With an old mark too: a fall is one, whatever else is not known.
-            let Some(equity_e16) = numbers.equity_e16.filter(|_| !unsure.contains(account)) else { continue };
             let unit = self.units.entry(account.clone()).or_default();
             if taken.corrected.contains(account) || taken.is_of_other_policy {
-                unit.rebase(equity_e16);
+                unit.rebase();
             }
+            // With an old mark too: a fall is one, whatever else is not known.
+            let Some(equity_e16) = numbers.equity_e16.filter(|_| !unsure.contains(account)) else { continue };
             let value = unit.step(equity_e16);
             let print = Print { time_ns: now.time_ns, key: now.tick.into(), value };
             taken.prints.push((Scope::Account(account.clone()), print));

@@ -1,8 +1,8 @@
 //! Which prices are sure enough to say that equity fell: a single bad print must not stop an account.
 //!
 //! A print is sure where it is near the sure one before it, or near the print before it, so that of a step the second print counts;
-//! near is less than a flash crash away. While the newest print of something held is not sure, equity is not looked at, for as long as
-//! the window of a crash: then that print is all there is, and what it fell from has left the window.
+//! near is less than a flash crash away. While the newest print of something that moves an account's equity is not sure, that is not looked
+//! at, for as long as the window of a crash: then that print is all there is, and what it fell from has left the window.
 
 use super::RiskEngine;
 use super::records::Taken;
@@ -47,7 +47,7 @@ fn is_near(one: i128, other: i128, policy: &FlashCrashPolicy) -> bool {
 }
 
 impl RiskEngine {
-    /// Takes the prints of symbols; gives the accounts that hold something whose price is not sure.
+    /// Takes the prints of symbols; gives the accounts whose equity is moved by a price that is not sure.
     pub(super) fn unsure_accounts(&mut self, now: Now, taken: &Taken) -> BTreeSet<Arc<str>> {
         let policy = &self.desk.policies().current().policy.flash_crash;
         let mut prints: Vec<(&Instrument, Print)> = Vec::new();
@@ -66,7 +66,6 @@ impl RiskEngine {
             }
         }
         let awaited = self.sure.iter().filter(|(_, sure)| sure.is_awaited(now, policy));
-        let holders = awaited.flat_map(|(instrument, _)| self.book.holders(instrument));
-        holders.map(|holder| holder.account.clone()).collect()
+        awaited.flat_map(|(instrument, _)| self.book.moved_by(instrument)).cloned().collect()
     }
 }

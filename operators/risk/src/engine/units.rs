@@ -18,11 +18,14 @@ pub(super) struct Unit {
     equity_e16: i128,
     /// Put in since then, less what was taken out.
     flow_e16: i128,
+    /// Whether equity is to be taken as it is when it is next looked at.
+    #[serde(default)]
+    is_rebase_due: bool,
 }
 
 impl Default for Unit {
     fn default() -> Self {
-        Self { value_e16: ONE_E16, equity_e16: 0, flow_e16: 0 }
+        Self { value_e16: ONE_E16, equity_e16: 0, flow_e16: 0, is_rebase_due: false }
     }
 }
 
@@ -32,15 +35,15 @@ impl Unit {
         self.flow_e16 = self.flow_e16.saturating_add(flow_e16);
     }
 
-    /// What equity is by other fills, or valued otherwise: neither a fall nor a rise.
-    pub(super) const fn rebase(&mut self, equity_e16: i128) {
-        (self.equity_e16, self.flow_e16) = (equity_e16, 0);
+    /// What equity is by other fills, or valued otherwise, is neither a fall nor a rise, also where it is looked at only later.
+    pub(super) const fn rebase(&mut self) {
+        self.is_rebase_due = true;
     }
 
     /// Takes the equity of a tick; gives the unit's value.
     pub(super) fn step(&mut self, equity_e16: i128) -> i128 {
         let without = equity_e16.saturating_sub(self.flow_e16);
-        if self.equity_e16 > 0 && without > 0 {
+        if !std::mem::take(&mut self.is_rebase_due) && self.equity_e16 > 0 && without > 0 {
             let value = mul_div(self.value_e16, without, self.equity_e16);
             self.value_e16 = value.filter(|value| *value > 0).unwrap_or(self.value_e16);
         }
@@ -68,5 +71,16 @@ mod tests {
         assert_eq!(after(-9_405, 0), ONE_E16 / 100 * 81);
         assert_eq!(after(70, 70), ONE_E16 / 100 * 81);
         assert_eq!(after(0, 35), ONE_E16 / 1_000 * 405);
+    }
+
+    #[test]
+    fn what_is_corrected_is_no_fall_however_long_nobody_looks() {
+        let mut unit = Unit::default();
+        unit.flow(1_000);
+        assert_eq!(unit.step(1_000), ONE_E16);
+        unit.rebase();
+        unit.flow(-100);
+        assert_eq!(unit.step(700), ONE_E16, "a correction of 200, and 100 taken out");
+        assert_eq!(unit.step(630), ONE_E16 / 10 * 9, "and then a loss");
     }
 }
