@@ -9,6 +9,7 @@ use super::samples::Folded;
 use crate::equity::Curve;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tidewheel_schemas::Instrument;
 
 /// What was touched since it was last asked. Not kept between runs: a book that was restored has touched everything.
 #[derive(Debug, Default)]
