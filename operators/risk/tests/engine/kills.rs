@@ -66,6 +66,13 @@ impl Life {
     }
 }
 
+/// How often the equity of the account is said to have crashed.
+fn crashes(events: &[RiskEvent]) -> usize {
+    let is_of_equity =
+        |event: &&RiskEvent| matches!(event, RiskEvent::FlashCrash(crash) if crash.scope == Scope::account("main"));
+    events.iter().filter(is_of_equity).count()
+}
+
 #[test]
 fn a_stale_mark_of_a_thin_coin_hides_no_loss() {
     let mut life = Life::of(15);
@@ -121,42 +128,89 @@ fn a_fall_of_equity_is_seen_while_a_mark_is_stale() {
 fn a_single_bad_print_is_no_crash_of_equity_and_the_second_one_is() {
     for (is_confirmed, expected) in [(false, 0), (true, 1)] {
         let mut life = Life::of(15);
-        let mut crashes = 0;
+        let mut count = 0;
         // Between two prints there are ticks at which equity is as low as the newest.
         let prints = [(2, Some(60_000)), (3, Some(60_000)), (4, Some(54_000)), (5, None), (6, None)];
         let then = Some(if is_confirmed { 54_000 } else { 60_000 });
         for (seconds, price) in prints.into_iter().chain([(7, then), (8, then), (9, then)]) {
             let marks = price.map(|price| mark(BITCOIN, price * UNIT, seconds));
             let facts = life.tick(seconds, marks.into_iter().collect());
-            let is_of_equity = |event: &RiskEvent| matches!(event, RiskEvent::FlashCrash(crash) if crash.scope == Scope::account("main"));
-            crashes += facts.events.iter().filter(|event| is_of_equity(event)).count();
+            count += crashes(&facts.events);
         }
-        assert_eq!(crashes, expected, "confirmed {is_confirmed}");
+        assert_eq!(count, expected, "confirmed {is_confirmed}");
     }
 }
 
 #[test]
 fn a_fill_that_is_cancelled_later_is_no_crash_of_equity() {
-    let mut life = Life::of(15);
-    life.tick(2, vec![mark(BITCOIN, 70_000 * UNIT, 2)]);
-    life.tick(3, vec![mark(BITCOIN, 70_000 * UNIT, 3)]);
-    life.tick(61, vec![mark(BITCOIN, 70_000 * UNIT, 61)]);
-    life.tick(62, vec![mark(BITCOIN, 70_000 * UNIT, 62)]);
-    // All that was won is no more: 150,000 of 1,150,000.
-    let BookEvent::Fill(fill) = bought(BITCOIN, 15) else { unreachable!("it is a fill") };
-    let cancel = BookEvent::FillChange {
-        account: fill.holder.account.clone(),
-        instrument: fill.instrument.clone(),
-        fill_id: fill.fill_id.clone(),
-        change: FillChange::Cancel,
-        original_time_ns: Some(fill.event_time_ns),
-        event_time_ns: START_NS + 63 * SECOND_NS,
-    };
-    let before = life.engine.numbers()["main"].equity_e16.expect("all is marked");
-    let mut events = life.tick(63, vec![mark(BITCOIN, 70_000 * UNIT, 63), cancel]).events;
-    for seconds in 64..70 {
-        events.extend(life.tick(seconds, vec![mark(BITCOIN, 70_000 * UNIT, seconds)]).events);
+    // Also where equity is not looked at just then, since another price is not sure.
+    for is_unsure in [false, true] {
+        let mut life = Life::of(15);
+        life.tick(2, vec![mark(BITCOIN, 70_000 * UNIT, 2)]);
+        life.tick(3, vec![mark(BITCOIN, 70_000 * UNIT, 3)]);
+        life.tick(61, vec![mark(BITCOIN, 70_000 * UNIT, 61)]);
+        life.tick(62, vec![mark(BITCOIN, 70_000 * UNIT, 62)]);
+        // All that was won is no more: 150,000 of 1,150,000.
+        let BookEvent::Fill(fill) = bought(BITCOIN, 15) else { unreachable!("it is a fill") };
+        let cancel = BookEvent::FillChange {
+            account: fill.holder.account.clone(),
+            instrument: fill.instrument.clone(),
+            fill_id: fill.fill_id.clone(),
+            change: FillChange::Cancel,
+            original_time_ns: Some(fill.event_time_ns),
+            event_time_ns: START_NS + 63 * SECOND_NS,
+        };
+        let before = life.engine.numbers()["main"].equity_e16.expect("all is marked");
+        let thin = LISTED[THIN].8;
+        let mut records = vec![mark(BITCOIN, 70_000 * UNIT, 63), cancel];
+        records.extend(is_unsure.then(|| mark(THIN, thin / 100 * 96, 63)));
+        let mut events = life.tick(63, records).events;
+        for seconds in 64..70 {
+            let records = vec![mark(BITCOIN, 70_000 * UNIT, seconds), mark(THIN, thin, seconds)];
+            events.extend(life.tick(seconds, records).events);
+        }
+        assert!(life.engine.numbers()["main"].equity_e16.expect("all is marked") < before / 100 * 90);
+        assert_eq!(crashes(&events), 0, "unsure {is_unsure}: {events:?}");
     }
-    assert!(life.engine.numbers()["main"].equity_e16.expect("all is marked") < before / 100 * 90);
-    assert!(!events.iter().any(|event| matches!(event, RiskEvent::FlashCrash(_))), "{events:?}");
+}
+
+#[test]
+fn a_price_of_what_is_no_longer_held_hides_no_crash_of_equity() {
+    let mut life = Life::of(15);
+    let BookEvent::Fill(bought) = bought(THIN, 1) else { unreachable!("it is a fill") };
+    let sold = Fill { fill_id: "sold".into(), side: Side::Sell, event_time_ns: START_NS + 2 * SECOND_NS, ..bought };
+    life.tick(2, vec![mark(BITCOIN, 60_000 * UNIT, 2), BookEvent::Fill(sold)]);
+    life.tick(3, vec![mark(BITCOIN, 60_000 * UNIT, 3), mark(THIN, LISTED[THIN].8 / 100 * 96, 3)]);
+    let mut count = 0;
+    for (seconds, price) in [(4, 54_000), (5, 54_000), (6, 54_000), (7, 54_000)] {
+        let facts = life.tick(seconds, vec![mark(BITCOIN, price * UNIT, seconds)]);
+        count += crashes(&facts.events);
+    }
+    assert_eq!(count, 1);
+}
+
+#[test]
+fn one_bad_print_of_a_rate_is_no_crash_of_equity_and_a_second_one_is() {
+    const EURO: usize = 1;
+    for (is_confirmed, expected) in [(false, 0), (true, 1)] {
+        let mut life = Life::of(1);
+        let price = LISTED[EURO].8;
+        let euros = BookEvent::Cash(CashMovement {
+            account: "main".into(),
+            id: "euros".into(),
+            currency: "EUR".into(),
+            amount_e8: 5_000_000 * UNIT,
+            event_time_ns: START_NS + 2 * SECOND_NS,
+        });
+        life.tick(2, vec![mark(EURO, price, 2), euros]);
+        let mut count = 0;
+        let then = Some(if is_confirmed { price / 100 * 95 } else { price });
+        let prints =
+            [(3, Some(price)), (4, Some(price / 100 * 95)), (5, None), (6, None), (7, then), (8, then), (9, then)];
+        for (seconds, price) in prints {
+            let facts = life.tick(seconds, price.map(|price| mark(EURO, price, seconds)).into_iter().collect());
+            count += crashes(&facts.events);
+        }
+        assert_eq!(count, expected, "confirmed {is_confirmed}");
+    }
 }
