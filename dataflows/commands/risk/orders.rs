@@ -100,7 +100,7 @@ impl ResetArgs {
 /// Say that the lost fills of an account have been seen to, so that its numbers are trusted again
 ///
 /// A fill that cannot count (too late, impossible, or another one of its name) leaves its account unsure of what it holds: it may only
-/// reduce. Book the difference first, by fills or cash that do count; risk_events tells it as fill_not_counted.
+/// reduce. Book the difference first, by fills or cash that do count; risk_events tells it as fill_not_counted or cash_not_counted.
 #[derive(Debug, clap::Args)]
 pub(super) struct ClearArgs {
     /// The account

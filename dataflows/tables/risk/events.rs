@@ -13,6 +13,7 @@
 //! | `intent_expired` | the time of an approved order is over, and it was not all filled |
 //! | `intent_unknown`, `intent_mismatched`, `intent_overfilled`, `intent_filled_after_end` | a fill or an end of an order that was not approved so |
 //! | `fill_not_counted` | a fill, or a change of one, that does not count: the account may only reduce until the reference data that it lacks is there, or an order clears it |
+//! | `cash_not_counted` | the same of a deposit or withdrawal |
 //! | `fill_change_expired` | a cancel or a correction of a fill that never came |
 //! | `funding_unpriced` | a funding payment that nobody knows the mark price of so far: it is in no account until there is one |
 //! | `funding_lost` | a funding payment that nobody ever knew the mark price of: it is in no account |
@@ -77,10 +78,12 @@ pub(super) fn values(fact: &RiskFact) -> Box<[Value]> {
                     Some(Scope::Position(fill.holder.account.clone(), fill.instrument.clone()))
                 }
                 AccountContent::FillAmendment(of) => Some(Scope::Position(of.account.clone(), of.instrument.clone())),
+                AccountContent::Cash(movement) => Some(Scope::Account(movement.account.clone())),
                 _ => None,
             };
-            let scope = scope.as_ref().map(Scope::to_string);
-            (Told { kind: "fill_not_counted", scope, ..Told::default() }, json(&detail))
+            let is_cash = matches!(record.content, AccountContent::Cash(_));
+            let kind = if is_cash { "cash_not_counted" } else { "fill_not_counted" };
+            (Told { kind, scope: scope.as_ref().map(Scope::to_string), ..Told::default() }, json(&detail))
         }
         RiskFact::Expired(change) => {
             let scope = Scope::Position(change.account.clone(), change.instrument.clone());

@@ -4,6 +4,7 @@ use super::*;
 use tidewheel_operators::TickHeader;
 use tidewheel_operators::risk::{MarketChange, RiskConfig, RiskLedger, RiskRecords};
 use tidewheel_risk::book::BookConfig;
+use tidewheel_risk::breakers::Rule;
 use tidewheel_risk::levels::Level;
 use tidewheel_risk::policy::{Policy, Ratio};
 use tidewheel_risk::valuation::{Mark, MarkSource};

@@ -73,14 +73,14 @@ pub(super) struct Judged {
     pub(super) accepted: Vec<AccountRecord>,
     /// Those that are not, but for duplicates, by source.
     pub(super) refused: Vec<RefusedAccount>,
-    /// Of those taken, fills and changes of fills that do not count, and why.
+    /// Of those taken, fills, changes of fills and cash that do not count, and why.
     pub(super) not_counted: Vec<(AccountRecord, String)>,
 }
 
 /// Tells which record became what. The engine answers with what a record says; of several that say the same the first by source is the
 /// one that counts.
 ///
-/// A fill, or a change of one, is taken also where it does not count, for want of reference data, too late, or impossible: the account is
+/// A fill, a change of one, or cash is taken also where it does not count, for want of reference data, too late, or impossible: the account is
 /// known to hold something else than can be told, which stops it, and a history that is made again from what was taken must say so too.
 pub(super) fn judge(mut records: Vec<AccountRecord>, facts: &mut EngineFacts, counters: &mut Counters) -> Judged {
     let mut verdicts: FixedMap<(AccountContent, i64), Vec<Verdict>> = FixedMap::default();
@@ -120,9 +120,9 @@ pub(super) fn judge(mut records: Vec<AccountRecord>, facts: &mut EngineFacts, co
     judged
 }
 
-/// Fills stop their account; anything else is only refused.
+/// Fills and cash stop their account; anything else is only refused.
 fn not_taken(record: AccountRecord, reason: RejectReason, why: &str, judged: &mut Judged, counters: &mut Counters) {
-    if matches!(record.content, AccountContent::Fill(_) | AccountContent::FillAmendment(_)) {
+    if matches!(record.content, AccountContent::Fill(_) | AccountContent::FillAmendment(_) | AccountContent::Cash(_)) {
         counters.accepted += 1;
         judged.not_counted.push((record.clone(), why.to_owned()));
         judged.accepted.push(record);

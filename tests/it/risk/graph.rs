@@ -12,7 +12,7 @@ use tidewheel::snapshot;
 use tidewheel::ticks::{Chunk, TickConfig, Ticker};
 use tidewheel_operators::intake::IntakeLimits;
 use tidewheel_operators::saved::Saving;
-use tidewheel_schemas::{AccountContent, Interval, RejectReason, Row, SECOND_NS, Value};
+use tidewheel_schemas::{AccountContent, Interval, Row, SECOND_NS, Value};
 
 const POSITIONS: u16 = 0;
 const RISK: u16 = 1;
@@ -189,11 +189,8 @@ fn workers_and_order_inside_ticks_do_not_show_and_all_is_counted() {
         refused.for_each(|row| println!("{}", text(row, 14)));
         assert!(rulings["approved"] > 20 && rulings["rejected"] > 20, "{rulings:?}");
         assert!(answers["repeated"] > 5 && answers["name_reused"] > 5, "{answers:?}");
-        // Fills that cannot count are taken, and told.
-        assert!(
-            counters.rejected_by_reason.get(&RejectReason::Conflict).is_some_and(|count| *count > 1),
-            "{counters:?}"
-        );
+        // Fills and cash that cannot count are taken, and told.
+        assert_eq!((counters.rejected, events["cash_not_counted"]), (0, 2), "{counters:?}");
         assert!(events["fill_not_counted"] > 10, "{events:?}");
         // The trades that came twice, and more.
         assert!(counters.duplicate > 100, "{counters:?}");

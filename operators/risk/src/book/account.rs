@@ -3,11 +3,12 @@
 use super::samples::Folded;
 use super::touched::Last;
 use super::{AccountBook, MINUTE_NS, Refusal};
+use crate::exact::ONE_E8;
 use crate::positions::FillLog;
 use crate::scenarios::PnlVector;
 use crate::valuation::{Cell, Group};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use tidewheel_schemas::{CashMovement, Instrument};
 
@@ -20,6 +21,8 @@ const ACCOUNTS_LIMIT: usize = 10_000;
 /// Fills of so many instruments without reference data wait in an account at most, and so many of each.
 const WAITING_LIMIT: usize = 100;
 const WAITING_FILLS_LIMIT: usize = 1_000;
+/// Ids of movements behind the horizon that are remembered.
+const FORGOTTEN_LIMIT: usize = 1_000;
 
 /// Amounts by currency.
 pub(super) type Amounts = BTreeMap<Arc<str>, i128>;
@@ -48,6 +51,10 @@ pub(super) struct Account {
     pub(super) deposits_base: Amounts,
     /// Those inside it, by id.
     pub(super) movements: BTreeMap<Arc<str>, CashMovement>,
+    /// The ids of the newest behind it: what is sent once more is known by them.
+    pub(super) forgotten_movements: VecDeque<Arc<str>>,
+    /// Whether a movement of cash never counts: more or less is there than is known, until somebody has seen to it.
+    pub(super) has_lost_cash: bool,
     /// Fees paid, by strategy and currency; the whole account's under none.
     pub(super) fees: BTreeMap<(Option<Arc<str>>, Arc<str>), i128>,
     pub(super) samples: BTreeMap<i64, Sample>,
@@ -83,6 +90,29 @@ impl Account {
         }
         let log = self.waiting.entry(instrument.clone()).or_default();
         (log.len() < WAITING_FILLS_LIMIT).then_some(log)
+    }
+
+    /// The same, of cash where there is no instrument.
+    pub(super) fn lose_of(&mut self, instrument: Option<&Instrument>) {
+        match instrument {
+            Some(instrument) => self.lose(instrument),
+            None => self.has_lost_cash = true,
+        }
+    }
+
+    /// Lets go of the movements behind the horizon, whose sum stays.
+    pub(super) fn freeze_movements(&mut self, frozen_ns: i64) {
+        let gone: Vec<CashMovement> = self
+            .movements
+            .extract_if(.., |_, movement| movement.event_time_ns < frozen_ns)
+            .map(|(_, gone)| gone)
+            .collect();
+        for movement in gone {
+            add(&mut self.deposits_base, &movement.currency, i128::from(movement.amount_e8) * ONE_E8);
+            self.forgotten_movements.push_back(movement.id);
+        }
+        let surplus = self.forgotten_movements.len().saturating_sub(FORGOTTEN_LIMIT);
+        self.forgotten_movements.drain(..surplus);
     }
 
     /// Instruments of which more or less is held than the positions say.
@@ -128,6 +158,8 @@ impl AccountBook {
             deposits: Amounts::new(),
             deposits_base: Amounts::new(),
             movements: BTreeMap::new(),
+            forgotten_movements: VecDeque::new(),
+            has_lost_cash: false,
             fees: BTreeMap::new(),
             samples,
             folded: Folded::default(),

@@ -296,10 +296,11 @@ impl AccountBook {
         if movement.amount_e8.unsigned_abs() >= AMOUNT_LIMIT_E8.unsigned_abs() {
             return Err(OutOfRange("amount").into());
         }
-        if movement.event_time_ns < self.frozen_ns {
-            return Ok(Outcome::Late);
-        }
         let number = self.admit(&movement.account)?;
+        if movement.event_time_ns < self.frozen_ns {
+            let is_known = self.accounts[number].forgotten_movements.contains(&movement.id);
+            return Ok(if is_known { Outcome::Duplicate } else { Outcome::Late });
+        }
         let account = &self.accounts[number];
         match account.movements.get(&movement.id) {
             Some(known) if *known == movement => return Ok(Outcome::Duplicate),

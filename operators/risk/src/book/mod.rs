@@ -171,14 +171,18 @@ impl AccountBook {
             BookEvent::Reference(reference) => self.reference(reference),
             BookEvent::Fill(fill) => {
                 let taken = self.fill(&fill);
-                self.note_lost(&fill.holder.account, &fill.instrument, taken)
+                self.note_lost(&fill.holder.account, Some(&fill.instrument), taken)
             }
             BookEvent::FillChange { account, instrument, fill_id, change, original_time_ns, event_time_ns } => {
                 let oldest_ns = original_time_ns.map_or(event_time_ns, |original| original.min(event_time_ns));
                 let taken = self.fill_change(&account, &instrument, &fill_id, &change, event_time_ns, oldest_ns);
-                self.note_lost(&account, &instrument, taken)
+                self.note_lost(&account, Some(&instrument), taken)
             }
-            BookEvent::Cash(movement) => self.cash(movement),
+            BookEvent::Cash(movement) => {
+                let account = movement.account.clone();
+                let taken = self.cash(movement);
+                self.note_lost(&account, None, taken)
+            }
             BookEvent::Funding(funding) => self.funding(funding),
             BookEvent::Mark { instrument, source, mark } => self.mark(&instrument, source, mark),
             BookEvent::MinuteMark { instrument, source, minute_end_ns, mark } => {
@@ -188,23 +192,25 @@ impl AccountBook {
         }
     }
 
-    /// Puts a fault on the account of a fill, or of a change of one, that cannot even be given to the book.
+    /// Puts a fault on the account of a fill, a change of one, or cash, that cannot even be given to the book.
     pub fn lose(&mut self, event: &BookEvent) {
         let (account, instrument) = match event {
-            BookEvent::Fill(fill) => (&fill.holder.account, &fill.instrument),
-            BookEvent::FillChange { account, instrument, .. } => (account, instrument),
+            BookEvent::Fill(fill) => (&fill.holder.account, Some(&fill.instrument)),
+            BookEvent::FillChange { account, instrument, .. } => (account, Some(instrument)),
+            BookEvent::Cash(movement) => (&movement.account, None),
             _ => return,
         };
         if let (false, Ok(number)) = (account.is_empty(), self.admit(account)) {
-            self.accounts[number].lose(instrument);
+            self.accounts[number].lose_of(instrument);
         }
     }
 
-    /// A fill that was not taken, and is not known, leaves a fault: something else is held than is known.
+    /// A fill, or cash where there is no instrument, that was not taken, and is not known, leaves a fault: something else is there than
+    /// is known.
     fn note_lost(
         &mut self,
         account: &Arc<str>,
-        instrument: &Instrument,
+        instrument: Option<&Instrument>,
         taken: Result<Outcome, Refusal>,
     ) -> Result<Outcome, Refusal> {
         // What waits for reference data is a fault as long as it waits.
@@ -215,22 +221,26 @@ impl AccountBook {
         };
         if is_lost {
             let number = self.admit(account)?;
-            self.accounts[number].lose(instrument);
+            self.accounts[number].lose_of(instrument);
         }
         taken
     }
 
-    /// Accounts on which lost fills left faults, by name.
+    /// Accounts on which lost fills or lost cash left faults, by name.
     pub fn accounts_with_lost_fills(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.accounts.iter().filter(|account| !account.lost.is_empty()).map(|account| &account.name)
+        self.accounts
+            .iter()
+            .filter(|account| account.has_lost_cash || !account.lost.is_empty())
+            .map(|account| &account.name)
     }
 
-    /// Drops the faults that lost fills left on an account, once somebody has seen to them. Gives how
+    /// Drops the faults that lost fills and cash left on an account, once somebody has seen to them. Gives how
     /// many there were.
     pub fn clear_lost(&mut self, account: &str) -> usize {
         let Some(&number) = self.account_numbers.get(account) else { return 0 };
         self.touch(number);
-        std::mem::take(&mut self.accounts[number].lost).len()
+        let account = &mut self.accounts[number];
+        std::mem::take(&mut account.lost).len() + usize::from(std::mem::take(&mut account.has_lost_cash))
     }
 
     /// The number of an instrument.

@@ -146,6 +146,7 @@ impl AccountBook {
         let mut rates = Rates::new(self, &account.base_currency, None);
         let mut scopes = self.gather(account);
         let mut faults: BTreeSet<BookFault> = account.uncertain().cloned().map(BookFault::RefusedFills).collect();
+        faults.extend(account.has_lost_cash.then_some(BookFault::RefusedCash));
         let all = scopes.remove(&Group::Account).unwrap_or_default();
         self.add_mark_faults(account, &all, &mut faults);
 

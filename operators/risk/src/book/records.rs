@@ -210,6 +210,8 @@ pub enum BookFault {
     /// Fills of an instrument do not count: they wait for its reference data, or could not be taken. Or a funding payment did not fit.
     /// Something else is held than is known.
     RefusedFills(Instrument),
+    /// A movement of cash was not taken: more or less is there than is known.
+    RefusedCash,
     /// Equity is not above zero, so that no ratio is of any meaning.
     NoEquity,
     /// A number did not fit.

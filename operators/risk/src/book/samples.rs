@@ -139,14 +139,7 @@ impl AccountBook {
                 account.last = None;
             }
             account.samples = account.samples.split_off(&(frozen_ns + 1));
-            let base = &mut account.deposits_base;
-            account.movements.retain(|_, movement| {
-                let is_kept = movement.event_time_ns >= frozen_ns;
-                if !is_kept {
-                    add(base, &movement.currency, i128::from(movement.amount_e8) * ONE_E8);
-                }
-                is_kept
-            });
+            account.freeze_movements(frozen_ns);
         }
         self.frozen_ns = frozen_ns;
         self.sample_times = self.sample_times.split_off(&(frozen_ns + 1));

@@ -8,7 +8,7 @@ use crate::positions::{FillLog, Position};
 use crate::scenarios::ScenarioGrid;
 use crate::valuation::{MarkHistory, MarkSource};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use tidewheel_schemas::{CashMovement, Holder, Instrument, InstrumentReference};
 
@@ -39,6 +39,8 @@ struct SavedAccount {
     name: Arc<str>,
     deposits_base: Amounts,
     movements: Vec<CashMovement>,
+    forgotten_movements: VecDeque<Arc<str>>,
+    has_lost_cash: bool,
     samples: Vec<(i64, Sample)>,
     folded: Folded,
     lost: BTreeSet<Instrument>,
@@ -74,6 +76,8 @@ impl AccountBook {
                     name: account.name.clone(),
                     deposits_base: account.deposits_base.clone(),
                     movements: account.movements.values().cloned().collect(),
+                    forgotten_movements: account.forgotten_movements.clone(),
+                    has_lost_cash: account.has_lost_cash,
                     samples: account.samples.iter().map(|(time, sample)| (*time, sample.clone())).collect(),
                     folded: account.folded.clone(),
                     lost: account.lost.clone(),
@@ -116,6 +120,7 @@ impl AccountBook {
                 account.movements.insert(movement.id.clone(), movement);
             }
             (account.samples, account.folded) = (saved.samples.into_iter().collect(), saved.folded);
+            (account.forgotten_movements, account.has_lost_cash) = (saved.forgotten_movements, saved.has_lost_cash);
             (account.lost, account.waiting) = (saved.lost, saved.waiting.into_iter().collect());
         }
         for SavedPosition { holder, instrument, position } in saved.positions {

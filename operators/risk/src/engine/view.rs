@@ -116,6 +116,7 @@ pub(super) fn as_fault(fault: &BookFault) -> Fault {
         BookFault::StaleRate(instrument) => missing(format!("fresh rate by {}", name(instrument))),
         BookFault::Scenarios { need, .. } => missing(format!("scenarios, {need} of them")),
         BookFault::RefusedFills(instrument) => missing(format!("reference data of fills in {}", name(instrument))),
+        BookFault::RefusedCash => missing("a movement of cash that does not count".into()),
         BookFault::NoEquity => missing("equity above zero".into()),
         BookFault::OutOfRange => Fault::OutOfRange,
     }

@@ -204,6 +204,31 @@ fn a_fill_that_never_counts_stops_its_account_until_somebody_has_seen_to_it() {
 }
 
 #[test]
+fn cash_that_never_counts_stops_its_account_until_somebody_has_seen_to_it() {
+    let mut book = book(config());
+    let early = cash("main", "c1", "USDT", "1000", 0);
+    apply(&mut book, [early.clone()]);
+    book.advance(START_NS + 2 * config().horizon_ns);
+    let mut book = AccountBook::restore(book.save());
+    // What counted and comes again is no news, long after.
+    assert_eq!(book.apply(early), Ok(Outcome::Duplicate));
+    assert_eq!(faults(&book), []);
+    // A withdrawal that came too late, and another one under a name that is taken.
+    let later_s = 2 * config().horizon_ns / SECOND_NS + 1;
+    apply(&mut book, [cash("main", "c3", "USDT", "10", later_s)]);
+    let lost = [cash("main", "c2", "USDT", "-900", 1), cash("main", "c3", "USDT", "-900", later_s)];
+    let outcomes = [Ok(Outcome::Late), Err(Refusal::Conflict("movement"))];
+    for (movement, outcome) in lost.into_iter().zip(outcomes) {
+        assert_eq!(book.apply(movement), outcome);
+        assert_eq!(faults(&book), [BookFault::RefusedCash]);
+        book = AccountBook::restore(book.save());
+        assert_eq!(book.accounts_with_lost_fills().map(|name| &**name).collect::<Vec<_>>(), ["main"]);
+        assert_eq!(book.clear_lost("main"), 1);
+        assert_eq!(faults(&book), []);
+    }
+}
+
+#[test]
 fn other_sectors_and_other_marks_value_anew() {
     let mut book = book(config());
     apply(

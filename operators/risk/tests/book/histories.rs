@@ -222,6 +222,8 @@ fn apply(book: &mut AccountBook, oracle: &mut Oracle, event: BookEvent, what: &s
     | BookEvent::FillChange { account, instrument, .. } = event
     {
         oracle.lost.insert((account, instrument));
+    } else if let BookEvent::Cash(movement) = event {
+        oracle.lost_cash.insert(movement.account);
     }
     outcome
 }

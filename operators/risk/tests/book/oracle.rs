@@ -32,6 +32,8 @@ pub struct Oracle {
     pub now_ns: i64,
     /// Account and instrument of fills, and of changes of fills, that the book did not take.
     pub lost: BTreeSet<(Arc<str>, Instrument)>,
+    /// Accounts of movements of cash that it did not take.
+    pub lost_cash: BTreeSet<Arc<str>>,
 }
 
 /// What a position came to.
@@ -450,6 +452,7 @@ impl Oracle {
         let convert = |amounts: &Amounts| self.sum(config, amounts, &base, None);
         let lost = self.lost.iter().filter(|(of, _)| **of == *account);
         let mut faults: BTreeSet<_> = lost.map(|(_, of)| BookFault::RefusedFills(of.clone())).collect();
+        faults.extend(self.lost_cash.contains(account).then_some(BookFault::RefusedCash));
         let [mut realised, mut unrealised, mut funding, mut fees, mut gross, mut net] = [const { Amounts::new() }; 6];
         let mut sectors: BTreeMap<Arc<str>, (Amounts, Amounts)> = BTreeMap::new();
         let mut unmarked_sectors = BTreeSet::new();

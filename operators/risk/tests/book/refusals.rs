@@ -28,9 +28,13 @@ fn check(event: BookEvent, reason: &Refusal) {
     let mut book = started();
     let before = (book.save(), book.numbers("main"));
     assert_eq!(refusal(&mut book, event.clone()), *reason, "{event:?}");
-    // But for the fault of a fill that does not count.
-    let is_of_a_fill = matches!(event, BookEvent::Fill(_) | BookEvent::FillChange { .. });
-    assert_eq!(book.clear_lost("main"), usize::from(is_of_a_fill), "{event:?}");
+    // But for the fault of a fill, or of cash, that does not count.
+    let is_of_the_account = match &event {
+        BookEvent::Fill(_) | BookEvent::FillChange { .. } => true,
+        BookEvent::Cash(movement) => &*movement.account == "main",
+        _ => false,
+    };
+    assert_eq!(book.clear_lost("main"), usize::from(is_of_the_account), "{event:?}");
     assert_eq!((book.save(), book.numbers("main")), before, "{event:?}");
 }
 
