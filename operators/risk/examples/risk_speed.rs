@@ -10,18 +10,18 @@
 //! cargo run --release -p tidewheel-risk --example risk_speed -- numpy    # and NumPy after it, from a throw-away venv
 //! ```
 //!
-//! Measured in processor time of the one thread, on a cloud machine of two cores with a load of 12 from other builds (p50, p99):
+//! Measured in processor time of the one thread, on a quiet cloud machine of two cores (p50, p99):
 //!
 //! | positions, instruments | marks of all | numbers of ten accounts | a fill | a minute's samples | save and restore |
 //! | --- | --- | --- | --- | --- | --- |
-//! | 100, 10 | 0.18, 0.24 ms | 1.0, 1.1 ms | 4.1, 5.2 us | 0.3 ms | 4 ms |
-//! | 1,000, 100 | 1.8, 2.2 ms | 1.1, 1.3 ms | 6.0, 7.1 us | 1.1 ms | 13 ms |
-//! | 10,000, 1,000 | 16.3, 18.1 ms | 1.2, 1.3 ms | 11.2, 13.4 us | 9.6 ms | 102 ms |
+//! | 100, 10 | 0.15, 0.18 ms | 0.9, 0.9 ms | 2.5, 3.1 us | 0.1 ms | 3 ms |
+//! | 1,000, 100 | 1.5, 1.6 ms | 0.9, 1.0 ms | 3.4, 3.8 us | 0.7 ms | 11 ms |
+//! | 10,000, 1,000 | 11.6, 12.8 ms | 1.1, 1.2 ms | 6.1, 6.7 us | 7.4 ms | 82 ms |
 //!
 //! A fill's work is the same in each; what grows are the caches that its instrument is not in. `risk_speed.py` recomputes the largest book
-//! from scratch in floats with NumPy, one thread, processor time of a tick as here: 87 ms at p50 with a vector for each position, and
-//! 1.6 ms where exposure is first netted by owner and instrument and one matrix product follows. The book's tick, marks and numbers, is
-//! 16.0 ms (p99 17.1 ms). (By the clock the first was 266 ms on that machine, and 464 ms when it was busier.) The book pays for exact
+//! from scratch in floats with NumPy, one thread, processor time of a tick as here: 81 ms at p50 with a vector for each position, and
+//! 1.3 ms where exposure is first netted by owner and instrument and one matrix product follows. The book's tick, marks and numbers, is
+//! 12.7 ms (p99 13.9 ms), and 16.0 ms with a load of 12 from other builds. The book pays for exact
 //! integers, for every mark being visible at once, and for its sets of the largest; where a tick's marks come together, netting first is
 //! what is left to try.
 
